@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""FineNet: one step of the recursion that refines the base picture."""
+
+from torch import Tensor, nn
+
+from ds2c2.networks.layers import residual_stack, upsample
+
+
+class FineNet(nn.Module):
+    """x'_j = x'_(j-1) + f_j(x'_(j-1)): ``(B, 3, H, W)`` to the same, pixels in [-1, 1].
+
+    The laptop-size form: all work happens at H/8, where the small picture c lives.
+    H and W are multiples of 8.
+    """
+
+    def __init__(self, width: int, blocks: int):
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.PixelUnshuffle(8),
+            nn.Conv2d(3 * 64, width, 3, padding=1),
+            residual_stack(width, blocks),
+            upsample(width, width // 2, 2),
+            upsample(width // 2, 3, 4),
+        )
+        last = self.body[-1][0]
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+
+    def forward(self, picture: Tensor) -> Tensor:
+        return picture + self.body(picture)

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Layers that several networks share: residual block, GDN, pixel-shuffle upsampling."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class ResidualBlock(nn.Module):
+    """x + conv(gelu(conv(gelu(x)))), shape ``(B, C, H, W)`` kept.
+
+    The second convolution starts at zero, so a fresh block is the identity and a deep
+    stack trains from the first step.
+    """
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3, padding=1)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+        nn.init.zeros_(self.second.weight)
+        nn.init.zeros_(self.second.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.second(F.gelu(self.first(F.gelu(x))))
+
+
+class GDN(nn.Module):
+    """Generalized divisive normalization, y_i = x_i / sqrt(beta_i + sum_j gamma_ij x_j^2).
+
+    ``inverse=True`` multiplies instead (IGDN). Shape ``(B, C, H, W)`` kept.
+    Ballé, Laparra, Simoncelli, "Density modeling of images using a generalized
+    normalization transformation", ICLR 2016. Squares of the parameters keep beta and
+    gamma non-negative; beta has a floor so that the root stays away from zero.
+    """
+
+    BETA_FLOOR = 1e-3
+    GAMMA_START = 0.1
+
+    def __init__(self, channels: int, inverse: bool = False):
+        super().__init__()
+        self.inverse = inverse
+        self.beta_root = nn.Parameter(torch.ones(channels))
+        self.gamma_root = nn.Parameter((self.GAMMA_START * torch.eye(channels)).sqrt())
+
+    def forward(self, x: Tensor) -> Tensor:
+        beta = self.beta_root.square() + self.BETA_FLOOR
+        gamma = self.gamma_root.square()[:, :, None, None]
+        norm = F.conv2d(x.square(), gamma, beta).sqrt()
+        return x * norm if self.inverse else x / norm
+
+
+def residual_stack(channels: int, count: int) -> nn.Sequential:
+    return nn.Sequential(*(ResidualBlock(channels) for _ in range(count)))
+
+
+def upsample(inputs: int, outputs: int, factor: int) -> nn.Sequential:
+    """3x3 convolution and pixel shuffle: ``(B, inputs, H, W)`` to ``(B, outputs, fH, fW)``.
+
+    All sub-pixels start from the same filter (ICNR, Aitken et al. 2017), which avoids
+    checkerboards from a random start.
+    """
+    conv = nn.Conv2d(inputs, outputs * factor**2, 3, padding=1)
+    with torch.no_grad():
+        conv.weight.copy_(conv.weight[:: factor**2].repeat_interleave(factor**2, dim=0))
+        conv.bias.copy_(conv.bias[:: factor**2].repeat_interleave(factor**2, dim=0))
+    return nn.Sequential(conv, nn.PixelShuffle(factor))

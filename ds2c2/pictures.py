@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Pictures: read, write, fit to a stream's size, pad for the networks, normalise.
+
+Between modules a picture is ``uint8[H, W, 3]``, sRGB. Networks see ``float32[1, 3, H, W]``
+in [-1, 1] ("better when normalised to [-1, 1]", the paper).
+"""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from ds2c2.errors import PictureError
+
+MIN_SIDE = 64  # pixels; below it c has fewer than 8x8 pixels
+MAX_SIDE = 4096  # pixels; a frame then has 21 000 blocks of 100 bytes at 1 bpp
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm")
+FITS = ("pad", "scale")
+
+# Pillow's guard against decompression bombs, set to what we accept anyway.
+Image.MAX_IMAGE_PIXELS = 4 * MAX_SIDE * MAX_SIDE
+
+
+def read_picture(path: str | Path) -> np.ndarray:
+    """Read a file as ``uint8[H, W, 3]``: EXIF rotation applied, grey and palette expanded,
+    alpha laid over white, 16 bits reduced to 8.
+
+    Raises ``PictureError`` when the file is missing or is not a picture.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise PictureError(f"{path}: no such file; give a picture, a folder or a glob")
+    try:
+        with Image.open(path) as image:
+            image.load()
+            return _as_rgb(ImageOps.exif_transpose(image))
+    except UnidentifiedImageError:
+        raise PictureError(f"{path}: not a picture that Pillow can read, whatever its name says") from None
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise PictureError(f"{path}: damaged or unreadable picture ({error}); save it anew") from None
+
+
+def _as_rgb(image: Image.Image) -> np.ndarray:
+    if image.mode.startswith("I") or image.mode == "F":
+        # 16-bit grey arrives as I;16 or I; Pillow's own conversion would clip it to white.
+        samples = np.asarray(image).astype(np.float64)
+        full_scale = 65535.0 if samples.max(initial=0) > 255 else 255.0
+        grey = np.clip(np.rint(samples * (255.0 / full_scale)), 0, 255).astype(np.uint8)
+        return np.repeat(grey[:, :, None], 3, axis=2)
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
+        image = Image.alpha_composite(white, rgba)
+    return np.asarray(image.convert("RGB"))
+
+
+def check_size(height: int, width: int, name: str = "picture") -> None:
+    """Raise ``PictureError`` for sizes outside 64x64 to 4096x4096."""
+    if min(height, width) < MIN_SIDE or max(height, width) > MAX_SIDE:
+        raise PictureError(
+            f"{name}: {width}x{height} pixels; sides must be {MIN_SIDE} to {MAX_SIDE}, so "
+            f"{'enlarge' if min(height, width) < MIN_SIDE else 'reduce'} it first"
+        )
+
+
+def fit_picture(picture: np.ndarray, width: int, height: int, how: str = "pad") -> np.ndarray:
+    """Bring a picture to a stream's one size, ``uint8[height, width, 3]``.
+
+    ``pad`` keeps the shape of things: reduced if it is too large, centred, edges black.
+    ``scale`` stretches to the size. Both resample with Lanczos; a picture that fits exactly
+    is returned as it is.
+    """
+    if picture.shape[:2] == (height, width):
+        return picture
+    image = Image.fromarray(picture)
+    if how == "scale":
+        return np.asarray(image.resize((width, height), Image.Resampling.LANCZOS))
+    if how != "pad":
+        raise PictureError(f"fit {how!r} is unknown; choose one of {', '.join(FITS)}")
+    if image.width > width or image.height > height:
+        image = ImageOps.contain(image, (width, height), Image.Resampling.LANCZOS)
+    canvas = Image.new("RGB", (width, height))
+    canvas.paste(image, ((width - image.width) // 2, (height - image.height) // 2))
+    return np.asarray(canvas)
+
+
+def pad_to_multiple(picture: np.ndarray, multiple: int) -> np.ndarray:
+    """Repeat the last row and column until both sides are multiples; crop undoes it."""
+    height, width = picture.shape[:2]
+    return np.pad(picture, ((0, -height % multiple), (0, -width % multiple), (0, 0)), mode="edge")
+
+
+def to_tensor(picture: np.ndarray) -> torch.Tensor:
+    """``uint8[H, W, 3]`` to ``float32[1, 3, H, W]`` in [-1, 1]."""
+    pixels = torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None]
+    return pixels.float() / 127.5 - 1.0
+
+
+def to_picture(pixels: torch.Tensor) -> np.ndarray:
+    """``[1, 3, H, W]`` in [-1, 1] to ``uint8[H, W, 3]``, rounded and clamped."""
+    levels = (pixels[0].float() + 1.0) * 127.5
+    return levels.round().clamp(0, 255).byte().permute(1, 2, 0).cpu().numpy()
+
+
+def write_picture(path: str | Path, picture: np.ndarray) -> Path:
+    """Write a PNG, or what the suffix says; the final name appears only when it is whole."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    try:
+        Image.fromarray(picture).save(part, format=Image.registered_extensions().get(path.suffix.lower(), "PNG"))
+        os.replace(part, path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise PictureError(f"{path}: cannot be written ({error.strerror or error})") from None
+    return path
+
+
+def list_pictures(sources: list[str]) -> list[Path]:
+    """Files, folders (recursively) and globs to a sorted list of picture files per source.
+
+    A file that is named is taken whatever its suffix; in folders and globs only files with
+    a known suffix count. Raises ``PictureError`` when a source gives nothing.
+    """
+    found: list[Path] = []
+    for source in sources:
+        path = Path(source).expanduser()
+        if path.is_dir():
+            matches = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
+        elif any(sign in source for sign in "*?[") and not path.exists():
+            folder = Path(path.anchor) if path.is_absolute() else Path()
+            pattern = str(path.relative_to(path.anchor)) if path.is_absolute() else source
+            matches = sorted(p for p in folder.glob(pattern) if p.suffix.lower() in SUFFIXES)
+        else:
+            if not path.exists():
+                raise PictureError(f"{source}: no such file; give a picture, a folder or a glob")
+            matches = [path]
+        if not matches:
+            raise PictureError(f"{source}: no pictures there; looked for {', '.join(SUFFIXES)}")
+        found += matches
+    return found

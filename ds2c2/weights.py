@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Weights files: safetensors only, half precision, self-describing, with a digest."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+
+from ds2c2.errors import DeviceError, WeightsError
+from ds2c2.networks.binary import BinaryNetworks, BinaryShape
+
+PROFILE = "binary"
+WEIGHTS_VERSION = "1"
+FOLDER_VARIABLE = "DS2C2_MODELS"
+SUFFIX = ".safetensors"
+
+
+def models_folders() -> list[Path]:
+    """Where a model's name is looked up: $DS2C2_MODELS, the checkout, the installation."""
+    package = Path(__file__).resolve().parent
+    named = os.environ.get(FOLDER_VARIABLE)
+    folders = [Path(named)] if named else []
+    return [*folders, package.parent / "models", package / "models"]
+
+
+def find_weights(model: str | Path) -> Path:
+    """A model's name (``binary``) or a path to the file. Raises ``WeightsError``."""
+    path = Path(model)
+    if path.suffix == SUFFIX or path.parent != Path("."):
+        if path.is_file():
+            return path
+        raise WeightsError(f"{model}: no such weights; train some with `ds2c2 train`, or use a name from models/")
+    for folder in models_folders():
+        if (folder / f"{model}{SUFFIX}").is_file():
+            return folder / f"{model}{SUFFIX}"
+    known = sorted({p.stem for folder in models_folders() for p in folder.glob(f"*{SUFFIX}")})
+    raise WeightsError(
+        f"model {model!r} is unknown: no {model}{SUFFIX} in {models_folders()[0]}; "
+        f"known: {', '.join(known) or 'none'}; or set {FOLDER_VARIABLE}, or give a path"
+    )
+
+
+def save_weights(path: str | Path, networks: BinaryNetworks, notes: dict[str, str]) -> Path:
+    """Write half-precision weights with shape and notes in the file's own metadata."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tensors = {name: t.detach().to("cpu", torch.float16).contiguous() for name, t in networks.state_dict().items()}
+    metadata = {
+        "profile": PROFILE,
+        "version": WEIGHTS_VERSION,
+        "shape": json.dumps(networks.shape.as_dict()),
+        **notes,
+    }
+    part = path.with_name(f".{path.name}.part")
+    save_file(tensors, part, metadata=metadata)
+    os.replace(part, path)
+    return path
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """The file's metadata. Raises ``WeightsError`` when it is truncated or not ours."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path}: truncated or not a safetensors file ({error}); fetch it again") from None
+    profile = metadata.get("profile")
+    if profile != PROFILE:
+        raise WeightsError(f"{path}: holds profile {profile!r}, not {PROFILE!r}; choose weights of this profile")
+    if metadata.get("version") != WEIGHTS_VERSION:
+        raise WeightsError(
+            f"{path}: weights version {metadata.get('version')!r}, this program reads {WEIGHTS_VERSION!r}; "
+            "update the program or take the matching weights"
+        )
+    return metadata
+
+
+def load_networks(model: str | Path, device: torch.device | str = "cpu") -> BinaryNetworks:
+    """Networks with weights, in evaluation mode, float32. Raises ``WeightsError``."""
+    path = find_weights(model)
+    try:
+        shape = BinaryShape.from_dict(json.loads(read_metadata(path)["shape"]))
+        with torch.device("meta"):
+            networks = BinaryNetworks(shape)
+        tensors = {name: t.float() for name, t in load_file(path).items()}
+        networks.load_state_dict(tensors, assign=True)
+    except (SafetensorError, RuntimeError, KeyError, TypeError, ValueError) as error:
+        raise WeightsError(f"{path}: weights do not fit their networks ({str(error).splitlines()[0]}); fetch them again") from None
+    return networks.to(device, memory_format=torch.channels_last).eval().requires_grad_(False)
+
+
+def weights_digest(model: str | Path) -> str:
+    """SHA-256 of the weights file, hexadecimal: both ends must hold the same."""
+    return hashlib.sha256(find_weights(model).read_bytes()).hexdigest()
+
+
+def choose_device(name: str) -> torch.device:
+    """``auto``, ``cpu``, ``cuda`` or ``cuda:N``. Raises ``DeviceError``."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = None
+    if device is None or device.type not in ("cpu", "cuda"):
+        raise DeviceError(f"device {name!r} is unknown; choose auto, cpu, cuda or cuda:N")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise DeviceError(
+            f"device {name!r} is not there: torch {torch.__version__} sees {torch.cuda.device_count()} GPUs; use --device cpu"
+        )
+    return device
