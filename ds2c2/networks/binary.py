@@ -25,8 +25,8 @@ class BinaryShape:
     fine_steps: int = 2
     fine_width: int = 64
     fine_blocks: int = 3
-    widths: tuple[int, int, int] = (48, 96, 160)
-    encoder_blocks: tuple[int, int, int] = (0, 1, 3)
+    widths: tuple[int, int, int] = (48, 96, 144)
+    encoder_blocks: tuple[int, int, int] = (0, 1, 2)
     decoder_blocks: tuple[int, int, int] = (1, 1, 3)
     channels: int = 256
     sum_width: int = 16
