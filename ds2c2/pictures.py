@@ -94,7 +94,7 @@ def pad_to_multiple(picture: np.ndarray, multiple: int) -> np.ndarray:
 
 def to_tensor(picture: np.ndarray) -> torch.Tensor:
     """``uint8[H, W, 3]`` to ``float32[1, 3, H, W]`` in [-1, 1]."""
-    pixels = torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None]
+    pixels = torch.tensor(picture).permute(2, 0, 1)[None]
     return pixels.float() / 127.5 - 1.0
 
 

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The base layer: c and side information to N_b erasure-coded code blocks, and back.
+
+A base block is a RaptorQ symbol (RFC 6330, one source block, encoding symbol id = index of
+the block), zeros up to the block's end, and the CRC-32 of index and symbol, so that a block
+whose bytes were changed counts as lost and cannot poison the others. docs/wire-format.md
+has the bytes.
+"""
+
+import struct
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+import raptorq
+from PIL import Image
+
+from ds2c2.errors import UserError
+from ds2c2.smallpicture import SmallPictureError, decode_small, encode_small_within
+from ds2c2.streamformat import CRC_BYTES, StreamFormat
+
+LAYOUT = 1  # version of the container, in the high half of its first byte
+# First byte (layout, halvings of c), bytes of c, bytes of the label map.
+HEADER = struct.Struct("!BHH")
+MAX_HALVINGS = 9  # 4096 / 8 / 2^9 = 1 pixel
+PAYLOAD_ID_BYTES = 4  # RFC 6330, 3.2: source block number (8 bits), encoding symbol id (24)
+
+
+class BaseLayerError(UserError):
+    """A base layer that cannot be read: another layout, or damaged beyond its CRCs."""
+
+
+@dataclass(frozen=True)
+class BaseLayer:
+    """c ``uint8[h, w, 3]`` as the receiver sees it, the coded label map, and the bytes of c."""
+
+    small: np.ndarray
+    label_map: bytes
+    small_bytes: int
+
+
+@dataclass(frozen=True)
+class ReceivedBase:
+    """The container, None when too few blocks came, and what became of the blocks.
+
+    ``arrived`` blocks were used, ``damaged`` ones came with a wrong CRC, ``repaired`` source
+    blocks were missing and computed from the others.
+    """
+
+    container: bytes | None
+    arrived: int
+    damaged: int
+    repaired: int
+
+
+def pack_base(small: np.ndarray, label_map: bytes, capacity: int) -> bytes:
+    """c ``uint8[h, w, 3]`` and a coded label map (may be empty) to ``capacity`` bytes.
+
+    Takes the best quality that fits. Where even the worst does not, c is halved until it
+    does: a coarse base layer is worth more than none.
+    """
+    budget = min(capacity - HEADER.size - len(label_map), 0xFFFF)
+    for halvings in range(MAX_HALVINGS + 1):
+        data = encode_small_within(_halve(small, halvings), budget)
+        if data is not None:
+            header = HEADER.pack(LAYOUT << 4 | halvings, len(data), len(label_map))
+            return (header + data + label_map).ljust(capacity, b"\0")
+    raise BaseLayerError(f"no small picture fits {capacity} bytes of base layer; raise base_bpp")
+
+
+def unpack_base(container: bytes, height: int, width: int) -> BaseLayer:
+    """The container back to c of ``height`` x ``width``. Raises ``BaseLayerError``."""
+    try:
+        first, small_bytes, label_bytes = HEADER.unpack_from(container)
+        if first >> 4 != LAYOUT or HEADER.size + small_bytes + label_bytes > len(container):
+            raise BaseLayerError(f"base layer of layout {first >> 4}; this program reads layout {LAYOUT}")
+        start = HEADER.size
+        small = decode_small(container[start : start + small_bytes])
+    except (struct.error, SmallPictureError) as error:
+        raise BaseLayerError(f"the base layer is damaged: {error}") from None
+    if small.shape[:2] != (height, width):
+        small = np.asarray(Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC))
+    start += small_bytes
+    return BaseLayer(small, container[start : start + label_bytes], small_bytes)
+
+
+def _halve(small: np.ndarray, halvings: int) -> np.ndarray:
+    if halvings == 0:
+        return small
+    height, width = (max(1, side >> halvings) for side in small.shape[:2])
+    return np.asarray(Image.fromarray(small).resize((width, height), Image.Resampling.BOX))
+
+
+def _crc(index: int, symbol: bytes) -> bytes:
+    return zlib.crc32(symbol, zlib.crc32(index.to_bytes(2, "big"))).to_bytes(CRC_BYTES, "big")
+
+
+def protect_base(container: bytes, stream: StreamFormat) -> np.ndarray:
+    """``stream.base_bytes`` bytes to base blocks ``uint8[N_b, block_size]``."""
+    encoder = raptorq.Encoder.with_defaults(container, stream.symbol_bytes)
+    packets = encoder.get_encoded_packets(stream.base_blocks - stream.base_sources)
+    blocks = np.zeros((stream.base_blocks, stream.block_size), np.uint8)
+    for index, packet in enumerate(packets):
+        symbol = packet[PAYLOAD_ID_BYTES:]
+        row = symbol.ljust(stream.block_size - CRC_BYTES, b"\0") + _crc(index, symbol)
+        blocks[index] = np.frombuffer(row, np.uint8)
+    return blocks
+
+
+def recover_base(blocks: np.ndarray, arrived: np.ndarray, stream: StreamFormat) -> ReceivedBase:
+    """Base blocks ``uint8[N_b, block_size]``, of which ``bool[N_b]`` arrived, to the container."""
+    sound = {}
+    damaged = 0
+    for index in np.flatnonzero(arrived):
+        row = blocks[index].tobytes()
+        symbol = row[: stream.symbol_bytes]
+        if row[-CRC_BYTES:] == _crc(int(index), symbol):
+            sound[int(index)] = symbol
+        else:
+            damaged += 1
+    missing = sum(index not in sound for index in range(stream.base_sources))
+    if len(sound) < stream.base_sources:
+        return ReceivedBase(None, len(sound), damaged, 0)
+    if missing == 0:
+        container = b"".join(sound[index] for index in range(stream.base_sources))
+        return ReceivedBase(container, len(sound), damaged, 0)
+    decoder = raptorq.Decoder.with_defaults(stream.base_bytes, stream.symbol_bytes)
+    container = None
+    for index, symbol in sound.items():
+        # One source block: its number is 0, the rest of the payload id is the index.
+        container = decoder.decode(index.to_bytes(PAYLOAD_ID_BYTES, "big") + symbol)
+        if container is not None:
+            break
+    return ReceivedBase(container, len(sound), damaged, missing if container is not None else 0)

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Both ends of a stream around the codec: pictures in with their numbers, pictures out with
+their quality. Flowgraph blocks and commands share it, so both give the same pictures."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ds2c2.codec import Codec, EncodedPicture
+from ds2c2.metrics import ms_ssim, psnr
+from ds2c2.pictures import check_size, fit_picture, list_pictures, read_picture, write_picture
+
+
+def common_size(paths: list[Path]) -> tuple[int, int]:
+    """Width and height of a stream for these pictures: that of the first one."""
+    height, width = read_picture(paths[0]).shape[:2]
+    check_size(height, width, str(paths[0]))
+    return width, height
+
+
+class PictureFeed:
+    """Pictures of files, folders and globs, fitted to one size; ``repeat`` starts over for ever.
+
+    Every file is checked before the first is sent: a typo must not end a stream midway.
+    Raises ``PictureError``.
+    """
+
+    def __init__(self, sources: list[str], width: int, height: int, fit: str = "pad", repeat: bool = False):
+        self.paths = list_pictures(sources)
+        self.width, self.height, self.fit, self.repeat = width, height, fit, repeat
+        for path in self.paths:
+            picture = read_picture(path)
+            check_size(*picture.shape[:2], str(path))
+            fit_picture(picture[:1, :1], width, height, fit)
+
+    def picture(self, frame: int) -> np.ndarray:
+        """The picture that is sent as this frame, ``uint8[height, width, 3]``."""
+        path = self.paths[frame % len(self.paths)]
+        return fit_picture(read_picture(path), self.width, self.height, self.fit)
+
+    def name(self, frame: int) -> str:
+        return self.paths[frame % len(self.paths)].stem
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        frame = 0
+        while self.repeat or frame < len(self.paths):
+            yield self.picture(frame)
+            frame += 1
+
+
+class SendingEnd:
+    """Encodes a feed frame by frame; what a repeated feed has encoded once is kept."""
+
+    KEPT_BYTES = 64 << 20
+
+    def __init__(self, codec: Codec, feed: PictureFeed):
+        self.codec = codec
+        self.feed = feed
+        self.frame = 0
+        self._kept: dict[int, EncodedPicture] = {}
+
+    def next_frame(self) -> EncodedPicture | None:
+        """The next picture's blocks, None at the end of the feed."""
+        if not self.feed.repeat and self.frame >= len(self.feed.paths):
+            return None
+        place = self.frame % len(self.feed.paths)
+        encoded = self._kept.get(place) or self.codec.encode(self.feed.picture(place))
+        if self.feed.repeat and (len(self._kept) + 1) * encoded.blocks.nbytes < self.KEPT_BYTES:
+            self._kept[place] = encoded
+        self.frame += 1
+        return encoded
+
+
+@dataclass(frozen=True)
+class FrameResult:
+    """What became of a frame. PSNR in dB and MS-SSIM are None where no original is known,
+    those of the base picture also where the base layer was lost. ``path`` is the file written."""
+
+    frame: int
+    concealed: bool
+    base_repaired: int
+    base_damaged: int
+    base_lost: int
+    enhancement_lost: int
+    psnr: float | None
+    ms_ssim: float | None
+    base_psnr: float | None
+    base_ms_ssim: float | None
+    path: Path | None
+
+
+class ReceivingEnd:
+    """Decodes frames, writes the pictures to a folder, measures them where originals are known.
+
+    File names are ``frame-000012.png``. ``originals`` is a feed like the sender's.
+    """
+
+    def __init__(self, codec: Codec, folder: str | Path | None = None, originals: PictureFeed | None = None):
+        self.codec = codec
+        self.folder = Path(folder) if folder else None
+        self.originals = originals
+        self.results: list[FrameResult] = []
+        self.picture: np.ndarray | None = None
+        self.base_picture: np.ndarray | None = None
+
+    @property
+    def concealed(self) -> int:
+        """Frames whose base layer was lost."""
+        return sum(result.concealed for result in self.results)
+
+    def take(self, frame: int, soft: np.ndarray) -> FrameResult:
+        """Decode soft bits ``int8[N, 8 * block_size]`` of a frame. Raises ``PictureError``
+        when the picture cannot be written."""
+        decoded = self.codec.decode(soft)
+        self.picture, self.base_picture = decoded.picture, decoded.base_picture
+        path = write_picture(self.folder / f"frame-{frame:06d}.png", decoded.picture) if self.folder else None
+        quality = dict.fromkeys(("psnr", "ms_ssim", "base_psnr", "base_ms_ssim"))
+        if self.originals is not None:
+            original = self.originals.picture(frame)
+            quality.update(psnr=psnr(original, decoded.picture), ms_ssim=ms_ssim(original, decoded.picture))
+            if decoded.base_picture is not None:
+                quality.update(
+                    base_psnr=psnr(original, decoded.base_picture), base_ms_ssim=ms_ssim(original, decoded.base_picture)
+                )
+        result = FrameResult(
+            frame=frame,
+            concealed=decoded.concealed,
+            base_repaired=decoded.base_repaired,
+            base_damaged=decoded.base_damaged,
+            base_lost=decoded.base_lost,
+            enhancement_lost=decoded.enhancement_lost,
+            path=path,
+            **quality,
+        )
+        self.results.append(result)
+        return result
