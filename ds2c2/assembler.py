@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The receiver's side of the packets: frames put back from whatever arrives."""
 
+from collections import deque
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,7 +14,7 @@ from ds2c2.streamformat import StreamFormat
 REORDER_PACKETS = 256
 # A frame number further ahead than this is another stream's, or damaged, until many agree.
 MAX_GAP_FRAMES = 64
-# So many packets in a row from elsewhere in the numbering mean that the sender restarted.
+# So many packets in a row from one elsewhere in the numbering mean that the sender restarted.
 RESYNC_PACKETS = 32
 # Released frames whose packets are still told apart as duplicate or late.
 HISTORY_FRAMES = 64
@@ -21,8 +22,9 @@ HISTORY_FRAMES = 64
 
 @dataclass
 class LinkCounts:
-    """What became of every packet. ``received`` is the sum of all but ``missing``, ``frames``,
-    ``lost_frames`` and ``resyncs``, plus the packets that were used."""
+    """What became of every packet: ``received`` is the sum of ``used`` to ``end``. The rest
+    counts blocks that never came (``missing``), frames released, those of them without any
+    packet (``lost_frames``), and restarts of the sender that were followed (``resyncs``)."""
 
     received: int = 0
     used: int = 0
@@ -60,6 +62,21 @@ class _Open:
     left: int = field(default=0)
 
 
+@dataclass
+class _Stray:
+    """One packet far from where the stream is, and the count that it went into."""
+
+    number: int
+    indices: np.ndarray
+    blocks: np.ndarray
+    counted_as: str
+
+
+def _steps(origin: int, number: int) -> int:
+    """Steps from one frame number to another, modulo 65536, the shorter way (RFC 1982)."""
+    return (number - origin + FRAME_MODULUS // 2) % FRAME_MODULUS - FRAME_MODULUS // 2
+
+
 class FrameAssembler:
     """Puts frames back and releases them in order, each once, lost ones included.
 
@@ -80,7 +97,13 @@ class FrameAssembler:
         self._newest = 0  # highest frame seen
         self._newest_sequence = 0  # packets up to and including the newest seen
         self._floor = 0  # before the first release: earliest frame that may still turn up
-        self._strays: list[int] = []
+        # How far from where the stream is a frame may still be one of its frames.
+        reach = -(-reorder // stream_format.blocks)
+        self._history = max(HISTORY_FRAMES, reach)
+        self._gap = max(MAX_GAP_FRAMES, reach)
+        self._reach = reach
+        # The last packets, all of them far from where the stream is.
+        self._strays: deque[_Stray] = deque(maxlen=RESYNC_PACKETS)
 
     @property
     def waiting(self) -> bool:
@@ -103,10 +126,9 @@ class FrameAssembler:
         counts.end += len(parsed.ends)
         frames: list[Frame] = []
         # Runs of one frame number are taken at once; interleaved numbers make more runs.
-        starts = np.flatnonzero(np.diff(parsed.frames, prepend=-1))
-        for start, stop in zip(starts, [*starts[1:], len(parsed.frames)], strict=True):
-            number = int(parsed.frames[start])
-            frames += self._take(number, parsed.indices[start:stop], parsed.blocks[start:stop])
+        for run in np.split(np.arange(len(parsed.frames)), np.flatnonzero(np.diff(parsed.frames)) + 1):
+            if len(run):
+                frames += self._take(int(parsed.frames[run[0]]), parsed.indices[run], parsed.blocks[run])
         for total in parsed.ends:
             self._end(total)
         return frames + self._release_due()
@@ -115,44 +137,67 @@ class FrameAssembler:
         """Release everything that is under way, and lost frames up to an announced end."""
         last = max(self._open, default=-1)
         if self.total_frames is not None and self._next is not None:
-            last = max(last, min(self.total_frames, self._newest + 1 + MAX_GAP_FRAMES) - 1)
+            last = max(last, min(self.total_frames, self._newest + 1 + self._gap) - 1)
         frames = []
         while self._next is not None and self._next <= last:
             frames.append(self._release())
         return frames
 
     def _take(self, number: int, indices: np.ndarray, blocks: np.ndarray) -> list[Frame]:
-        frames: list[Frame] = []
         absolute = self._place(number)
         if absolute is None:
-            self.counts.out_of_range += len(indices)
-            self._strays += [number] * len(indices)
-            if not self._restarted():
-                return frames
-            frames = self.flush()
-            self.counts.resyncs += 1
-            self._join(number)
-            absolute = number
-        self._strays.clear()
+            return self._stray(number, indices, blocks, ["out_of_range"] * len(indices))
         if self._next is None:
             self._join(absolute)
         if absolute < self._next and not self._lower(absolute):
             seen = self._released.get(absolute)
-            again = int(seen[indices].sum()) if seen is not None else 0
-            self.counts.duplicate += again
-            self.counts.late += len(indices) - again
-            return frames
+            again = seen[indices] if seen is not None else np.zeros(len(indices), bool)
+            kinds = ["duplicate" if twice else "late" for twice in again]
+            if self._newest_sequence - (absolute + 1) * self.format.blocks > self.reorder:
+                return self._stray(number, indices, blocks, kinds)
+            for kind in kinds:
+                self._count(kind, 1)
+            return []
+        self._strays.clear()
         self._store(absolute, indices, blocks)
-        return frames + self._release_due()
+        return self._release_due()
+
+    def _stray(self, number: int, indices: np.ndarray, blocks: np.ndarray, kinds: list[str]) -> list[Frame]:
+        """Packets further off than a link reorders; enough of them in a row show that the
+        sender has restarted there, and are then used."""
+        for place, kind in enumerate(kinds):
+            self._count(kind, 1)
+            self._strays.append(_Stray(number, indices[place : place + 1], blocks[place : place + 1].copy(), kind))
+            if self._restarted():
+                frames = self._restart()
+                rest = slice(place + 1, None)
+                return frames + self._take(number, indices[rest], blocks[rest]) if place + 1 < len(kinds) else frames
+        return []
+
+    def _restart(self) -> list[Frame]:
+        frames = self.flush()
+        self.counts.resyncs += 1
+        kept = list(self._strays)
+        self._strays.clear()
+        self.total_frames = None
+        self._join(kept[0].number)
+        for stray in kept:
+            self._count(stray.counted_as, -1)
+            frames += self._take(stray.number, stray.indices, stray.blocks)
+        return frames
+
+    def _count(self, kind: str, change: int) -> None:
+        setattr(self.counts, kind, getattr(self.counts, kind) + change)
 
     def _join(self, frame: int) -> None:
         """Begin at this frame; until the first release, earlier ones within reach are taken."""
         self._next = frame
         self._newest, self._newest_sequence = frame, frame * self.format.blocks
-        reach = -(-self.reorder // self.format.blocks)
-        self._floor = max(0, frame - reach)
+        self._floor = max(0, frame - self._reach)
         self._released.clear()
-        self.total_frames = None
+        announced, self.total_frames = self.total_frames, None
+        if announced is not None:
+            self._end(announced)
 
     def _lower(self, absolute: int) -> bool:
         """Before anything is released, a reordered start may bring an earlier frame."""
@@ -165,15 +210,16 @@ class FrameAssembler:
         """The 16-bit number continued from where the stream is (RFC 1982), or None if far."""
         if self._next is None:
             return number
-        ahead = (number - self._newest + FRAME_MODULUS // 2) % FRAME_MODULUS - FRAME_MODULUS // 2
-        absolute = self._newest + ahead
-        if absolute < 0 or not self._next - HISTORY_FRAMES <= absolute <= self._newest + MAX_GAP_FRAMES:
+        absolute = self._newest + _steps(self._newest, number)
+        if absolute < 0 or not self._next - self._history <= absolute <= self._newest + self._gap:
             return None
         return absolute
 
     def _restarted(self) -> bool:
-        recent = self._strays[-RESYNC_PACKETS:]
-        return len(recent) == RESYNC_PACKETS and max(recent) - min(recent) <= 1 + self.reorder // self.format.blocks
+        if len(self._strays) < RESYNC_PACKETS:
+            return False
+        places = [_steps(self._strays[0].number, stray.number) for stray in self._strays]
+        return max(places) - min(places) <= 1 + self._reach
 
     def _store(self, absolute: int, indices: np.ndarray, blocks: np.ndarray) -> None:
         count = self.format.blocks
@@ -216,7 +262,7 @@ class FrameAssembler:
         self.counts.frames += 1
         self.counts.missing += target.left
         self._released[number] = target.arrived
-        self._released.pop(number - HISTORY_FRAMES, None)
+        self._released.pop(number - self._history, None)
         self._next = number + 1
         return Frame(number, target.blocks, target.arrived)
 
@@ -224,6 +270,8 @@ class FrameAssembler:
         if self._next is None:
             self.total_frames = total
             return
+        # Our numbers may be 65536s away from the sender's: we may have joined after a wrap.
+        absolute = self._newest + _steps(self._newest, total)
         # An end far from where the stream is belongs to a sender before or after a restart.
-        if self._next - HISTORY_FRAMES <= total <= self._newest + 1 + MAX_GAP_FRAMES:
-            self.total_frames = total
+        if self._next - self._history <= absolute <= self._newest + 1 + self._gap:
+            self.total_frames = absolute
