@@ -25,6 +25,6 @@ def ms_ssim(original: np.ndarray, received: np.ndarray) -> float:
     if min(original.shape[:2]) < MS_SSIM_MIN_SIDE:
         return float("nan")
     first, second = (
-        torch.from_numpy(np.ascontiguousarray(p)).permute(2, 0, 1)[None].float() for p in (original, received)
+        torch.tensor(p).permute(2, 0, 1)[None].float() for p in (original, received)
     )
     return float(compute(first, second, data_range=255))

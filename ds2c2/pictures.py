@@ -5,14 +5,19 @@ Between modules a picture is ``uint8[H, W, 3]``, sRGB. Networks see ``float32[1,
 in [-1, 1] ("better when normalised to [-1, 1]", the paper).
 """
 
+from __future__ import annotations
+
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ds2c2.errors import PictureError
+
+if TYPE_CHECKING:
+    import torch
 
 MIN_SIDE = 64  # pixels; below it c has fewer than 8x8 pixels
 MAX_SIDE = 4096  # pixels; a frame then has 21 000 blocks of 100 bytes at 1 bpp
@@ -94,6 +99,8 @@ def pad_to_multiple(picture: np.ndarray, multiple: int) -> np.ndarray:
 
 def to_tensor(picture: np.ndarray) -> torch.Tensor:
     """``uint8[H, W, 3]`` to ``float32[1, 3, H, W]`` in [-1, 1]."""
+    import torch  # here: stream formats and link blocks read this module and need no networks
+
     pixels = torch.tensor(picture).permute(2, 0, 1)[None]
     return pixels.float() / 127.5 - 1.0
 

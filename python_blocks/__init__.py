@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""GNU Radio blocks that send pictures as code blocks which may be lost; see ``ds2c2`` for the library."""
+
+from ._failures import clear_errors, errors, exit_code
+from .block_erasure_channel import block_erasure_channel
+from .decoder_sink import decoder_sink
+from .deinterleaver import deinterleaver
+from .depacketizer import depacketizer
+from .encoder_source import encoder_source
+from .interleaver import interleaver
+from .loopback import loopback
+from .packetizer import packetizer
+
+__all__ = [
+    "block_erasure_channel",
+    "clear_errors",
+    "decoder_sink",
+    "deinterleaver",
+    "depacketizer",
+    "encoder_source",
+    "errors",
+    "exit_code",
+    "interleaver",
+    "loopback",
+    "packetizer",
+]

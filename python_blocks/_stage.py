@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the blocks share: tags, arguments, and a general block with an output queue."""
+
+import time
+from collections import deque
+
+import numpy as np
+import pmt
+from gnuradio import gr
+
+from ds2c2.errors import FormatError
+from ds2c2.streamformat import StreamFormat
+
+from ._failures import WORK_DONE, guarded
+
+# On the first block of a frame: pair of the frame's number and N_b.
+FRAME_TAG = pmt.intern("ds2c2_frame")
+# On the last block of the last frame: held frames are let go behind it.
+END_TAG = pmt.intern("ds2c2_end")
+
+# Items: small calls are dear in Python (130 us for 64 items), so buffers hold at least this.
+WINDOW = 2048
+# Seconds between two looks of a block that waits for input with frames in hand.
+NAP = 0.003
+
+
+def as_format(stream_format: StreamFormat | str) -> StreamFormat:
+    """A stream format or its text form. Raises ``FormatError``."""
+    if isinstance(stream_format, StreamFormat):
+        return stream_format
+    if isinstance(stream_format, str):
+        return StreamFormat.parse(stream_format)
+    raise FormatError(f"{stream_format!r} is no stream format; give a StreamFormat or its text form")
+
+
+def as_sources(pictures: str | list[str]) -> list[str]:
+    """One name or several: files, folders, globs."""
+    return [pictures] if isinstance(pictures, str) else [str(name) for name in pictures]
+
+
+def frame_tag(number: int, base_blocks: int) -> tuple:
+    """Key and value of the tag on a frame's first block."""
+    return FRAME_TAG, pmt.cons(pmt.from_long(number), pmt.from_long(base_blocks))
+
+
+def frame_number(value) -> int:
+    """The number in a frame tag's value."""
+    return pmt.to_long(pmt.car(value))
+
+
+class Stage(gr.basic_block):
+    """A block whose output does not follow its input item by item.
+
+    A subclass gives ``take(rows, tags)``: it sees whole input windows and answers with
+    ``put(rows, tags)``, in arrays of its own (the window is gone after the call), or ``end()``.
+    Tags are ``(offset in rows, key, value)``. While ``holding`` is true the scheduler comes
+    back without input and ``idle()`` is called.
+
+    Facts of GNU Radio 3.10 behind this: a general block that forecasts input is finished,
+    without a further call, when its input has ended; one that forecasts none is called
+    for ever. So what is queued or held forecasts none, and an empty block forecasts one item.
+    """
+
+    def __init__(self, name: str, stream_format: StreamFormat, item_in: tuple, item_out: tuple):
+        gr.basic_block.__init__(self, name=name, in_sig=[item_in], out_sig=[item_out])
+        self.format = stream_format
+        self.set_tag_propagation_policy(gr.TPP_DONT)
+        self.set_min_output_buffer(0, max(2 * stream_format.blocks, WINDOW))
+        self._queue: deque = deque()
+        self._finished = False
+
+    def take(self, rows: np.ndarray, tags: list[tuple]) -> None:
+        raise NotImplementedError
+
+    def idle(self) -> None:
+        """Called about every ``NAP`` seconds while holding something and no input comes."""
+
+    @property
+    def holding(self) -> bool:
+        """Something is held that must come out even if no further input does."""
+        return False
+
+    def put(self, rows: np.ndarray, tags: list[tuple] = ()) -> None:
+        """Queue rows for the output."""
+        if len(rows):
+            self._queue.append((rows, tags))
+
+    def end(self) -> None:
+        """Finish when the queue is out, whatever the input does."""
+        self._finished = True
+
+    def forecast(self, noutput_items: int, ninputs: int) -> list[int]:
+        return [0 if self._queue or self._finished or self.holding else 1]
+
+    @guarded
+    def general_work(self, input_items: list, output_items: list) -> int:
+        came = 0
+        # Back-pressure: nothing is taken before everything is out.
+        if not self._queue and not self._finished:
+            rows = input_items[0]
+            came = len(rows)
+            if came:
+                first = self.nitems_read(0)
+                tags = [(tag.offset - first, tag.key, tag.value) for tag in self.get_tags_in_window(0, 0, came)]
+                self.take(rows, tags)
+                self.consume(0, came)
+            else:
+                self.idle()
+        produced = self._drain(output_items[0])
+        if produced == 0:
+            if self._finished and not self._queue:
+                return WORK_DONE
+            if not came:
+                time.sleep(NAP)
+        return produced
+
+    def _drain(self, out: np.ndarray) -> int:
+        written = self.nitems_written(0)
+        done = 0
+        while self._queue and done < len(out):
+            rows, tags = self._queue.popleft()
+            count = min(len(rows), len(out) - done)
+            out[done : done + count] = rows[:count]
+            for offset, key, value in tags:
+                if offset < count:
+                    self.add_item_tag(0, written + done + offset, key, value)
+            if count < len(rows):
+                later = [(offset - count, key, value) for offset, key, value in tags if offset >= count]
+                self._queue.appendleft((rows[count:], later))
+            done += count
+        return done

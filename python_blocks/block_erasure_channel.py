@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Block Erasure Channel: loses or damages packets."""
+
+import numpy as np
+
+from ds2c2.channel import DEFAULT_BURST, BlockChannel, ChannelError, read_trace
+from ds2c2.packets import HEADER_BYTES, TYPE_BLOCK, VERSION
+from ds2c2.streamformat import StreamFormat
+
+from ._failures import say
+from ._stage import Stage, as_format
+
+
+class block_erasure_channel(Stage):
+    """Hits some of the packets; end-of-stream packets pass and are not counted.
+
+    Input:
+        u8[8 + block_size], one item a packet
+
+    Output:
+        u8[8 + block_size], the packets that arrive
+
+    Args:
+        stream_format: a StreamFormat or its text form
+        loss: share of the code blocks that are hit, 0 to 1
+        model: iid, exact (a fixed number in every frame), gilbert-elliott (bursts) or trace
+        effect: erase (the packet does not arrive), zero (every 1 of the code block becomes 0)
+            or flip (every bit flips); the receiver does not know of zero and flip
+        burst: mean length of a burst in blocks, for gilbert-elliott
+        seed: of the draws
+        trace: file with a recorded loss trace, for trace
+        protect_base: base blocks are never hit
+    """
+
+    def __init__(
+        self,
+        stream_format: StreamFormat | str,
+        loss: float = 0.16,
+        model: str = "iid",
+        effect: str = "erase",
+        burst: float = DEFAULT_BURST,
+        seed: int = 1,
+        trace: str = "",
+        protect_base: bool = False,
+    ):
+        stream_format = as_format(stream_format)
+        item = (np.uint8, HEADER_BYTES + stream_format.block_size)
+        Stage.__init__(self, "block_erasure_channel", stream_format, item, item)
+        self._channel = BlockChannel(
+            loss=loss,
+            model=model,
+            effect=effect,
+            burst=burst,
+            seed=seed,
+            trace=read_trace(trace) if model == "trace" and trace else None,
+            frame_blocks=stream_format.blocks,
+            base_blocks=stream_format.base_blocks if protect_base else 0,
+        )
+
+    @property
+    def passed(self) -> int:
+        """Code blocks that were not hit so far."""
+        return self._channel.passed
+
+    @property
+    def hit(self) -> int:
+        """Code blocks that were hit so far."""
+        return self._channel.hit
+
+    def set_loss(self, loss: float) -> None:
+        """Change the loss rate while running; one that cannot be is refused with a line."""
+        try:
+            self._channel.set_loss(loss)
+        except ChannelError as error:
+            say(self.name(), str(error))
+
+    def take(self, rows: np.ndarray, tags: list[tuple]) -> None:
+        code_block = rows[:, 0] == (VERSION << 4 | TYPE_BLOCK)
+        hits = np.zeros(len(rows), bool)
+        hits[code_block] = self._channel.draw(int(code_block.sum()))
+        if self._channel.effect == "erase":
+            self.put(np.compress(~hits, rows, axis=0))
+            return
+        out = rows.copy()
+        out[:, HEADER_BYTES:] = self._channel.damage(rows[:, HEADER_BYTES:], hits)
+        self.put(out)

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Encoder Source: pictures to code blocks."""
+
+import numpy as np
+import pmt
+from gnuradio import gr
+
+from ds2c2.streamformat import StreamFormat
+
+from ._failures import WORK_DONE, guarded
+from ._stage import END_TAG, as_format, as_sources, frame_tag
+
+
+class encoder_source(gr.sync_block):
+    """Encodes pictures, each to the stream format's N code blocks, base layer first.
+
+    Input:
+        none
+
+    Output:
+        u8[block_size], one item a code block; the first block of a frame carries the tag
+        ``ds2c2_frame`` (frame number, N_b), the last of all the tag ``ds2c2_end``
+
+    Args:
+        stream_format: a StreamFormat or its text form
+        pictures: file, folder or glob, or a list of them
+        device: auto, cpu, cuda or cuda:N
+        fit: how pictures of another size are brought to the stream's: pad or scale
+        repeat: start over for ever
+    """
+
+    def __init__(
+        self,
+        stream_format: StreamFormat | str,
+        pictures: str | list[str],
+        device: str = "auto",
+        fit: str = "pad",
+        repeat: bool = False,
+    ):
+        # Here and not above: torch takes seconds to load, GRC and the link blocks need none of it.
+        from ds2c2.codec import Codec
+        from ds2c2.session import PictureFeed, SendingEnd
+
+        self.format = as_format(stream_format)
+        feed = PictureFeed(as_sources(pictures), self.format.width, self.format.height, fit, repeat)
+        self.sender = SendingEnd(Codec(self.format, device), feed)
+        gr.sync_block.__init__(
+            self, name="encoder_source", in_sig=None, out_sig=[(np.uint8, self.format.block_size)]
+        )
+        self.set_output_multiple(self.format.blocks)
+
+    @guarded
+    def work(self, input_items: list, output_items: list) -> int:
+        sender, count = self.sender, self.format.blocks
+        frame = sender.frame
+        encoded = sender.next_frame()
+        if encoded is None:
+            return WORK_DONE
+        output_items[0][:count] = encoded.blocks
+        start = self.nitems_written(0)
+        self.add_item_tag(0, start, *frame_tag(frame, self.format.base_blocks))
+        if not sender.feed.repeat and sender.frame == len(sender.feed.paths):
+            self.add_item_tag(0, start + count - 1, END_TAG, pmt.PMT_T)
+        # One frame a call, so that the first is on its way while the second is encoded.
+        return count

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Packetizer: code blocks to numbered packets."""
+
+import numpy as np
+
+from ds2c2.packets import HEADER_BYTES, MAX_STREAM, Packetizer
+from ds2c2.errors import FormatError
+from ds2c2.streamformat import StreamFormat
+
+from ._stage import END_TAG, Stage, as_format
+
+
+class packetizer(Stage):
+    """Puts 8 bytes of header before each code block: type, stream, frame, index, check.
+
+    Behind the tag ``ds2c2_end`` it sends end-of-stream packets, several, since some may be lost.
+
+    Input:
+        u8[block_size], one item a code block, whole frames from the start
+
+    Output:
+        u8[8 + block_size], one item a packet
+
+    Args:
+        stream_format: a StreamFormat or its text form
+        stream: number of this stream among others on the same link, 0 to 255
+    """
+
+    def __init__(self, stream_format: StreamFormat | str, stream: int = 0):
+        stream_format = as_format(stream_format)
+        if not 0 <= stream <= MAX_STREAM:
+            raise FormatError(f"stream {stream} is out of range: 0 to {MAX_STREAM}")
+        size = stream_format.block_size
+        Stage.__init__(self, "packetizer", stream_format, (np.uint8, size), (np.uint8, HEADER_BYTES + size))
+        self._packetizer = Packetizer(stream_format, stream)
+
+    def take(self, rows: np.ndarray, tags: list[tuple]) -> None:
+        ended = [offset for offset, key, _ in tags if key == END_TAG]
+        count = ended[0] + 1 if ended else len(rows)
+        self.put(self._packetizer.pack(rows[:count]))
+        if ended:
+            self.put(self._packetizer.end())
+            self.end()
