@@ -3,8 +3,11 @@
 
 import hashlib
 import math
+import operator
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from fractions import Fraction
 from functools import cached_property
 
 from ds2c2.errors import FormatError
@@ -12,8 +15,10 @@ from ds2c2.pictures import MAX_SIDE, MIN_SIDE
 
 TEXT_PREFIX = "ds2c2/1"
 MIN_BPP, MAX_BPP = 0.1, 1.0  # bits per pixel
-MIN_BLOCK, MAX_BLOCK = 32, 1056  # bytes; 5G NR code blocks go up to 8448 bits = 1056 bytes
-MAX_BLOCKS = 1 << 16  # a packet numbers the blocks of a frame with 16 bits
+MIN_BASE_BPP, MAX_BASE_BPP = 0.001, 0.5
+# Bytes. With 32 the largest picture at the highest rate has 65536 blocks, as many as a packet
+# can number; 5G NR code blocks go up to 8448 bits = 1056 bytes.
+MIN_BLOCK, MAX_BLOCK = 32, 1056
 MAX_DEPTH = 64  # frames
 INTERLEAVES = ("bit", "block", "none")
 
@@ -24,6 +29,27 @@ CRC_BYTES = 4
 # c of 1x1 pixels and its header fit in this; with it a base layer never fails to fit.
 MIN_BASE_BYTES = 64
 DIGEST_HEX = 8  # hexadecimal digits of the weights' SHA-256 that the text form carries
+
+
+def _exact(value: float) -> Fraction:
+    """The decimal that the text form shows: both ends count blocks from it without rounding."""
+    return Fraction(f"{value:.6g}")
+
+
+def _whole_blocks(bpp: float, pixels: int, block_size: int) -> int:
+    return math.floor(_exact(bpp) * pixels / (8 * block_size))
+
+
+def _symbol_bytes(block_size: int) -> int:
+    return (block_size - CRC_BYTES) // SYMBOL_ALIGNMENT * SYMBOL_ALIGNMENT
+
+
+def _base_sources(base_bpp: float, pixels: int, block_size: int) -> int:
+    return math.ceil(max(_exact(base_bpp) * pixels / 8, MIN_BASE_BYTES) / Fraction(_symbol_bytes(block_size)))
+
+
+def _with_repair(sources: int, redundancy: float) -> int:
+    return sources + math.ceil(_exact(redundancy) * sources)
 
 
 @dataclass(frozen=True)
@@ -58,14 +84,16 @@ class StreamFormat:
     model: str = "binary"
 
     def __post_init__(self) -> None:
+        for name in ("width", "height", "block_size", "depth", "seed"):
+            self._convert(name, operator.index, "a whole number")
         for name in ("bpp", "base_bpp", "base_redundancy"):
             # What the text form shows is what counts.
-            object.__setattr__(self, name, float(f"{getattr(self, name):.6g}"))
+            self._convert(name, lambda value: float(f"{value:.6g}"), "a number")
         self._check("width", self.width, MIN_SIDE, MAX_SIDE, "pixels")
         self._check("height", self.height, MIN_SIDE, MAX_SIDE, "pixels")
         self._check("bpp", self.bpp, MIN_BPP, MAX_BPP, "bits per pixel")
         self._check("block_size", self.block_size, MIN_BLOCK, MAX_BLOCK, "bytes")
-        self._check("base_bpp", self.base_bpp, 0.001, 0.5, "bits per pixel")
+        self._check("base_bpp", self.base_bpp, MIN_BASE_BPP, MAX_BASE_BPP, "bits per pixel")
         self._check("base_redundancy", self.base_redundancy, 0.0, 20.0, "repair blocks per source block")
         self._check("depth", self.depth, 1, MAX_DEPTH, "frames")
         self._check("seed", self.seed, 0, 2**32 - 1, "")
@@ -75,8 +103,6 @@ class StreamFormat:
             raise FormatError(f"depth {self.depth} needs interleave=block; it is {self.interleave}")
         if not re.fullmatch(r"[A-Za-z0-9._-]+(@[0-9a-f]{8})?", self.model):
             raise FormatError(f"model {self.model!r}: a name of letters, digits and ._- is wanted")
-        if self.blocks > MAX_BLOCKS:
-            raise FormatError(f"{self.blocks} blocks a picture, at most {MAX_BLOCKS}: use larger blocks than {self.block_size} bytes")
         if self.enhancement_blocks < 1:
             raise FormatError(
                 f"bpp {self.bpp:g} is too low for the base layer: {self.width}x{self.height} gives {self.blocks} blocks of "
@@ -84,18 +110,40 @@ class StreamFormat:
                 f"{self._remedy()}"
             )
 
+    def _convert(self, name: str, convert: Callable, wanted: str) -> None:
+        value = getattr(self, name)
+        try:
+            object.__setattr__(self, name, convert(value))
+        except (TypeError, ValueError):
+            raise FormatError(f"{name} {value!r}: {wanted} is wanted") from None
+
     @staticmethod
     def _check(name: str, value: float, low: float, high: float, unit: str) -> None:
         if not low <= value <= high:
-            raise FormatError(f"{name} {value:g} is out of range: {low:g} to {high:g} {unit}".rstrip())
+            raise FormatError(f"{name} {value} is out of range: {low} to {high} {unit}".rstrip())
 
     def _remedy(self) -> str:
-        needed = (self.base_blocks + 1) * self.block_size * 8 / self.pixels
-        # Rounded up to the next hundredth: what is proposed must work.
-        raised = math.ceil(needed * 100) / 100
+        """Changes that each help alone, rounded to the side on which they do."""
+        remedies = []
+        raised = math.ceil(Fraction(100 * (self.base_blocks + 1) * self.block_size * 8, self.pixels)) / 100
         if raised <= MAX_BPP:
-            return f"use bpp {raised:g} or more, a smaller base_bpp or base_redundancy, or smaller blocks"
-        return "use smaller blocks, a smaller base_redundancy or larger pictures"
+            remedies.append(f"bpp {raised:g} or more")
+        sources, blocks = self.base_sources, self.blocks
+        if sources < blocks:
+            redundancy = (10 * (blocks - 1 - sources) // sources) / 10
+            remedies.append(f"base_redundancy {redundancy:g} or less")
+        while sources and _with_repair(sources, self.base_redundancy) >= blocks:
+            sources -= 1
+        base_bpp = (1000 * 8 * sources * self.symbol_bytes // self.pixels) / 1000
+        if sources * self.symbol_bytes >= MIN_BASE_BYTES and base_bpp >= MIN_BASE_BPP:
+            remedies.append(f"base_bpp {base_bpp:g} or less")
+        for size in range(self.block_size - 1, MIN_BLOCK - 1, -1):
+            sources = _base_sources(self.base_bpp, self.pixels, size)
+            if _with_repair(sources, self.base_redundancy) < _whole_blocks(self.bpp, self.pixels, size):
+                remedies.append(f"block_size {size}")
+                break
+        # Half the rate at most goes to the sources, so this always fits.
+        return "use " + (", or ".join(remedies) or f"bpp {MAX_BPP:g}, base_redundancy 0 and block_size {MIN_BLOCK} together")
 
     @property
     def pixels(self) -> int:
@@ -104,24 +152,22 @@ class StreamFormat:
     @cached_property
     def blocks(self) -> int:
         """N, code blocks a picture: as many whole blocks as the rate allows."""
-        # The small term keeps 0.3 * 800 / 8 from becoming 29.999.
-        return int(self.bpp * self.pixels / (8 * self.block_size) + 1e-9)
+        return _whole_blocks(self.bpp, self.pixels, self.block_size)
 
     @property
     def symbol_bytes(self) -> int:
         """Bytes of a base block that carry base layer: the rest is CRC and alignment."""
-        return (self.block_size - CRC_BYTES) // SYMBOL_ALIGNMENT * SYMBOL_ALIGNMENT
+        return _symbol_bytes(self.block_size)
 
     @cached_property
     def base_sources(self) -> int:
         """K, source blocks of the base layer."""
-        wanted = max(self.base_bpp * self.pixels / 8, MIN_BASE_BYTES)
-        return math.ceil(wanted / self.symbol_bytes - 1e-9)
+        return _base_sources(self.base_bpp, self.pixels, self.block_size)
 
     @cached_property
     def base_blocks(self) -> int:
         """N_b: source and repair blocks of the base layer."""
-        return self.base_sources + math.ceil(self.base_redundancy * self.base_sources - 1e-9)
+        return _with_repair(self.base_sources, self.base_redundancy)
 
     @property
     def enhancement_blocks(self) -> int:
@@ -171,6 +217,8 @@ class StreamFormat:
             for word in words[2:]:
                 key, value = word.split("=")
                 name = keys.get(key, key)
+                if name in values:
+                    raise ValueError
                 values[name] = types[name](value)
             return cls(**values)
         except (ValueError, KeyError, IndexError, TypeError):
