@@ -20,15 +20,23 @@ class Interleaver:
 
     def __init__(self, stream: StreamFormat):
         self.stream = stream
+        # numpy's own index type: any other is converted at every use, which doubles the time.
         self._permutations: dict[int, np.ndarray] = {}
+        self._inverses: dict[int, np.ndarray] = {}
 
     def _permutation(self, size: int) -> np.ndarray:
         if size not in self._permutations:
             # Ranks of raw PCG64 output: numpy keeps a bit generator's stream for ever, which it
             # does not promise for Generator.permutation, and this order is part of the format.
             raw = np.random.PCG64(self.stream.seed).random_raw(size)
-            self._permutations[size] = np.argsort(raw, kind="stable").astype(np.int32)
+            self._permutations[size] = np.argsort(raw, kind="stable")
         return self._permutations[size]
+
+    def _inverse(self, size: int) -> np.ndarray:
+        if size not in self._inverses:
+            self._inverses[size] = np.argsort(self._permutation(size))
+            del self._permutations[size]  # a receiver needs one of the two, and they are large
+        return self._inverses[size]
 
     def interleave(self, frames: np.ndarray) -> np.ndarray:
         """``uint8[g, N, block_size]`` to the same shape; g is 1 to ``depth``."""
@@ -38,7 +46,7 @@ class Interleaver:
             order = self._permutation(self.stream.enhancement_bits)
             for frame, mixed in zip(frames, out, strict=True):
                 bits = np.unpackbits(frame[base:].reshape(-1))
-                mixed[base:] = np.packbits(bits[order]).reshape(-1, self.stream.block_size)
+                mixed[base:] = np.packbits(bits.take(order)).reshape(-1, self.stream.block_size)
         elif self.stream.interleave == "block":
             flat = frames[:, base:].reshape(-1, frames.shape[2])
             out[:, base:] = flat[self._permutation(len(flat))].reshape(frames.shape[0], -1, frames.shape[2])
@@ -49,12 +57,11 @@ class Interleaver:
         base = self.stream.base_blocks
         out = frames.copy()
         if self.stream.interleave == "bit":
-            order = self._permutation(self.stream.enhancement_bits)
+            order = self._inverse(self.stream.enhancement_bits)
             for frame, sorted_ in zip(frames, out, strict=True):
-                sorted_[base:].reshape(-1)[order] = frame[base:].reshape(-1)
+                frame[base:].reshape(-1).take(order, out=sorted_[base:].reshape(-1), mode="clip")
         elif self.stream.interleave == "block":
             flat = frames[:, base:].reshape(-1, frames.shape[2])
-            sorted_ = np.empty_like(flat)
-            sorted_[self._permutation(len(flat))] = flat
+            sorted_ = flat[self._inverse(len(flat))]
             out[:, base:] = sorted_.reshape(frames.shape[0], -1, frames.shape[2])
         return out
