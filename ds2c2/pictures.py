@@ -8,6 +8,7 @@ in [-1, 1] ("better when normalised to [-1, 1]", the paper).
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,8 +51,8 @@ def read_picture(path: str | Path) -> np.ndarray:
 def _as_rgb(image: Image.Image) -> np.ndarray:
     if image.mode.startswith("I") or image.mode == "F":
         # 16-bit grey arrives as I;16 or I; Pillow's own conversion would clip it to white.
-        samples = np.asarray(image).astype(np.float64)
-        full_scale = 65535.0 if samples.max(initial=0) > 255 else 255.0
+        samples = np.nan_to_num(np.asarray(image).astype(np.float64))
+        full_scale = _full_scale(image.mode, samples.max(initial=0))
         grey = np.clip(np.rint(samples * (255.0 / full_scale)), 0, 255).astype(np.uint8)
         return np.repeat(grey[:, :, None], 3, axis=2)
     if image.has_transparency_data:
@@ -59,6 +60,15 @@ def _as_rgb(image: Image.Image) -> np.ndarray:
         white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
         image = Image.alpha_composite(white, rgba)
     return np.asarray(image.convert("RGB"))
+
+
+def _full_scale(mode: str, highest: float) -> float:
+    """The level that is white: by the mode where it says so, else by the samples."""
+    if mode.startswith("I;16"):
+        return 65535.0
+    if mode == "F" and highest <= 1.0:
+        return 1.0
+    return 65535.0 if highest > 255 else 255.0
 
 
 def check_size(height: int, width: int, name: str = "picture") -> None:
@@ -114,15 +124,24 @@ def to_picture(pixels: torch.Tensor) -> np.ndarray:
 def write_picture(path: str | Path, picture: np.ndarray) -> Path:
     """Write a PNG, or what the suffix says; the final name appears only when it is whole."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
+    kind = Image.registered_extensions().get(path.suffix.lower(), "PNG")
     try:
-        Image.fromarray(picture).save(part, format=Image.registered_extensions().get(path.suffix.lower(), "PNG"))
-        os.replace(part, path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            Image.fromarray(picture).save(part, format=kind)
+            os.replace(part, path)
+        finally:
+            part.unlink(missing_ok=True)
     except OSError as error:
-        part.unlink(missing_ok=True)
-        raise PictureError(f"{path}: cannot be written ({error.strerror or error})") from None
+        raise PictureError(f"{path}: cannot be written ({error.strerror or error}); choose another place") from None
+    except (KeyError, ValueError):
+        raise PictureError(f"{path}: Pillow reads {kind} but cannot write it; use .png") from None
     return path
+
+
+def _pictures_among(paths: Iterable[Path]) -> list[Path]:
+    return sorted(path for path in paths if path.suffix.lower() in SUFFIXES and path.is_file())
 
 
 def list_pictures(sources: list[str]) -> list[Path]:
@@ -135,11 +154,14 @@ def list_pictures(sources: list[str]) -> list[Path]:
     for source in sources:
         path = Path(source).expanduser()
         if path.is_dir():
-            matches = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
+            matches = _pictures_among(path.rglob("*"))
         elif any(sign in source for sign in "*?[") and not path.exists():
             folder = Path(path.anchor) if path.is_absolute() else Path()
             pattern = str(path.relative_to(path.anchor)) if path.is_absolute() else source
-            matches = sorted(p for p in folder.glob(pattern) if p.suffix.lower() in SUFFIXES)
+            try:
+                matches = _pictures_among(folder.glob(pattern))
+            except ValueError as error:
+                raise PictureError(f"{source}: not a glob ({error}); ** stands alone between slashes") from None
         else:
             if not path.exists():
                 raise PictureError(f"{source}: no such file; give a picture, a folder or a glob")
