@@ -14,6 +14,11 @@ from PIL import Image
 from ds2c2.errors import UserError
 
 RIFF_BYTES = 20  # "RIFF" size "WEBP" "VP8 " size: RFC 9649, section 2
+# Frame tag and start code, width, height: RFC 6386, section 9.1. Two bits of each side ask
+# for a scaling that we do not; they make it too large.
+KEY_FRAME = struct.Struct("<6sHH")
+START_CODE = bytes.fromhex("9d012a")
+MAX_SMALL_SIDE = 512  # pixels: 4096 / 8
 MAX_QUALITY = 100
 # libwebp's slowest method; c is small, so it costs a millisecond or two.
 METHOD = 6
@@ -42,6 +47,10 @@ def encode_small(small: np.ndarray, quality: int) -> bytes:
 
 def decode_small(data: bytes) -> np.ndarray:
     """A bare VP8 key frame to ``uint8[h, w, 3]``. Raises ``SmallPictureError``."""
+    # Looked at before Pillow makes room for it: these bytes come from a network.
+    tag, width, height = KEY_FRAME.unpack(data[: KEY_FRAME.size].ljust(KEY_FRAME.size, b"\0"))
+    if tag[3:] != START_CODE or not 0 < width <= MAX_SMALL_SIDE or not 0 < height <= MAX_SMALL_SIDE:
+        raise SmallPictureError("the base layer does not hold a small picture")
     even = data + b"\0" * (len(data) % 2)
     header = b"RIFF" + struct.pack("<I", 12 + len(even)) + b"WEBPVP8 " + struct.pack("<I", len(data))
     try:
