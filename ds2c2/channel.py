@@ -74,10 +74,17 @@ class BlockChannel:
             raise ChannelError(f"channel model {self.model!r} is unknown; choose one of {', '.join(MODELS)}")
         if self.effect not in EFFECTS:
             raise ChannelError(f"channel effect {self.effect!r} is unknown; choose one of {', '.join(EFFECTS)}")
-        if self.burst < 1:
+        if not self.burst >= 1:
             raise ChannelError(f"burst {self.burst:g} is too short: a burst has 1 block at least")
         if self.model == "trace" and (self.trace is None or len(self.trace) == 0):
             raise ChannelError("channel model trace needs a recorded trace")
+        if self.seed < 0:
+            raise ChannelError(f"seed {self.seed} is out of range: 0 or more")
+        if self.frame_blocks < 1 or not 0 <= self.base_blocks <= self.frame_blocks:
+            raise ChannelError(
+                f"base_blocks {self.base_blocks} of frame_blocks {self.frame_blocks}: a frame has 1 block or more, "
+                "0 to all of them base blocks"
+            )
         self.set_loss(self.loss)
         self._rng = np.random.Generator(np.random.PCG64(self.seed))
         self._position = 0
