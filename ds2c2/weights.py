@@ -88,7 +88,7 @@ def load_networks(model: str | Path, device: torch.device | str = "cpu") -> Bina
             networks = BinaryNetworks(shape)
         tensors = {name: t.float() for name, t in load_file(path).items()}
         networks.load_state_dict(tensors, assign=True)
-    except (SafetensorError, RuntimeError, KeyError, TypeError, ValueError) as error:
+    except (SafetensorError, RuntimeError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise WeightsError(f"{path}: weights do not fit their networks ({str(error).splitlines()[0]}); fetch them again") from None
     return networks.to(device, memory_format=torch.channels_last).eval().requires_grad_(False)
 
