@@ -22,6 +22,7 @@ from ds2c2.streamformat import CRC_BYTES, StreamFormat
 LAYOUT = 1  # version of the container, in the high half of its first byte
 # First byte (layout, halvings of c), bytes of c, bytes of the label map.
 HEADER = struct.Struct("!BHH")
+MAX_PART_BYTES = 0xFFFF
 MAX_HALVINGS = 9  # 4096 / 8 / 2^9 = 1 pixel
 PAYLOAD_ID_BYTES = 4  # RFC 6330, 3.2: source block number (8 bits), encoding symbol id (24)
 
@@ -59,7 +60,9 @@ def pack_base(small: np.ndarray, label_map: bytes, capacity: int) -> bytes:
     Takes the best quality that fits. Where even the worst does not, c is halved until it
     does: a coarse base layer is worth more than none.
     """
-    budget = min(capacity - HEADER.size - len(label_map), 0xFFFF)
+    if len(label_map) > MAX_PART_BYTES:
+        raise BaseLayerError(f"a label map of {len(label_map)} bytes is too large: {MAX_PART_BYTES} at most")
+    budget = min(capacity - HEADER.size - len(label_map), MAX_PART_BYTES)
     for halvings in range(MAX_HALVINGS + 1):
         data = encode_small_within(_halve(small, halvings), budget)
         if data is not None:
