@@ -18,8 +18,9 @@ FRAME_TAG = pmt.intern("ds2c2_frame")
 # On the last block of the last frame: held frames are let go behind it.
 END_TAG = pmt.intern("ds2c2_end")
 
-# Items: small calls are dear in Python (130 us for 64 items), so buffers hold at least this.
-WINDOW = 2048
+# Items that buffers hold at least: small calls are dear in Python (130 us for 64 items), and
+# more of them only make a change of the loss rate show later.
+WINDOW = 1024
 # Seconds between two looks of a block that waits for input with frames in hand.
 NAP = 0.003
 

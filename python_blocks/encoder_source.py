@@ -1,14 +1,20 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Encoder Source: pictures to code blocks."""
 
+import time
+
 import numpy as np
 import pmt
 from gnuradio import gr
 
+from ds2c2.errors import UserError
 from ds2c2.streamformat import StreamFormat
 
 from ._failures import WORK_DONE, guarded
 from ._stage import END_TAG, as_format, as_sources, frame_tag
+
+# Seconds at most that a paced source sleeps at once: a flowgraph cannot stop meanwhile.
+LONGEST_NAP = 0.05
 
 
 class encoder_source(gr.sync_block):
@@ -27,6 +33,7 @@ class encoder_source(gr.sync_block):
         device: auto, cpu, cuda or cuda:N
         fit: how pictures of another size are brought to the stream's: pad or scale
         repeat: start over for ever
+        frame_rate: frames a second at most, 0 for as fast as they are taken
     """
 
     def __init__(
@@ -36,12 +43,17 @@ class encoder_source(gr.sync_block):
         device: str = "auto",
         fit: str = "pad",
         repeat: bool = False,
+        frame_rate: float = 0.0,
     ):
         # Here and not above: torch takes seconds to load, GRC and the link blocks need none of it.
         from ds2c2.codec import Codec
         from ds2c2.session import PictureFeed, SendingEnd
 
+        if frame_rate < 0:
+            raise UserError(f"frame rate {frame_rate:g} is negative; give frames a second, or 0 for no limit")
         self.format = as_format(stream_format)
+        self.interval = 1.0 / frame_rate if frame_rate else 0.0  # seconds
+        self._due = 0.0
         feed = PictureFeed(as_sources(pictures), self.format.width, self.format.height, fit, repeat)
         self.sender = SendingEnd(Codec(self.format, device), feed)
         gr.sync_block.__init__(
@@ -52,6 +64,11 @@ class encoder_source(gr.sync_block):
     @guarded
     def work(self, input_items: list, output_items: list) -> int:
         sender, count = self.sender, self.format.blocks
+        now = time.monotonic()
+        if now < self._due:
+            time.sleep(min(self._due - now, LONGEST_NAP))
+            return 0
+        self._due = max(self._due, now) + self.interval
         frame = sender.frame
         encoded = sender.next_frame()
         if encoded is None:
