@@ -78,6 +78,12 @@ class Codec:
             )
         self.stream = stream.pinned(digest)
         self.networks = load_networks(stream.model_name, self.device)
+        symbols = int(np.prod(self._latent_shape()))
+        if stream.enhancement_bits > symbols:
+            raise WeightsError(
+                f"model {stream.model_name} gives {symbols} symbols for {stream.width}x{stream.height}, bpp {stream.bpp:g} sends "
+                f"{stream.enhancement_bits}: use bpp {stream.bpp * symbols / stream.enhancement_bits // 0.01 / 100:g} or less"
+            )
         self._last: np.ndarray | None = None
 
     @torch.inference_mode()
