@@ -18,7 +18,7 @@ TEST_PACKAGES := xvfb xauth
 
 SOURCES := CMakeLists.txt $(shell find cmake ds2c2 python_blocks grc flowgraphs models \
              -name __pycache__ -prune -o \( -type d -o -name '*.py' -o -name '*.cmake' -o -name '*.yml' \
-             -o -name '*.grc' -o -name '*.safetensors' -o -name '*.md' \) -print)
+             -o -name '*.grc' -o -name '*.safetensors' -o -name '*.md' \) -print 2>/dev/null)
 
 .PHONY: help demo test companion setup packages test-packages lint clean distclean
 .DELETE_ON_ERROR:
@@ -75,9 +75,10 @@ $(VENV)/.packages-installed: constraints.txt $(VENV)/bin/python
 	$(VENV)/bin/python -m pip install --disable-pip-version-check --no-warn-conflicts -q -r constraints.txt
 	@touch $@
 
-# What an earlier version installed and this one does not have goes away first.
+# What an earlier version installed here and this one does not have goes away first.
 $(VENV)/.module-installed: $(VENV)/.packages-installed $(SOURCES)
-	@[ ! -f build/install_manifest.txt ] || tr '\n' '\0' < build/install_manifest.txt | xargs -0 rm -f
+	@[ ! -f build/install_manifest.txt ] || \
+	  { grep -F "$(CURDIR)/$(VENV)/" build/install_manifest.txt || true; } | tr '\n' '\0' | xargs -0 rm -f
 	@cmake -B build -DPython3_EXECUTABLE="$(CURDIR)/$(VENV)/bin/python" >/dev/null
 	@cmake --install build --prefix "$(CURDIR)/$(VENV)" >/dev/null
 	@touch $@
