@@ -65,7 +65,7 @@ class StreamFormat:
             survives the loss of 30 % of the blocks in 99 % of the frames of a 768x512 picture
         interleave: ``bit`` (over all enhancement bits of a frame), ``block`` (over the
             enhancement blocks of ``depth`` frames) or ``none``
-        depth: frames that ``block`` interleaves over
+        depth: frames that ``block`` interleaves over, 1 to 64, a power of two
         seed: of the permutation
         model: name of the weights, ``name`` or ``name@digest``
 
@@ -99,6 +99,10 @@ class StreamFormat:
         self._check("seed", self.seed, 0, 2**32 - 1, "")
         if self.interleave not in INTERLEAVES:
             raise FormatError(f"interleave {self.interleave!r} is unknown; choose one of {', '.join(INTERLEAVES)}")
+        if self.depth & (self.depth - 1):
+            # Groups must stand alike for who joins after the 16-bit frame numbers wrapped.
+            nearest = 1 << self.depth.bit_length() - 1
+            raise FormatError(f"depth {self.depth} does not divide 65536, where frame numbers wrap; use {nearest}, a power of two")
         if self.depth > 1 and self.interleave != "block":
             raise FormatError(f"depth {self.depth} needs interleave=block; it is {self.interleave}")
         if not re.fullmatch(r"[A-Za-z0-9._-]+(@[0-9a-f]{8})?", self.model):

@@ -27,7 +27,7 @@ def soft_of(frames: np.ndarray, arrived: np.ndarray | None = None) -> np.ndarray
 
 @settings(max_examples=60, deadline=None)
 @given(
-    st.sampled_from([("bit", 1), ("none", 1), ("block", 1), ("block", 3), ("block", 8)]),
+    st.sampled_from([("bit", 1), ("none", 1), ("block", 1), ("block", 4), ("block", 8)]),
     st.integers(1, 8),
     st.integers(0, 2**32 - 1),
 )

@@ -73,7 +73,7 @@ def test_a_format_holds_its_rate_or_names_a_remedy_that_works(values):
 
 
 @settings(max_examples=200, deadline=None)
-@given(fields, st.sampled_from(["bit", "block", "none"]), st.integers(1, 64))
+@given(fields, st.sampled_from(["bit", "block", "none"]), st.sampled_from([1, 2, 4, 8, 16, 32, 64]))
 def test_the_text_form_reads_back_as_the_same_format(values, interleave, depth):
     values |= {"interleave": interleave, "depth": depth if interleave == "block" else 1}
     try:
@@ -167,6 +167,8 @@ def test_pinning_binds_the_weights():
         ({"depth": 0}, ["depth 0", "1 to 64"]),
         ({"depth": 65, "interleave": "block"}, ["depth 65", "1 to 64"]),
         ({"depth": 4}, ["depth 4", "interleave=block"]),
+        ({"depth": 3, "interleave": "block"}, ["depth 3", "65536", "use 2"]),
+        ({"depth": 63, "interleave": "block"}, ["depth 63", "use 32"]),
         ({"seed": -1}, ["seed -1", "0 to 4294967295"]),
         ({"seed": 2**32}, ["seed 4294967296", "0 to 4294967295"]),
         ({"model": "../etc"}, ["'../etc'", "letters, digits"]),
