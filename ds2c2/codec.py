@@ -135,6 +135,10 @@ class Codec:
         self._last = picture
         return DecodedPicture(picture, self._crop(base), False, **counts)
 
+    def forget(self) -> None:
+        """Forget the last picture: the next lost base is concealed by grey."""
+        self._last = None
+
     def _latent_shape(self) -> tuple[int, int, int, int]:
         cells = (-(-self.stream.height // CELL), -(-self.stream.width // CELL))
         return (1, self.networks.shape.channels, *cells)

@@ -59,6 +59,7 @@ class SendingEnd:
         self.codec = codec
         self.feed = feed
         self.frame = 0
+        self.small_bytes = 0  # of c in the frame sent last
         self._kept: dict[int, EncodedPicture] = {}
 
     def next_frame(self) -> EncodedPicture | None:
@@ -70,6 +71,7 @@ class SendingEnd:
         if self.feed.repeat and (len(self._kept) + 1) * encoded.blocks.nbytes < self.KEPT_BYTES:
             self._kept[place] = encoded
         self.frame += 1
+        self.small_bytes = encoded.small_bytes
         return encoded
 
 

@@ -57,6 +57,7 @@ def save_weights(path: str | Path, networks: BinaryNetworks, notes: dict[str, st
     }
     part = path.with_name(f".{path.name}.part")
     save_file(tensors, part, metadata=metadata)
+    part.chmod(0o644)  # safetensors writes for the owner alone; installed weights are for all
     os.replace(part, path)
     return path
 

@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The command line, ``ds2c2``: one command a file, each a thin hand on the library."""
+
+import sys
+
+import typer
+from rich.console import Console
+
+from ds2c2.cli import demo, doctor, evaluate, info, receive, send, train
+from ds2c2.errors import UserError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Pictures over packet links that degrade gently (DS²C²).",
+)
+for command in (demo.demo, send.send, receive.receive, info.info, doctor.doctor, train.train, evaluate.evaluate):
+    app.command()(command)
+
+INTERRUPTED = 130  # the shell's code for SIGINT
+
+
+def main() -> None:
+    """Run a command; a ``UserError`` becomes one line on stderr and its exit code."""
+    try:
+        app()
+    except UserError as error:
+        Console(stderr=True, soft_wrap=True, highlight=False).print(f"ds2c2: {error}", markup=False)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""``ds2c2 evaluate``: PSNR and MS-SSIM over loss for a folder of pictures."""
+
+import json
+import os
+import platform
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from ds2c2.cli import options
+from ds2c2.cli.options import DEFAULTS
+
+console = Console(highlight=False, soft_wrap=True)
+
+
+def evaluate(
+    pictures: Annotated[list[str], typer.Argument(help="Files, folders or globs.")],
+    rules: Annotated[
+        Literal["paper", "air"], typer.Option(help="paper: the base layer arrives, unprotected; air: it is lost like the rest.")
+    ] = "air",
+    loss: Annotated[list[float], typer.Option(help="Share of the blocks that are hit; give it several times.")] = [0.0, 0.16, 0.5],  # noqa: B006
+    draws: Annotated[int, typer.Option(min=1, help="Draws of the channel for each picture and loss.")] = 3,
+    effect: options.Effect = "erase",
+    bpp: options.Bpp = DEFAULTS["bpp"],
+    block_size: options.BlockSize = DEFAULTS["block_size"],
+    base_bpp: options.BaseBpp = DEFAULTS["base_bpp"],
+    redundancy: options.Redundancy = DEFAULTS["base_redundancy"],
+    model: options.Model = DEFAULTS["model"],
+    device: options.Device = "auto",
+    out: Annotated[str, typer.Option(metavar="FILE", help="JSON with every measurement, in CompressAI's shape.")] = "",
+) -> None:
+    """Measure received pictures at several loss rates and print the means."""
+    import torch
+
+    from ds2c2.evaluation.losscurve import as_json, measure_picture, summary
+    from ds2c2.pictures import list_pictures
+
+    paths = list_pictures(pictures)
+    settings = {
+        "bpp": bpp, "block_size": block_size, "base_bpp": base_bpp, "base_redundancy": redundancy, "model": model,
+    }  # fmt: skip
+    measurements = []
+    for path in track(paths, description="pictures", console=console, transient=True):
+        measurements += measure_picture(path, settings, rules, loss, draws, effect, device)
+    table = Table(title=f"{len(paths)} pictures, {rules} rules, effect {effect}, {bpp:g} bpp asked, {draws} draws")
+    for heading in ("loss", "bpp", "on air", "PSNR dB", "MS-SSIM", "base PSNR dB", "worst gain dB", "base lost"):
+        table.add_column(heading, justify="right")
+    for row in summary(measurements):
+        table.add_row(
+            f"{row['loss']:.0%}", f"{row['bpp']:.4f}", f"{row['air_bpp']:.4f}", f"{row['psnr']:.2f}", f"{row['ms_ssim']:.4f}",
+            f"{row['base_psnr']:.2f}", f"{row['worst_gain']:+.2f}", f"{row['concealed']:.1%}",
+        )  # fmt: skip
+    console.print(table)
+    if out:
+        machine = f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}"
+        described = f"{rules} rules, effect {effect}, {draws} draws, redundancy {redundancy:g}, {machine}"
+        part = Path(out).with_suffix(".part")
+        part.write_text(json.dumps(as_json(measurements, f"ds2c2-{model}", described), indent=1))
+        os.replace(part, out)
+        console.print(f"wrote {out}", markup=False)

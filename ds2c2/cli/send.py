@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""``ds2c2 send``: pictures to packets, into a recording or over UDP."""
+
+from typing import Annotated
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.progress import track
+
+from ds2c2.channel import BlockChannel, read_trace
+from ds2c2.cli import options
+from ds2c2.cli.options import DEFAULTS, parse_size
+from ds2c2.packets import HEADER_BYTES
+from ds2c2.recording import RecordingWriter
+from ds2c2.streamformat import StreamFormat
+from ds2c2.udp import DEFAULT_RATE, UdpSender, parse_address
+
+console = Console(highlight=False, soft_wrap=True)
+
+
+def send(
+    pictures: Annotated[list[str], typer.Argument(help="Files, folders or globs.")],
+    to: Annotated[str, typer.Option(metavar="WHERE", help="udp://host:port, or a file to record the packets in.")],
+    size: options.Size = "",
+    bpp: options.Bpp = DEFAULTS["bpp"],
+    block_size: options.BlockSize = DEFAULTS["block_size"],
+    base_bpp: options.BaseBpp = DEFAULTS["base_bpp"],
+    redundancy: options.Redundancy = DEFAULTS["base_redundancy"],
+    interleave: options.Interleave = DEFAULTS["interleave"],
+    depth: options.Depth = DEFAULTS["depth"],
+    seed: options.Seed = DEFAULTS["seed"],
+    model: options.Model = DEFAULTS["model"],
+    format_: options.Format = "",
+    fit: options.Fit = "pad",
+    device: options.Device = "auto",
+    stream: options.StreamNumber = 0,
+    rate: Annotated[float, typer.Option(help="Packets per second over UDP.")] = DEFAULT_RATE,
+    loss: options.Loss = 0.0,
+    channel: options.Channel = "iid",
+    effect: options.Effect = "erase",
+    burst: options.Burst = 8.0,
+    trace: options.Trace = "",
+    channel_seed: options.ChannelSeed = 1,
+    protect_base: options.ProtectBase = False,
+) -> None:
+    """Send pictures as packets, over UDP or into a recording, through an emulated channel if asked."""
+    from ds2c2.codec import Codec
+    from ds2c2.packetstream import pictures_to_packets
+    from ds2c2.session import PictureFeed, SendingEnd, common_size
+    from ds2c2.pictures import list_pictures
+
+    address = parse_address(to) if "://" in to else None
+    if format_:
+        stream_format = StreamFormat.parse(format_)
+    else:
+        width, height = parse_size(size) if size else common_size(list_pictures(pictures))
+        stream_format = StreamFormat(
+            width, height, bpp, block_size, base_bpp, redundancy, interleave, depth, seed, model
+        )
+    feed = PictureFeed(pictures, stream_format.width, stream_format.height, fit)
+    emulated = BlockChannel(
+        loss=loss,
+        model=channel,
+        effect=effect,
+        burst=burst,
+        seed=channel_seed,
+        trace=read_trace(trace) if channel == "trace" else None,
+        frame_blocks=stream_format.blocks,
+        base_blocks=stream_format.base_blocks if protect_base else 0,
+    )
+    codec = Codec(stream_format, device)
+    sending = SendingEnd(codec, feed)
+    console.print(f"stream format: {codec.stream.text}", markup=False)
+    groups = pictures_to_packets(sending, stream)
+    steps = -(-len(feed.paths) // stream_format.depth) + 1
+    shown = track(groups, description="sending", total=steps, console=console, transient=True)
+
+    def through_channel(packets: np.ndarray) -> np.ndarray:
+        hits = emulated.draw(len(packets))
+        if effect == "erase":
+            return packets[~hits]
+        packets = packets.copy()
+        packets[:, HEADER_BYTES:] = emulated.damage(packets[:, HEADER_BYTES:], hits)
+        return packets
+
+    if address is None:
+        with RecordingWriter(to, codec.stream) as recording:
+            for packets in shown:
+                recording.write(packets if sending_ended(packets) else through_channel(packets))
+    else:
+        link = UdpSender(*address, rate)
+        try:
+            for packets in shown:
+                link.send(packets if sending_ended(packets) else through_channel(packets))
+        finally:
+            link.close()
+        if link.refused:
+            console.print(f"{link.refused} packets were refused by {to}: nobody listens there?", markup=False)
+    console.print(
+        f"sent {sending.frame} pictures, {emulated.passed + emulated.hit} blocks, {emulated.hit} of them hit by the "
+        f"emulated channel, to {to}",
+        markup=False,
+    )
+
+
+def sending_ended(packets: np.ndarray) -> bool:
+    """End-of-stream packets are no code blocks: the emulated channel lets them pass."""
+    from ds2c2.packets import TYPE_END
+
+    return bool(len(packets)) and bool(packets[0, 0] & 0x0F == TYPE_END)

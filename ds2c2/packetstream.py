@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The whole way without GNU Radio: pictures to packets, packets to pictures.
+
+The same parts in the same order as the flowgraph's blocks, so both ends can be mixed.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from ds2c2.assembler import Frame, FrameAssembler
+from ds2c2.interleaver import Interleaver
+from ds2c2.packets import Packetizer
+from ds2c2.session import FrameResult, ReceivingEnd, SendingEnd
+from ds2c2.softbits import to_soft
+
+
+def pictures_to_packets(sending: SendingEnd, stream_number: int = 0) -> Iterator[np.ndarray]:
+    """Packets ``uint8[n, 8 + block_size]``, a group of ``depth`` frames at a time, the
+    end-of-stream packets last."""
+    stream = sending.codec.stream
+    interleaver, packetizer = Interleaver(stream), Packetizer(stream, stream_number)
+    group: list[np.ndarray] = []
+    while (encoded := sending.next_frame()) is not None:
+        group.append(encoded.blocks)
+        if len(group) == stream.depth:
+            yield packetizer.pack(np.concatenate(interleaver.interleave(np.stack(group))))
+            group = []
+    if group:
+        yield packetizer.pack(np.concatenate(interleaver.interleave(np.stack(group))))
+    yield packetizer.end()
+
+
+class PacketsToPictures:
+    """Assembles frames from packets, deinterleaves groups and hands frames to the decoder."""
+
+    def __init__(self, receiving: ReceivingEnd, stream_number: int = 0):
+        self.receiving = receiving
+        self.stream = receiving.codec.stream
+        self.assembler = FrameAssembler(self.stream, stream_number)
+        self._interleaver = Interleaver(self.stream)
+        self._group: list[Frame] = []
+
+    def push(self, packets: np.ndarray) -> list[FrameResult]:
+        """Packets in, results of the frames that became complete (or overdue) out."""
+        return [result for frame in self.assembler.push(packets) for result in self._take(frame)]
+
+    def flush(self) -> list[FrameResult]:
+        """Everything that is still under way; call at the end and after a long silence."""
+        results = [result for frame in self.assembler.flush() for result in self._take(frame)]
+        return results + self._close_group()
+
+    def _take(self, frame: Frame) -> list[FrameResult]:
+        results = []
+        # Groups stand at multiples of the depth in the numbering, wherever one joined.
+        if self._group and frame.number // self.stream.depth != self._group[0].number // self.stream.depth:
+            results = self._close_group()
+        self._group.append(frame)
+        if (frame.number + 1) % self.stream.depth == 0:
+            results += self._close_group()
+        return results
+
+    def _close_group(self) -> list[FrameResult]:
+        if not self._group:
+            return []
+        frames, self._group = self._group, []
+        absent = frames[0].number % self.stream.depth
+        shape = (self.stream.blocks, 8 * self.stream.block_size)
+        soft = [np.zeros(shape, np.int8)] * absent + [to_soft(f.blocks, f.arrived) for f in frames]
+        sorted_ = self._interleaver.deinterleave(np.stack(soft))[absent:]
+        return [self.receiving.take(f.number, s) for f, s in zip(frames, sorted_, strict=True)]
