@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ds2c2.codec import Codec, EncodedPicture
+from ds2c2.errors import PictureError
 from ds2c2.metrics import ms_ssim, psnr
 from ds2c2.pictures import check_size, fit_picture, list_pictures, read_picture, write_picture
 
@@ -97,11 +98,18 @@ class ReceivingEnd:
     """Decodes frames, writes the pictures to a folder, measures them where originals are known.
 
     File names are ``frame-000012.png``. ``originals`` is a feed like the sender's.
+    Raises ``PictureError`` when the folder cannot be made.
     """
 
     def __init__(self, codec: Codec, folder: str | Path | None = None, originals: PictureFeed | None = None):
         self.codec = codec
         self.folder = Path(folder) if folder else None
+        if self.folder:
+            # Now and not with the first picture: a stream must not end for a typo.
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise PictureError(f"{folder}: cannot be a folder for pictures ({error.strerror})") from None
         self.originals = originals
         self.results: list[FrameResult] = []
         self.picture: np.ndarray | None = None
