@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What `cmake --install` lays under a prefix works from there, without the checkout."""
+
+import os
+import re
+import site
+import subprocess
+import sys
+import sysconfig
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).resolve().parents[2]
+SYSTEM_PYTHON = "/usr/bin/python3"
+PYTHON_VERSION = f"python{sys.version_info.major}.{sys.version_info.minor}"
+SECONDS = 240
+
+
+def run(*command: str | Path, **variables: str) -> str:
+    """A command's output, run outside the checkout with a clean Python path."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "GRC_", "DS2C2_", "DESTDIR"))}
+    done = subprocess.run(
+        list(map(str, command)), env=environment | variables, cwd="/", capture_output=True, text=True, timeout=SECONDS
+    )
+    assert done.returncode == 0, f"{command}:\n{done.stdout}{done.stderr}"
+    return done.stdout + done.stderr
+
+
+def install(build: Path, prefix: Path, *options: str, python: str | Path = sys.executable, **variables: str) -> str:
+    run("cmake", "-S", ROOT, "-B", build, f"-DPython3_EXECUTABLE={python}", *options)
+    return run("cmake", "--install", build, "--prefix", prefix, **variables)
+
+
+@pytest.fixture(scope="module")
+def prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An installation under a prefix of its own, with a space in it."""
+    folder = tmp_path_factory.mktemp("an installation")
+    install(folder / "build", folder / "prefix")
+    return folder / "prefix"
+
+
+@pytest.fixture(scope="module")
+def packages(prefix: Path) -> Path:
+    return prefix / "lib" / PYTHON_VERSION / "site-packages"
+
+
+def names(folder: Path, *patterns: str) -> set[str]:
+    return {str(file.relative_to(folder)) for pattern in patterns for file in folder.rglob(pattern)}
+
+
+def test_everything_is_laid_down(prefix: Path, packages: Path) -> None:
+    assert names(packages / "ds2c2", "*.py") == names(ROOT / "ds2c2", "*.py")
+    assert names(packages / "gnuradio" / "ds2c2", "*.py") == names(ROOT / "python_blocks", "*.py")
+    assert names(prefix / "share/gnuradio/grc/blocks", "*.yml") == names(ROOT / "grc", "*.yml") != set()
+    assert names(prefix / "share/ds2c2/flowgraphs", "*.grc") == names(ROOT / "flowgraphs", "*.grc") != set()
+    weights = names(packages / "ds2c2" / "models", "*.safetensors", "*.md")
+    assert "binary.safetensors" in weights
+    assert weights == names(ROOT / "models", "*.safetensors", "*.md")
+    assert names(prefix, "__pycache__") == set()
+
+
+def test_the_gnuradio_folder_has_no_init_file(packages: Path) -> None:
+    """With one it would hide GNU Radio."""
+    assert [entry.name for entry in (packages / "gnuradio").iterdir()] == ["ds2c2"]
+
+
+def test_blocks_import_beside_gnuradio(packages: Path) -> None:
+    code = "from gnuradio import ds2c2, gr; import ds2c2 as library; print(ds2c2.__file__); print(library.__file__)"
+    blocks, library = run(sys.executable, "-c", code, PYTHONPATH=str(packages)).splitlines()[-2:]
+    assert Path(blocks).is_relative_to(packages / "gnuradio")
+    assert Path(library).is_relative_to(packages)
+
+
+def test_the_command_finds_its_library_and_its_weights(prefix: Path, packages: Path) -> None:
+    """Without PYTHONPATH, though the prefix is none that the interpreter looks in."""
+    said = run(prefix / "bin" / "ds2c2", "info", COLUMNS="400")
+    assert str(packages / "ds2c2" / "models" / "binary.safetensors") in said
+
+
+def test_companion_finds_the_blocks(prefix: Path, packages: Path, tmp_path: Path) -> None:
+    code = "from ds2c2 import doctor; print(doctor.check_gnuradio_and_ours()[2])"
+    paths = {"PYTHONPATH": str(packages), "GRC_BLOCKS_PATH": str(prefix / "share/gnuradio/grc/blocks")}
+    assert "ok=True" in run(sys.executable, "-c", code, HOME=str(tmp_path), **paths)
+
+
+def test_an_unusual_prefix_comes_with_a_note(tmp_path: Path) -> None:
+    said = install(tmp_path / "build", tmp_path / "prefix")
+    assert f"set PYTHONPATH={tmp_path / 'prefix' / 'lib' / PYTHON_VERSION / 'site-packages'}" in said
+
+
+def test_a_virtual_environment_as_prefix(tmp_path: Path) -> None:
+    run(SYSTEM_PYTHON, "-m", "venv", "--without-pip", "--system-site-packages", tmp_path / "venv")
+    python = tmp_path / "venv" / "bin" / "python"
+    said = install(tmp_path / "build", tmp_path / "venv", python=python)
+    assert "PYTHONPATH" not in said
+    file = run(python, "-c", "import ds2c2; print(ds2c2.__file__)").strip()
+    assert Path(file).is_relative_to(tmp_path / "venv")
+    assert (tmp_path / "venv" / "bin" / "ds2c2").read_text().startswith(f"#!{python}\n")
+
+
+@pytest.mark.parametrize("prefix", ["/usr/local", "/usr"])
+def test_the_systems_own_prefixes(tmp_path: Path, prefix: str) -> None:
+    """Packages go where the system's interpreter looks: dist-packages on Debian."""
+    install(tmp_path / "build", Path(prefix), python=SYSTEM_PYTHON, DESTDIR=str(tmp_path / "stage"))
+    (init,) = (tmp_path / "stage").rglob("ds2c2/codec.py")
+    folder = "/" + str(init.parents[1].relative_to(tmp_path / "stage"))
+    assert folder.startswith(f"{prefix}/lib/")
+    assert folder in run(SYSTEM_PYTHON, "-c", "import site; print(*site.getsitepackages(), sep='\\n')").splitlines()
+
+
+@pytest.mark.parametrize("folder", ["python", "absolute"])
+def test_the_packages_folder_can_be_chosen(tmp_path: Path, folder: str) -> None:
+    given = folder if folder == "python" else str(tmp_path / "elsewhere")
+    install(tmp_path / "build", tmp_path / "prefix", f"-DDS2C2_PYTHON_DIR={given}")
+    packages = tmp_path / "prefix" / given  # an absolute one stands for itself
+    assert (packages / "ds2c2" / "__init__.py").is_file()
+    assert run(tmp_path / "prefix" / "bin" / "ds2c2", "--help")
+
+
+def test_an_interpreter_with_a_space_in_its_path(tmp_path: Path) -> None:
+    venv = tmp_path / "my venv"
+    run(SYSTEM_PYTHON, "-m", "venv", "--without-pip", "--system-site-packages", venv)
+    install(tmp_path / "build", venv, python=venv / "bin" / "python")
+    # What the command needs beside the library comes from the environment of the tests.
+    dependencies = os.pathsep.join([sysconfig.get_path("purelib"), *site.getsitepackages()])
+    said = run(venv / "bin" / "ds2c2", "--help", PYTHONPATH=dependencies)
+    assert "receive" in said
+
+
+def test_ctest_knows_every_room_of_tests(tmp_path: Path) -> None:
+    run("cmake", "-S", ROOT, "-B", tmp_path, f"-DPython3_EXECUTABLE={sys.executable}")
+    listed = set(re.findall(r"Test +#\d+: (\w+)", run("ctest", "--test-dir", tmp_path, "--show-only")))
+    rooms = {
+        file.parent.relative_to(ROOT / "tests").parts[0]
+        for p in ("test_*.py", "qa_*.py")
+        for file in (ROOT / "tests").rglob(p)
+    }
+    assert listed >= rooms
+
+
+def test_a_wheel_holds_the_same(tmp_path: Path) -> None:
+    """For hosts that take the library with pip."""
+    run(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", tmp_path, ROOT)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        entries = set(archive.namelist())
+        scripts = next(archive.read(entry).decode() for entry in entries if entry.endswith("entry_points.txt"))
+    assert {f"ds2c2/{name}" for name in names(ROOT / "ds2c2", "*.py")} <= entries
+    assert {f"gnuradio/ds2c2/{name}" for name in names(ROOT / "python_blocks", "*.py")} <= entries
+    assert "ds2c2/models/binary.safetensors" in entries
+    assert "gnuradio/__init__.py" not in entries
+    assert "ds2c2 = ds2c2.cli:main" in scripts
+
+
+def test_exact_versions_are_within_the_ranges() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if line and not line.startswith("#")]
+    pins = dict(line.split("==") for line in lines)
+    for text in [*project["dependencies"], *project["optional-dependencies"]["dev"]]:
+        wanted = Requirement(text)
+        assert pins[wanted.name] in wanted.specifier, text
