@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Both ends of a stream around the codec, and the quality that they measure."""
+
+import math
+
+import numpy as np
+import pytest
+from skimage.data import astronaut, chelsea, coffee
+
+from ds2c2.codec import Codec
+from ds2c2.errors import PictureError
+from ds2c2.metrics import ms_ssim, psnr
+from ds2c2.pictures import fit_picture, read_picture, write_picture
+from ds2c2.session import PictureFeed, ReceivingEnd, SendingEnd, common_size
+from ds2c2.softbits import to_soft
+from ds2c2.streamformat import StreamFormat
+
+STREAM = StreamFormat(176, 168, bpp=0.3)
+
+
+@pytest.fixture
+def album(tmp_path):
+    """Three pictures of three sizes, a to c."""
+    for name, picture in (("a", astronaut()), ("b", chelsea()), ("c", coffee())):
+        write_picture(tmp_path / "album" / f"{name}.png", fit_picture(picture, 160 + 16 * (ord(name) - 97), 168, "scale"))
+    return tmp_path / "album"
+
+
+def soft_of(blocks: np.ndarray, arrived: bool = True) -> np.ndarray:
+    return to_soft(blocks, np.full(len(blocks), arrived))
+
+
+def test_the_first_picture_gives_the_size(album):
+    assert common_size([album / "b.png", album / "a.png"]) == (176, 168)
+
+
+def test_a_feed_fits_every_picture_to_one_size(album):
+    feed = PictureFeed([str(album)], 176, 168)
+    pictures = list(feed)
+    assert [picture.shape for picture in pictures] == [(168, 176, 3)] * 3
+    assert np.array_equal(pictures[1], read_picture(album / "b.png"))
+    assert [feed.name(frame) for frame in range(5)] == ["a", "b", "c", "a", "b"]
+
+
+def test_a_repeated_feed_starts_over(album):
+    feed = iter(PictureFeed([str(album)], 176, 168, repeat=True))
+    pictures = [next(feed) for _ in range(4)]
+    assert np.array_equal(pictures[3], pictures[0])
+
+
+@pytest.mark.parametrize("size", [(10, 10), (63, 64)])
+def test_a_bad_picture_is_found_before_the_first_is_sent(album, size):
+    write_picture(album / "z.png", np.zeros((*size, 3), np.uint8))
+    with pytest.raises(PictureError, match="z.png"):
+        PictureFeed([str(album)], 176, 168)
+
+
+def test_an_unknown_fit_is_found_before_the_first_is_sent(album):
+    with pytest.raises(PictureError, match="'crop'"):
+        PictureFeed([str(album / "b.png")], 176, 168, fit="crop")
+
+
+def test_a_sender_ends_with_its_feed(models, album):
+    sender = SendingEnd(Codec(STREAM, "cpu"), PictureFeed([str(album)], 176, 168))
+    frames = [sender.next_frame() for _ in range(4)]
+    assert [frame is None for frame in frames] == [False, False, False, True]
+    assert sender.next_frame() is None
+    assert sender.frame == 3
+
+
+def test_a_repeating_sender_sends_the_same_blocks_again(models, album):
+    sender = SendingEnd(Codec(STREAM, "cpu"), PictureFeed([str(album)], 176, 168, repeat=True))
+    frames = [sender.next_frame().blocks for _ in range(6)]
+    assert all(np.array_equal(frames[i], frames[i + 3]) for i in range(3))
+    assert not np.array_equal(frames[0], frames[1])
+
+
+def test_a_receiver_writes_and_measures(models, album, tmp_path):
+    feed = PictureFeed([str(album)], 176, 168)
+    sender = SendingEnd(Codec(STREAM, "cpu"), feed)
+    receiver = ReceivingEnd(Codec(STREAM, "cpu"), tmp_path / "out", originals=feed)
+    for frame in range(2):
+        blocks = sender.next_frame().blocks
+        result = receiver.take(frame, soft_of(blocks))
+        assert result.path == tmp_path / "out" / f"frame-{frame:06d}.png"
+        assert np.array_equal(read_picture(result.path), receiver.picture)
+        assert result.psnr == psnr(feed.picture(frame), receiver.picture)
+        assert result.base_psnr == psnr(feed.picture(frame), receiver.base_picture)
+        assert result.ms_ssim == ms_ssim(feed.picture(frame), receiver.picture)
+        assert not result.concealed
+    lost = receiver.take(2, soft_of(blocks, arrived=False))
+    assert (lost.concealed, lost.base_psnr, lost.base_lost) == (True, None, STREAM.base_blocks)
+    assert lost.enhancement_lost == STREAM.enhancement_blocks
+    assert lost.psnr == psnr(feed.picture(2), receiver.picture)
+    assert receiver.concealed == 1
+    assert [result.frame for result in receiver.results] == [0, 1, 2]
+
+
+def test_a_receiver_without_originals_measures_nothing(models, album):
+    sender = SendingEnd(Codec(STREAM, "cpu"), PictureFeed([str(album)], 176, 168))
+    result = ReceivingEnd(Codec(STREAM, "cpu")).take(7, soft_of(sender.next_frame().blocks))
+    assert (result.frame, result.psnr, result.ms_ssim, result.path) == (7, None, None, None)
+
+
+def test_a_folder_that_cannot_be_written_is_named(models, album, tmp_path):
+    (tmp_path / "out").write_text("a file")
+    sender = SendingEnd(Codec(STREAM, "cpu"), PictureFeed([str(album)], 176, 168))
+    with pytest.raises(PictureError, match="out"):
+        ReceivingEnd(Codec(STREAM, "cpu"), tmp_path / "out").take(0, soft_of(sender.next_frame().blocks))
+
+
+def test_psnr_by_its_formula():
+    picture = np.zeros((64, 64, 3), np.uint8)
+    assert psnr(picture, picture) == math.inf
+    assert psnr(picture, picture + 1) == pytest.approx(20 * math.log10(255))
+    assert psnr(picture, picture + 255) == pytest.approx(0.0)
+
+
+def test_ms_ssim_is_one_for_equal_pictures_and_falls_with_noise():
+    picture = fit_picture(astronaut(), 192, 176, "scale")
+    noise = np.random.default_rng(1).normal(0, 1, picture.shape)
+    values = [ms_ssim(picture, np.clip(picture + level * noise, 0, 255).astype(np.uint8)) for level in (0, 10, 40)]
+    assert values[0] == pytest.approx(1.0)
+    assert 1.0 > values[1] > values[2] > 0.0
+
+
+@pytest.mark.parametrize(("side", "known"), [(160, False), (161, True)])
+def test_ms_ssim_needs_161_pixels(side, known):
+    picture = np.zeros((side, 200, 3), np.uint8)
+    assert math.isnan(ms_ssim(picture, picture)) is not known
