@@ -34,7 +34,9 @@ class Interleaver:
 
     def _inverse(self, size: int) -> np.ndarray:
         if size not in self._inverses:
-            self._inverses[size] = np.argsort(self._permutation(size))
+            inverse = np.empty(size, np.intp)
+            inverse[self._permutation(size)] = np.arange(size)
+            self._inverses[size] = inverse
             del self._permutations[size]  # a receiver needs one of the two, and they are large
         return self._inverses[size]
 

@@ -8,7 +8,7 @@ import numpy as np
 import pmt
 from gnuradio import gr
 
-from ds2c2.errors import FormatError
+from ds2c2.errors import FormatError, PictureError
 from ds2c2.streamformat import StreamFormat
 
 from ._failures import WORK_DONE, guarded
@@ -35,8 +35,12 @@ def as_format(stream_format: StreamFormat | str) -> StreamFormat:
 
 
 def as_sources(pictures: str | list[str]) -> list[str]:
-    """One name or several: files, folders, globs."""
-    return [pictures] if isinstance(pictures, str) else [str(name) for name in pictures]
+    """One name or several: files, folders, globs. Raises ``PictureError`` when there is none."""
+    names = [pictures] if isinstance(pictures, str) else [str(name) for name in pictures]
+    # An empty name would be the current folder.
+    if not names or not all(names):
+        raise PictureError("no pictures are named; give files, folders or globs")
+    return names
 
 
 def frame_tag(number: int, base_blocks: int) -> tuple:

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Fixtures of the block tests: formats, small pictures, tiny random weights."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ds2c2.streamformat import StreamFormat
+
+WIDTH, HEIGHT = 192, 128
+
+
+@pytest.fixture
+def stream_format():
+    """45 blocks of 40 bytes a frame."""
+    return StreamFormat(WIDTH, HEIGHT, bpp=0.6, block_size=40)
+
+
+@pytest.fixture
+def grouped_format():
+    """The same, with blocks interleaved over 4 frames."""
+    return StreamFormat(WIDTH, HEIGHT, bpp=0.6, block_size=40, interleave="block", depth=4)
+
+
+@pytest.fixture(autouse=True)
+def no_errors_left():
+    """No test leaves a block's error behind unseen, nor sees another's."""
+    from gnuradio import ds2c2
+
+    ds2c2.clear_errors()
+    yield
+    left = ds2c2.errors()
+    ds2c2.clear_errors()
+    assert left == []
+
+
+@pytest.fixture(scope="session")
+def tiny_weights(tmp_path_factory):
+    """A folder with tiny random weights named ``binary``."""
+    import torch
+
+    from ds2c2.networks.binary import BinaryNetworks, BinaryShape
+    from ds2c2.weights import save_weights
+
+    torch.manual_seed(1)
+    shape = BinaryShape(
+        fine_steps=1,
+        fine_width=8,
+        fine_blocks=1,
+        widths=(8, 8, 8),
+        encoder_blocks=(0, 0, 1),
+        decoder_blocks=(0, 0, 1),
+        sum_width=8,
+        sum_blocks=1,
+    )
+    folder = tmp_path_factory.mktemp("weights")
+    save_weights(folder / "binary.safetensors", BinaryNetworks(shape), {})
+    return folder
+
+
+@pytest.fixture
+def models(tiny_weights, monkeypatch):
+    """The tiny weights are what the model ``binary`` is."""
+    monkeypatch.setenv("DS2C2_MODELS", str(tiny_weights))
+    return tiny_weights
+
+
+@pytest.fixture(scope="session")
+def picture_folder(tmp_path_factory):
+    """Five pictures, gradients with noise, named in the order they are sent."""
+    folder = tmp_path_factory.mktemp("pictures")
+    rng = np.random.default_rng(7)
+    rows, columns = np.mgrid[0:HEIGHT, 0:WIDTH]
+    for number in range(5):
+        base = np.stack([rows * 255 / HEIGHT, columns * 255 / WIDTH, np.full(rows.shape, 50.0 * number)], axis=2)
+        noisy = np.clip(base + rng.normal(0, 12, base.shape), 0, 255).astype(np.uint8)
+        Image.fromarray(noisy).save(folder / f"{number}.png")
+    return folder

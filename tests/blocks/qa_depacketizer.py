@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Depacketizer: what links do to packets, and the frames that must come out all the same."""
+
+import numpy as np
+import pytest
+from flowgraph import ends_of, frame_tags, numbers_of, random_frames, row_sink, run, through
+from gnuradio import blocks, ds2c2, gr
+
+from ds2c2.errors import FormatError
+from ds2c2.packets import END_COPIES, Packetizer
+from ds2c2.softbits import to_soft
+from ds2c2.streamformat import StreamFormat
+
+FRAMES = 6
+# Seconds without packets: the tests' inputs are finite, and this is all they wait for.
+TIMEOUT = 0.05
+
+
+def sent(stream_format, frames=FRAMES, stream=0, seed=1):
+    """Code blocks, their packets, and the end packets."""
+    rows = random_frames(stream_format, frames, seed)
+    packetizer = Packetizer(stream_format, stream)
+    return rows, packetizer.pack(rows), packetizer.end()
+
+
+def soft_of(rows, arrived=None):
+    return to_soft(rows, np.ones(len(rows), bool) if arrived is None else arrived)
+
+
+def receive(stream_format, packets, **arguments):
+    """Soft bits ``int8``, tags and counts."""
+    block = ds2c2.depacketizer(stream_format, timeout=TIMEOUT, **arguments)
+    out, tags = through(packets, block)
+    return out.view(np.int8), tags, block.counts
+
+
+def offsets(stream_format, numbers):
+    return [(place * stream_format.blocks, number) for place, number in enumerate(numbers)]
+
+
+def test_all_arrive(stream_format):
+    """Every frame, in order, with its number."""
+    rows, packets, ends = sent(stream_format)
+    out, tags, counts = receive(stream_format, np.concatenate([packets, ends]))
+    np.testing.assert_array_equal(out, soft_of(rows))
+    assert numbers_of(tags) == offsets(stream_format, range(FRAMES))
+    assert (counts.used, counts.missing, counts.end) == (len(packets), 0, END_COPIES)
+
+
+def test_lost_packets_are_erased(stream_format):
+    """A third is lost: zeros where they were, the rest as sent."""
+    rows, packets, ends = sent(stream_format)
+    arrived = np.random.default_rng(3).random(len(packets)) > 0.33
+    out, tags, counts = receive(stream_format, np.concatenate([packets[arrived], ends]))
+    np.testing.assert_array_equal(out, soft_of(rows, arrived))
+    assert numbers_of(tags) == offsets(stream_format, range(FRAMES))
+    assert counts.missing == (~arrived).sum()
+
+
+@pytest.mark.parametrize("lost", [[2], [2, 3], [FRAMES - 1], [FRAMES - 2, FRAMES - 1]])
+def test_frames_of_which_nothing_arrives(stream_format, lost):
+    """Frames in the middle or at the end, all packets lost: they come out erased."""
+    rows, packets, ends = sent(stream_format)
+    arrived = ~np.isin(np.arange(len(packets)) // stream_format.blocks, lost)
+    out, tags, counts = receive(stream_format, np.concatenate([packets[arrived], ends]))
+    np.testing.assert_array_equal(out, soft_of(rows, arrived))
+    assert numbers_of(tags) == offsets(stream_format, range(FRAMES))
+    assert counts.lost_frames == len(lost)
+
+
+def test_everything_lost_but_the_end(stream_format):
+    """Nothing to put out, and yet an end."""
+    _, _, ends = sent(stream_format)
+    out, _, counts = receive(stream_format, ends)
+    assert len(out) == 0
+    assert counts.used == 0
+
+
+def test_reordered_within_200(stream_format):
+    """Each packet up to 200 places from its own."""
+    rows, packets, ends = sent(stream_format, 20)
+    order = np.argsort(np.arange(len(packets)) + np.random.default_rng(4).uniform(0, 200, len(packets)), kind="stable")
+    assert not np.array_equal(order, np.arange(len(order)))
+    out, tags, counts = receive(stream_format, np.concatenate([packets[order], ends]))
+    np.testing.assert_array_equal(out, soft_of(rows))
+    assert numbers_of(tags) == offsets(stream_format, range(20))
+    assert (counts.missing, counts.late) == (0, 0)
+
+
+def test_each_duplicated(stream_format):
+    """Every packet twice: every frame once."""
+    rows, packets, ends = sent(stream_format)
+    out, tags, counts = receive(stream_format, np.repeat(np.concatenate([packets, ends]), 2, axis=0))
+    np.testing.assert_array_equal(out, soft_of(rows))
+    assert numbers_of(tags) == offsets(stream_format, range(FRAMES))
+    assert counts.used == len(packets)
+    # The copy of the last packet of all may come after the stream has ended.
+    assert counts.duplicate >= len(packets) - 1
+
+
+def test_one_in_twenty_is_noise(stream_format):
+    """5 % replaced by random bytes: lost, counted, and nothing else harmed."""
+    rows, packets, ends = sent(stream_format)
+    rng = np.random.default_rng(5)
+    noise = rng.random(len(packets)) < 0.05
+    packets[noise] = rng.integers(0, 256, (noise.sum(), packets.shape[1]), np.uint8)
+    out, _, counts = receive(stream_format, np.concatenate([packets, ends]))
+    assert noise.any()
+    np.testing.assert_array_equal(out, soft_of(rows, ~noise))
+    assert counts.malformed + counts.foreign + counts.other_format == noise.sum()
+
+
+def test_joined_in_the_middle(stream_format):
+    """From the middle of frame 2 on: its rest, then all others, with their own numbers."""
+    rows, packets, ends = sent(stream_format)
+    first = 2 * stream_format.blocks
+    start = first + 7
+    out, tags, _ = receive(stream_format, np.concatenate([packets[start:], ends]))
+    arrived = np.arange(len(packets)) >= start
+    np.testing.assert_array_equal(out, soft_of(rows, arrived)[first:])
+    assert numbers_of(tags) == offsets(stream_format, range(2, FRAMES))
+
+
+@pytest.mark.parametrize("stream", [0, 1])
+def test_two_streams_mixed(stream_format, stream):
+    """Packets of two streams by turns: each receiver gets its own frames."""
+    both = [sent(stream_format, stream=number, seed=number + 10) for number in (0, 1)]
+    mixed = np.stack([np.concatenate(one[1:]) for one in both], axis=1)
+    mixed = mixed.reshape(-1, mixed.shape[2])
+    out, _, counts = receive(stream_format, mixed, stream=stream)
+    np.testing.assert_array_equal(out, soft_of(both[stream][0]))
+    assert counts.foreign >= len(both[stream][0]) - 1
+
+
+def test_no_end_packet(stream_format):
+    """The end is lost: the last frame, incomplete, comes out after the time-out."""
+    rows, packets, _ = sent(stream_format)
+    out, tags, _ = receive(stream_format, packets[:-3])
+    arrived = np.arange(len(packets)) < len(packets) - 3
+    np.testing.assert_array_equal(out, soft_of(rows, arrived))
+    assert numbers_of(tags) == offsets(stream_format, range(FRAMES))
+    assert ends_of(tags) == []
+
+
+@pytest.mark.parametrize("frames", [4, 5, 6, 7])
+@pytest.mark.parametrize("loss", [0.0, 0.4])
+def test_end_tag_where_a_group_is_not_full(grouped_format, frames, loss):
+    """With depth 4 the last block carries the end tag whenever the last group is short."""
+    rows, packets, ends = sent(grouped_format, frames)
+    arrived = np.random.default_rng(6).random(len(packets)) >= loss
+    out, tags, _ = receive(grouped_format, np.concatenate([packets[arrived], ends]))
+    np.testing.assert_array_equal(out, soft_of(rows, arrived))
+    assert numbers_of(tags) == offsets(grouped_format, range(frames))
+    if frames % grouped_format.depth:
+        assert ends_of(tags) == [len(packets) - 1]
+
+
+def test_frame_kept_back_comes_out_without_an_end(grouped_format):
+    """With depth 4 and no end packet nothing is swallowed."""
+    rows, packets, _ = sent(grouped_format, 2)
+    out, tags, _ = receive(grouped_format, packets)
+    np.testing.assert_array_equal(out, soft_of(rows))
+    assert ends_of(tags) == []
+
+
+def test_ends_before_its_input(stream_format):
+    """The announced end finishes the block, whatever comes after it."""
+    rows, packets, ends = sent(stream_format, 1)
+    noise = np.zeros((50_000, packets.shape[1]), np.uint8)
+    out, _, counts = receive(stream_format, np.concatenate([packets, ends, noise]))
+    np.testing.assert_array_equal(out, soft_of(rows))
+    assert counts.received < len(packets) + len(ends) + len(noise)
+
+
+def test_other_format_is_said(stream_format, capfd):
+    """Nothing of ours, all of another format: both digests are named."""
+    other = StreamFormat(192, 128, bpp=0.6, block_size=40, seed=2)
+    _, packets, ends = sent(other)
+    out, _, counts = receive(stream_format, np.concatenate([packets, ends]))
+    assert len(out) == 0
+    assert counts.other_format == len(packets) + len(ends)
+    said = capfd.readouterr().err
+    assert "another stream format" in said
+    assert f"{other.digest:04x}" in said
+    assert f"{stream_format.digest:04x}" in said
+
+
+def test_counts_are_said_once_at_the_end(stream_format, capfd):
+    _, packets, ends = sent(stream_format)
+    _, _, counts = receive(stream_format, np.concatenate([packets, ends]))
+    assert capfd.readouterr().err.splitlines() == [f"depacketizer: {counts.line()}"]
+
+
+def test_stream_out_of_range(stream_format):
+    with pytest.raises(FormatError, match="0 to 255"):
+        ds2c2.depacketizer(stream_format, 256)
+
+
+def test_frames_of_21000_blocks():
+    """The largest picture at the highest rate passes whole through the link's blocks."""
+    large = StreamFormat(4096, 4096, bpp=1.0, block_size=100)
+    assert large.blocks > 20_900
+    rows = random_frames(large, 1)
+    source = blocks.vector_source_b(rows.reshape(-1), False, large.block_size, frame_tags(large, [0]))
+    parts = [
+        ds2c2.interleaver(large),
+        ds2c2.packetizer(large),
+        ds2c2.block_erasure_channel(large, 0.1),
+        ds2c2.depacketizer(large, timeout=TIMEOUT),
+        ds2c2.deinterleaver(large),
+    ]
+    sink = row_sink(8 * large.block_size)
+    graph = gr.top_block()
+    graph.connect(source, *parts, sink)
+    run(graph)
+    out, truth = sink.rows(), soft_of(rows)
+    known = out != 0
+    assert 0.85 < known.mean() < 0.95
+    np.testing.assert_array_equal(out[known], truth[known])
