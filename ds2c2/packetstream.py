@@ -64,8 +64,13 @@ class PacketsToPictures:
         if not self._group:
             return []
         frames, self._group = self._group, []
-        absent = frames[0].number % self.stream.depth
-        shape = (self.stream.blocks, 8 * self.stream.block_size)
-        soft = [np.zeros(shape, np.int8)] * absent + [to_soft(f.blocks, f.arrived) for f in frames]
-        sorted_ = self._interleaver.deinterleave(np.stack(soft))[absent:]
-        return [self.receiving.take(f.number, s) for f, s in zip(frames, sorted_, strict=True)]
+        depth, total = self.stream.depth, self.assembler.total_frames
+        start = frames[0].number // depth * depth
+        # Only the announced end makes a group shorter: after a silence, or where one joined,
+        # the sender's group was whole, and its permutation that of a whole group.
+        size = total - start if total is not None and frames[-1].number < total < start + depth else depth
+        soft = np.zeros((size, self.stream.blocks, 8 * self.stream.block_size), np.int8)
+        for frame in frames:
+            soft[frame.number - start] = to_soft(frame.blocks, frame.arrived)
+        sorted_ = self._interleaver.deinterleave(soft)
+        return [self.receiving.take(frame.number, sorted_[frame.number - start]) for frame in frames]
