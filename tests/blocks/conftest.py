@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Fixtures of the block tests: formats, small pictures, tiny random weights."""
+"""Fixtures of the block tests: formats and small pictures."""
 
 import numpy as np
 import pytest
@@ -32,37 +32,6 @@ def no_errors_left():
     left = ds2c2.errors()
     ds2c2.clear_errors()
     assert left == []
-
-
-@pytest.fixture(scope="session")
-def tiny_weights(tmp_path_factory):
-    """A folder with tiny random weights named ``binary``."""
-    import torch
-
-    from ds2c2.networks.binary import BinaryNetworks, BinaryShape
-    from ds2c2.weights import save_weights
-
-    torch.manual_seed(1)
-    shape = BinaryShape(
-        fine_steps=1,
-        fine_width=8,
-        fine_blocks=1,
-        widths=(8, 8, 8),
-        encoder_blocks=(0, 0, 1),
-        decoder_blocks=(0, 0, 1),
-        sum_width=8,
-        sum_blocks=1,
-    )
-    folder = tmp_path_factory.mktemp("weights")
-    save_weights(folder / "binary.safetensors", BinaryNetworks(shape), {})
-    return folder
-
-
-@pytest.fixture
-def models(tiny_weights, monkeypatch):
-    """The tiny weights are what the model ``binary`` is."""
-    monkeypatch.setenv("DS2C2_MODELS", str(tiny_weights))
-    return tiny_weights
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every flowgraph compiles, and the headless twin runs to its end by itself."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+import yaml
+from checkout import CHECKOUT
+
+FLOWGRAPHS = sorted((CHECKOUT / "flowgraphs").rglob("*.grc"))
+BLOCKS = sorted((CHECKOUT / "grc").glob("*.block.yml"))
+# Seconds: far above what compiling or a run of four small pictures takes.
+DEADLINE = 240
+
+# Random weights: what is tested here does not hang on those that are shipped.
+pytestmark = pytest.mark.usefixtures("models")
+
+GRCC = shutil.which("grcc")
+
+
+def compiled(flowgraph, folder):
+    """The Python that grcc makes of a flowgraph."""
+    done = subprocess.run(
+        # With this interpreter: grcc's own may not see what the blocks import.
+        [sys.executable, GRCC, "-o", str(folder), str(flowgraph)],
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+        env={**os.environ, "GRC_BLOCKS_PATH": str(CHECKOUT / "grc")},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "may not have flow control" not in done.stdout
+    made = folder / f"{flowgraph.stem}.py"
+    assert made.exists(), done.stdout + done.stderr
+    return made
+
+
+def run(script, folder):
+    return subprocess.run(
+        [sys.executable, str(script)],
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+        cwd=folder,
+        env={**os.environ, "QT_QPA_PLATFORM": "offscreen"},
+    )
+
+
+def test_there_are_flowgraphs_and_blocks():
+    assert "loopback_emulated" in {path.stem for path in FLOWGRAPHS}
+    assert len(BLOCKS) >= 8
+
+
+@pytest.mark.parametrize("flowgraph", FLOWGRAPHS, ids=lambda path: path.stem)
+def test_compiles(flowgraph, tmp_path):
+    made = compiled(flowgraph, tmp_path)
+    compile(made.read_text(), str(made), "exec")
+
+
+@pytest.mark.parametrize("path", [p for p in BLOCKS if p.stem != "ds2c2_stream_format.block"], ids=lambda path: path.stem)
+def test_grc_and_python_mirror_each_other(path):
+    """The id is the class is the file, and GRC hands over arguments that the class has."""
+    import inspect
+
+    from gnuradio import ds2c2
+
+    block = yaml.safe_load(path.read_text())
+    name = block["id"].removeprefix("ds2c2_")
+    assert path.name == f"ds2c2_{name}.block.yml"
+    assert (CHECKOUT / "python_blocks" / f"{name}.py").exists()
+    arguments = set(inspect.signature(getattr(ds2c2, name).__init__).parameters) - {"self"}
+    parameters = {parameter["id"] for parameter in block["parameters"]} - {"gui_hint"}
+    assert parameters == arguments
+    assert block["category"] == "[DS2C2]"
+    assert "documentation" in block
+
+
+def test_every_block_has_its_grc_file():
+    from gnuradio import ds2c2
+
+    others = {"clear_errors", "errors", "exit_code", "loopback"}
+    assert set(ds2c2.__all__) - others == {p.name[len("ds2c2_") : -len(".block.yml")] for p in BLOCKS} - {"stream_format"}
+
+
+def test_headless_twin_runs_to_its_end(tmp_path):
+    """Four pictures through the link, their quality printed, exit code 0."""
+    pytest.importorskip("skimage")
+    flowgraph = CHECKOUT / "flowgraphs" / "loopback_emulated_headless.grc"
+    done = run(compiled(flowgraph, tmp_path), tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "decoder_sink: 4 frames" in done.stderr
+    assert re.findall(r"\(frame \. (\d+)\)", done.stdout) == ["0", "1", "2", "3"]
+    losses = [float(loss) for loss in re.findall(r"\(loss \. ([0-9.e-]+)\)", done.stdout)]
+    assert any(loss > 0 for loss in losses)
+
+
+def test_impossible_parameters_end_the_headless_twin(tmp_path):
+    """Pictures that are not there: one line, the error's exit code."""
+    flowgraph = CHECKOUT / "flowgraphs" / "loopback_emulated_headless.grc"
+    made = compiled(flowgraph, tmp_path)
+    script = re.sub(r"(self\.pictures = pictures = ).*", r"\1['/nowhere/a.png']", made.read_text())
+    assert "/nowhere/a.png" in script
+    made.write_text(script)
+    done = run(made, tmp_path)
+    assert done.returncode == 3
+    assert "Traceback" not in done.stderr
+    assert "/nowhere/a.png" in done.stderr
+
+
+def test_window_shows_frames(tmp_path):
+    """The Qt flowgraph, without a screen: the widget has a picture and numbers after a few frames."""
+    pytest.importorskip("PyQt5")
+    pytest.importorskip("skimage")
+    made = compiled(CHECKOUT / "flowgraphs" / "loopback_emulated.grc", tmp_path)
+    driver = tmp_path / "drive.py"
+    driver.write_text(
+        f"""
+import sys, time
+sys.path.insert(0, {str(tmp_path)!r})
+from PyQt5 import QtWidgets
+app = QtWidgets.QApplication(sys.argv)
+from {made.stem} import {made.stem}
+graph = {made.stem}()
+graph.start()
+graph.set_loss(0.5)
+view = graph.decoder_sink.widget
+until = time.monotonic() + 120
+while len(graph.decoder_sink.results) < 2 and time.monotonic() < until:
+    app.processEvents()
+    time.sleep(0.01)
+app.processEvents()
+print("picture", view._picture.pixmap().width(), view._values["PSNR"].text(), view._values["Lost blocks"].text())
+graph.stop()
+graph.wait()
+"""
+    )
+    done = run(driver, tmp_path)
+    assert done.returncode == 0, done.stderr
+    shown = re.search(r"picture (\d+) ([0-9.]+) dB (\d+) \(", done.stdout)
+    assert shown, done.stdout + done.stderr
+    assert int(shown[1]) > 0
+    assert float(shown[2]) > 5
