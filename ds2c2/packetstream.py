@@ -53,7 +53,11 @@ class PacketsToPictures:
     def _take(self, frame: Frame) -> list[FrameResult]:
         results = []
         # Groups stand at multiples of the depth in the numbering, wherever one joined.
-        if self._group and frame.number // self.stream.depth != self._group[0].number // self.stream.depth:
+        # A number that does not rise is that of a sender that restarted.
+        if self._group and (
+            frame.number // self.stream.depth != self._group[0].number // self.stream.depth
+            or frame.number <= self._group[-1].number
+        ):
             results = self._close_group()
         self._group.append(frame)
         if (frame.number + 1) % self.stream.depth == 0:

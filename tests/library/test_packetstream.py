@@ -127,6 +127,20 @@ def test_a_silence_within_a_group_does_not_scramble_it():
         assert known[: STREAM.base_blocks].all()
 
 
+def test_a_restart_within_a_group_does_not_mix_the_two():
+    stream = StreamFormat(256, 192, bpp=1.0, block_size=40, interleave="block", depth=DEPTH)
+    packets = packets_of(4, stream)
+    receiver = Receiver(stream)
+    way = PacketsToPictures(receiver)
+    assert way.push(packets[: 3 * stream.blocks]) == []
+    before = way.push(packets[: 2 * stream.blocks])
+    assert before == [0, 1, 2]
+    receiver.taken.clear()
+    assert way.push(packets[2 * stream.blocks :]) + way.flush() == [0, 1, 2, 3]
+    for frame in range(4):
+        assert np.array_equal(receiver.taken[frame], whole(frame, stream))
+
+
 def test_a_recording_comes_back_with_its_format(tmp_path):
     packets = packets_of(3)
     with RecordingWriter(tmp_path / "a.bin", STREAM) as writer:
