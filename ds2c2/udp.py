@@ -42,7 +42,7 @@ class UdpSender:
     """Sends packets at a steady rate in packets per second. Raises ``LinkError``."""
 
     def __init__(self, host: str, port: int, rate: float = DEFAULT_RATE):
-        if rate <= 0:
+        if not 0 < rate < float("inf"):
             raise LinkError(f"rate {rate:g} is out of range: packets per second, more than 0")
         self.rate = rate
         self.sent = 0
@@ -51,8 +51,8 @@ class UdpSender:
             family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
             self._socket = socket.socket(family, kind, protocol)
             self._socket.connect(address)
-        except OSError as error:
-            raise LinkError(f"udp://{host}:{port}: cannot be reached ({error.strerror or error})") from None
+        except (OSError, UnicodeError) as error:
+            raise LinkError(f"udp://{host}:{port}: cannot be reached ({getattr(error, 'strerror', None) or error})") from None
 
     def send(self, packets: np.ndarray) -> None:
         """Send ``uint8[n, b]``. ``refused`` counts datagrams that the host turned away,
@@ -89,9 +89,9 @@ class UdpReceiver:
             self._socket = socket.socket(family, kind, protocol)
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
             self._socket.bind(address)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
             raise LinkError(
-                f"udp://{host}:{port}: cannot listen there ({error.strerror or error}); is the port in use? choose another"
+                f"udp://{host}:{port}: cannot listen there ({getattr(error, 'strerror', None) or error}); is the port in use? choose another"
             ) from None
         self._socket.settimeout(POLL_SECONDS)
         self._lock = threading.Lock()
