@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Packets over UDP on loopback: they arrive, and what is wrong is named."""
+
+import math
+
+import numpy as np
+import pytest
+
+from ds2c2.errors import LinkError
+from ds2c2.udp import UdpReceiver, UdpSender, is_loopback, parse_address
+
+PATIENCE = 10.0  # seconds that a datagram may take on a busy machine
+
+
+def free_receiver(packet_size: int) -> tuple[UdpReceiver, int]:
+    """A receiver on a port that the kernel chose."""
+    receiver = UdpReceiver("127.0.0.1", 0, packet_size)
+    return receiver, receiver._socket.getsockname()[1]
+
+
+def test_packets_arrive_and_other_lengths_are_counted():
+    receiver, port = free_receiver(48)
+    sender = UdpSender("127.0.0.1", port, rate=1e6)
+    packets = np.random.default_rng(1).integers(0, 256, (100, 48), np.uint8)
+    sender.send(packets[:, :20])
+    sender.send(packets)
+    received = np.zeros((0, 48), np.uint8)
+    while len(received) < 100 and len(more := receiver.read(PATIENCE)):
+        received = np.concatenate([received, more])
+    sender.close()
+    receiver.close()
+    assert np.array_equal(received, packets)
+    assert (receiver.wrong_size, receiver.dropped) == (100, 0)
+    assert (sender.sent, sender.refused) == (200, 0)
+
+
+def test_silence_is_no_packets():
+    receiver, _ = free_receiver(48)
+    assert receiver.read(0.0).shape == (0, 48)
+    receiver.close()
+
+
+def test_a_port_in_use_is_named():
+    receiver, port = free_receiver(48)
+    with pytest.raises(LinkError, match=f"udp://127.0.0.1:{port}: cannot listen there"):
+        UdpReceiver("127.0.0.1", port, 48)
+    receiver.close()
+
+
+@pytest.mark.parametrize("host", ["a" * 70, "256.256.256.256"])
+def test_a_host_that_is_none_is_named(host):
+    with pytest.raises(LinkError, match="cannot be reached"):
+        UdpSender(host, 5005)
+
+
+@pytest.mark.parametrize("rate", [0.0, -1.0, math.nan, math.inf])
+def test_a_rate_that_is_none_is_named(rate):
+    with pytest.raises(LinkError, match="rate"):
+        UdpSender("127.0.0.1", 5005, rate)
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [("udp://127.0.0.1:5005", ("127.0.0.1", 5005)), ("udp://[::1]:9", ("::1", 9)), ("udp://localhost:65535", ("localhost", 65535))],
+)
+def test_addresses(text, address):
+    assert parse_address(text) == address
+
+
+@pytest.mark.parametrize("text", ["", "127.0.0.1:5005", "tcp://127.0.0.1:5005", "udp://127.0.0.1", "udp://:5005", "udp://h:70000", "udp://h:x"])
+def test_what_is_no_address_is_named(text):
+    with pytest.raises(LinkError) as error:
+        parse_address(text)
+    assert repr(text) in str(error.value)
+    assert "udp://127.0.0.1:5005" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("host", "loopback"), [("127.0.0.1", True), ("127.9.9.9", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("10.0.0.1", False), ("example.org", False)]
+)
+def test_loopback(host, loopback):
+    assert is_loopback(host) is loopback
