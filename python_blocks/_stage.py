@@ -73,6 +73,9 @@ class Stage(gr.basic_block):
         self.set_min_output_buffer(0, max(2 * stream_format.blocks, WINDOW))
         self._queue: deque = deque()
         self._finished = False
+        # Monotonic seconds when something last came in or went out: a block that waits for its
+        # output is not waiting for its input.
+        self.quiet_since = time.monotonic()
 
     def take(self, rows: np.ndarray, tags: list[tuple]) -> None:
         raise NotImplementedError
@@ -112,6 +115,8 @@ class Stage(gr.basic_block):
             else:
                 self.idle()
         produced = self._drain(output_items[0])
+        if came or produced:
+            self.quiet_since = time.monotonic()
         if produced == 0:
             if self._finished and not self._queue:
                 return WORK_DONE

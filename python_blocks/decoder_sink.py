@@ -73,9 +73,7 @@ class decoder_sink(gr.sync_block):
             from ._picture_view import picture_view
 
             self.widget = picture_view(*size)
-        gr.sync_block.__init__(
-            self, name="decoder_sink", in_sig=[(np.int8, 8 * self.format.block_size)], out_sig=None
-        )
+        gr.sync_block.__init__(self, name="decoder_sink", in_sig=[(np.int8, 8 * self.format.block_size)], out_sig=None)
         self.message_port_register_out(QUALITY_PORT)
         self.set_output_multiple(self.format.blocks)
         self._next = 0

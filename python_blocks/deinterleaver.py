@@ -42,14 +42,12 @@ class deinterleaver(Stage):
         self._tags: list[tuple] = []
         self._group: list[tuple] = []  # frame number, soft bits, tags; at most depth
         self._next = 0
-        self._since = 0.0
 
     @property
     def holding(self) -> bool:
         return bool(self._group)
 
     def take(self, rows: np.ndarray, tags: list[tuple]) -> None:
-        self._since = time.monotonic()
         held = len(self._rows)
         rows = np.concatenate([self._rows, rows]) if held else rows
         tags = self._tags + [(held + offset, key, value) for offset, key, value in tags]
@@ -64,7 +62,7 @@ class deinterleaver(Stage):
         self._tags = [(offset - whole, key, value) for offset, key, value in tags if offset >= whole]
 
     def idle(self) -> None:
-        if time.monotonic() - self._since > GROUP_TIMEOUT:
+        if time.monotonic() - self.quiet_since > GROUP_TIMEOUT:
             self._release(self.format.depth)
 
     def _take_frame(self, frame: np.ndarray, tags: list[tuple]) -> None:

@@ -8,7 +8,7 @@ import pmt
 
 from ds2c2.assembler import REORDER_PACKETS, Frame, FrameAssembler, LinkCounts
 from ds2c2.errors import FormatError
-from ds2c2.packets import HEADER_BYTES, MAX_STREAM, crc16
+from ds2c2.packets import HEADER_BYTES, MAX_STREAM, VERSION, crc16
 from ds2c2.softbits import to_soft
 from ds2c2.streamformat import StreamFormat
 
@@ -55,8 +55,8 @@ class depacketizer(Stage):
         Stage.__init__(self, "depacketizer", stream_format, (np.uint8, HEADER_BYTES + size), (np.int8, 8 * size))
         self.timeout = timeout
         self._assembler = FrameAssembler(stream_format, stream, reorder)
-        self._quiet_since = 0.0
         self._last: tuple | None = None  # last block of a frame, kept back for the end tag
+        self._other_digest: int | None = None  # of packets of our stream in another format
         self._told = False
 
     @property
@@ -70,18 +70,24 @@ class depacketizer(Stage):
         return self._last is not None or assembler.waiting or assembler.total_frames is not None
 
     def take(self, rows: np.ndarray, tags: list[tuple]) -> None:
-        self._quiet_since = time.monotonic()
         frames = self._assembler.push(rows)
-        if not self._told and self.counts.used == 0 and self.counts.other_format >= TELL_AFTER:
-            self._tell_other_format(rows)
+        if not self._told and self.counts.used == 0 and self.counts.other_format:
+            self._note_other_format(rows)
+            if self.counts.other_format >= TELL_AFTER:
+                self._tell_other_format()
         self._release(frames)
 
     def idle(self) -> None:
-        if time.monotonic() - self._quiet_since > self.timeout:
+        if time.monotonic() - self.quiet_since > self.timeout:
             self._release(self._assembler.flush())
             self._let_go([])
+            # The end was announced and all there was is out.
+            if self._assembler.total_frames is not None:
+                self.end()
 
     def stop(self) -> bool:
+        if self._other_digest is not None and self.counts.used == 0:
+            self._tell_other_format()
         say(self.name(), self.counts.line())
         return True
 
@@ -108,13 +114,18 @@ class depacketizer(Stage):
             self.put(self._last, tags)
             self._last = None
 
-    def _tell_other_format(self, rows: np.ndarray) -> None:
-        check = rows[:, 6].astype(np.uint16) << 8 | rows[:, 7]
-        digests, seen = np.unique(check ^ crc16(rows[:, :6]), return_counts=True)
-        ours = self.format.digest
-        say(
-            self.name(),
-            f"the sender uses another stream format: its digest is {digests[seen.argmax()]:04x}, ours {ours:04x} "
-            f"({self.format.text}); give both ends the same",
-        )
+    def _note_other_format(self, rows: np.ndarray) -> None:
+        rows = rows[(rows[:, 0] >> 4 == VERSION) & (rows[:, 1] == self._assembler.stream)]
+        if len(rows):
+            check = rows[:, 6].astype(np.uint16) << 8 | rows[:, 7]
+            digests, seen = np.unique(check ^ crc16(rows[:, :6]), return_counts=True)
+            self._other_digest = int(digests[seen.argmax()])
+
+    def _tell_other_format(self) -> None:
+        if not self._told:
+            say(
+                self.name(),
+                f"the sender uses another stream format: its digest is {self._other_digest:04x}, "
+                f"ours {self.format.digest:04x} ({self.format.text}); give both ends the same",
+            )
         self._told = True

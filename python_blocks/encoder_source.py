@@ -56,9 +56,7 @@ class encoder_source(gr.sync_block):
         self._due = 0.0
         feed = PictureFeed(as_sources(pictures), self.format.width, self.format.height, fit, repeat)
         self.sender = SendingEnd(Codec(self.format, device), feed)
-        gr.sync_block.__init__(
-            self, name="encoder_source", in_sig=None, out_sig=[(np.uint8, self.format.block_size)]
-        )
+        gr.sync_block.__init__(self, name="encoder_source", in_sig=None, out_sig=[(np.uint8, self.format.block_size)])
         self.set_output_multiple(self.format.blocks)
 
     @guarded

@@ -6,6 +6,7 @@ import numpy as np
 from ds2c2.interleaver import Interleaver
 from ds2c2.streamformat import StreamFormat
 
+from ._failures import say
 from ._stage import END_TAG, Stage, as_format
 
 
@@ -32,6 +33,12 @@ class interleaver(Stage):
         self._interleaver = Interleaver(stream_format)
         self._held = np.empty((0, stream_format.block_size), np.uint8)
         self._tags: list[tuple] = []
+
+    def stop(self) -> bool:
+        frames = len(self._held) // self.format.blocks
+        if frames:
+            say(self.name(), f"{frames} frames of an unfinished group of {self.format.depth} were not sent")
+        return True
 
     def take(self, rows: np.ndarray, tags: list[tuple]) -> None:
         held = len(self._held)

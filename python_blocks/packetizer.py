@@ -3,8 +3,8 @@
 
 import numpy as np
 
-from ds2c2.packets import HEADER_BYTES, MAX_STREAM, Packetizer
 from ds2c2.errors import FormatError
+from ds2c2.packets import HEADER_BYTES, MAX_STREAM, Packetizer
 from ds2c2.streamformat import StreamFormat
 
 from ._stage import END_TAG, Stage, as_format

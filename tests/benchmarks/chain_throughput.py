@@ -127,10 +127,14 @@ def main():
     stream_format = StreamFormat(768, 512, bpp=0.26)
     packets = arguments.frames * stream_format.blocks
     print("command:", "python", *sys.argv)
-    print(f"machine: {processor()}, {len(os.sched_getaffinity(0))} cores, "
-          f"GNU Radio {gr.version()}, numpy {np.__version__}, Python {platform.python_version()}")
-    print(f"format:  {stream_format.text}; {stream_format.blocks} blocks and {HEADER_BYTES} bytes of header each; "
-          f"{packets} packets a run")
+    print(
+        f"machine: {processor()}, {len(os.sched_getaffinity(0))} cores, "
+        f"GNU Radio {gr.version()}, numpy {np.__version__}, Python {platform.python_version()}"
+    )
+    print(
+        f"format:  {stream_format.text}; {stream_format.blocks} blocks and {HEADER_BYTES} bytes of header each; "
+        f"{packets} packets a run"
+    )
     figures = {}
     kinds = {"chain": chain, "bare numpy": bare, "stock copy": stock}
     for _ in range(arguments.repeat):

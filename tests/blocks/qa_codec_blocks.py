@@ -97,7 +97,14 @@ def test_encoder_source_repeats(stream_format, picture_folder):
 def test_loopback_gives_the_librarys_pictures(stream_format, picture_folder, tmp_path, effect):
     """Same seed, same pictures, bit for bit."""
     graph = ds2c2.loopback(
-        stream_format, str(picture_folder), str(tmp_path), loss=LOSS, effect=effect, seed=SEED, device="cpu", timeout=0.05
+        stream_format,
+        str(picture_folder),
+        str(tmp_path),
+        loss=LOSS,
+        effect=effect,
+        seed=SEED,
+        device="cpu",
+        timeout=0.05,
     )
     run(graph)
     written = [np.asarray(Image.open(path)) for path in sorted(tmp_path.glob("frame-*.png"))]

@@ -106,5 +106,15 @@ def test_one_undoes_the_other(grouped_format, frames):
     """Through both, with only soft bits made between them in the library, nothing changes."""
     rows = random_frames(grouped_format, frames)
     mixed, tags = through(rows, ds2c2.interleaver(grouped_format), tags=frame_tags(grouped_format, range(frames)))
-    out, _ = through(soft_of(mixed), ds2c2.deinterleaver(grouped_format), tags=frame_tags(grouped_format, range(frames)))
+    out, _ = through(
+        soft_of(mixed), ds2c2.deinterleaver(grouped_format), tags=frame_tags(grouped_format, range(frames))
+    )
     np.testing.assert_array_equal(out.view(np.int8), soft_of(rows))
+
+
+def test_frames_that_were_not_sent_are_said(grouped_format, capfd):
+    """Five frames at depth 4 and no end tag: the fifth cannot be sent, and that is said."""
+    rows = random_frames(grouped_format, 5)
+    out, _ = through(rows, ds2c2.interleaver(grouped_format), tags=frame_tags(grouped_format, range(5), ended=False))
+    assert len(out) == 4 * grouped_format.blocks
+    assert "interleaver: 1 frames of an unfinished group of 4 were not sent" in capfd.readouterr().err.splitlines()

@@ -61,7 +61,9 @@ def test_compiles(flowgraph, tmp_path):
     compile(made.read_text(), str(made), "exec")
 
 
-@pytest.mark.parametrize("path", [p for p in BLOCKS if p.stem != "ds2c2_stream_format.block"], ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", [p for p in BLOCKS if p.stem != "ds2c2_stream_format.block"], ids=lambda path: path.stem
+)
 def test_grc_and_python_mirror_each_other(path):
     """The id is the class is the file, and GRC hands over arguments that the class has."""
     import inspect
@@ -83,7 +85,9 @@ def test_every_block_has_its_grc_file():
     from gnuradio import ds2c2
 
     others = {"clear_errors", "errors", "exit_code", "loopback"}
-    assert set(ds2c2.__all__) - others == {p.name[len("ds2c2_") : -len(".block.yml")] for p in BLOCKS} - {"stream_format"}
+    assert set(ds2c2.__all__) - others == {p.name[len("ds2c2_") : -len(".block.yml")] for p in BLOCKS} - {
+        "stream_format"
+    }
 
 
 def test_headless_twin_runs_to_its_end(tmp_path):
