@@ -81,8 +81,9 @@ class Codec:
         symbols = int(np.prod(self._latent_shape()))
         if stream.enhancement_bits > symbols:
             raise WeightsError(
-                f"model {stream.model_name} gives {symbols} symbols for {stream.width}x{stream.height}, bpp {stream.bpp:g} sends "
-                f"{stream.enhancement_bits}: use bpp {stream.bpp * symbols / stream.enhancement_bits // 0.01 / 100:g} or less"
+                f"model {stream.model_name} gives {symbols} symbols for {stream.width}x{stream.height}, "
+                f"bpp {stream.bpp:g} sends {stream.enhancement_bits}: "
+                f"use bpp {stream.bpp * symbols / stream.enhancement_bits // 0.01 / 100:g} or less"
             )
         self._last: np.ndarray | None = None
 
@@ -92,7 +93,8 @@ class Codec:
         stream = self.stream
         if picture.shape != (stream.height, stream.width, 3):
             raise PictureError(
-                f"a picture of {picture.shape[1]}x{picture.shape[0]} in a stream of {stream.width}x{stream.height}; fit it first"
+                f"a picture of {picture.shape[1]}x{picture.shape[0]} in a stream of {stream.width}x{stream.height}; "
+                "fit it first"
             )
         padded = pad_to_multiple(picture, CELL)
         container = pack_base(reduce_picture(padded, REDUCTION), label_map, stream.base_bytes)

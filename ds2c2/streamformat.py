@@ -102,15 +102,17 @@ class StreamFormat:
         if self.depth & (self.depth - 1):
             # Groups must stand alike for who joins after the 16-bit frame numbers wrapped.
             nearest = 1 << self.depth.bit_length() - 1
-            raise FormatError(f"depth {self.depth} does not divide 65536, where frame numbers wrap; use {nearest}, a power of two")
+            raise FormatError(
+                f"depth {self.depth} does not divide 65536, where frame numbers wrap; use {nearest}, a power of two"
+            )
         if self.depth > 1 and self.interleave != "block":
             raise FormatError(f"depth {self.depth} needs interleave=block; it is {self.interleave}")
         if not re.fullmatch(r"[A-Za-z0-9._-]+(@[0-9a-f]{8})?", self.model):
             raise FormatError(f"model {self.model!r}: a name of letters, digits and ._- is wanted")
         if self.enhancement_blocks < 1:
             raise FormatError(
-                f"bpp {self.bpp:g} is too low for the base layer: {self.width}x{self.height} gives {self.blocks} blocks of "
-                f"{self.block_size} bytes, the base layer takes {self.base_blocks} and the enhancement at least 1; "
+                f"bpp {self.bpp:g} is too low for the base layer: {self.width}x{self.height} gives {self.blocks} "
+                f"blocks of {self.block_size} bytes, the base layer takes {self.base_blocks} and the enhancement at least 1; "
                 f"{self._remedy()}"
             )
 
@@ -147,7 +149,9 @@ class StreamFormat:
                 remedies.append(f"block_size {size}")
                 break
         # Half the rate at most goes to the sources, so this always fits.
-        return "use " + (", or ".join(remedies) or f"bpp {MAX_BPP:g}, base_redundancy 0 and block_size {MIN_BLOCK} together")
+        return "use " + (
+            ", or ".join(remedies) or f"bpp {MAX_BPP:g}, base_redundancy 0 and block_size {MIN_BLOCK} together"
+        )
 
     @property
     def pixels(self) -> int:

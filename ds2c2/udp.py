@@ -52,7 +52,8 @@ class UdpSender:
             self._socket = socket.socket(family, kind, protocol)
             self._socket.connect(address)
         except (OSError, UnicodeError) as error:
-            raise LinkError(f"udp://{host}:{port}: cannot be reached ({getattr(error, 'strerror', None) or error})") from None
+            reason = getattr(error, "strerror", None) or error
+            raise LinkError(f"udp://{host}:{port}: cannot be reached ({reason})") from None
 
     def send(self, packets: np.ndarray) -> None:
         """Send ``uint8[n, b]``. ``refused`` counts datagrams that the host turned away,
@@ -91,7 +92,8 @@ class UdpReceiver:
             self._socket.bind(address)
         except (OSError, UnicodeError) as error:
             raise LinkError(
-                f"udp://{host}:{port}: cannot listen there ({getattr(error, 'strerror', None) or error}); is the port in use? choose another"
+                f"udp://{host}:{port}: cannot listen there ({getattr(error, 'strerror', None) or error}); "
+                "is the port in use? choose another"
             ) from None
         self._socket.settimeout(POLL_SECONDS)
         self._lock = threading.Lock()

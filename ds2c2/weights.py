@@ -90,7 +90,8 @@ def load_networks(model: str | Path, device: torch.device | str = "cpu") -> Bina
         tensors = {name: t.float() for name, t in load_file(path).items()}
         networks.load_state_dict(tensors, assign=True)
     except (SafetensorError, RuntimeError, AttributeError, KeyError, TypeError, ValueError) as error:
-        raise WeightsError(f"{path}: weights do not fit their networks ({str(error).splitlines()[0]}); fetch them again") from None
+        first_line = str(error).partition("\n")[0]
+        raise WeightsError(f"{path}: weights do not fit their networks ({first_line}); fetch them again") from None
     return networks.to(device, memory_format=torch.channels_last).eval().requires_grad_(False)
 
 
@@ -111,6 +112,7 @@ def choose_device(name: str) -> torch.device:
         raise DeviceError(f"device {name!r} is unknown; choose auto, cpu, cuda or cuda:N")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise DeviceError(
-            f"device {name!r} is not there: torch {torch.__version__} sees {torch.cuda.device_count()} GPUs; use --device cpu"
+            f"device {name!r} is not there: torch {torch.__version__} sees {torch.cuda.device_count()} GPUs; "
+            "use --device cpu"
         )
     return device

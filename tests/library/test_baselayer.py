@@ -51,7 +51,10 @@ def test_a_small_picture_fits_its_budget_or_is_none(small, budget):
 
 def test_more_budget_gives_a_better_picture():
     small = small_picture(64, 64, 2, 0.3)
-    errors = [np.square(decode_small(encode_small_within(small, budget)) - small.astype(float)).mean() for budget in (400, 900, 3000)]
+    errors = [
+        np.square(decode_small(encode_small_within(small, budget)) - small.astype(float)).mean()
+        for budget in (400, 900, 3000)
+    ]
     assert errors == sorted(errors, reverse=True)
     assert errors[0] > 1.3 * errors[2]
 
@@ -137,7 +140,14 @@ def test_a_label_map_too_long_for_its_length_field_is_named():
 
 @pytest.mark.parametrize(
     "container",
-    [b"", b"\x10", bytes(100), b"\x20" + bytes(99), b"\x10\xff\xff\x00\x00" + bytes(95), b"\x10\x00\x20\x00\x00" + bytes(95)],
+    [
+        b"",
+        b"\x10",
+        bytes(100),
+        b"\x20" + bytes(99),
+        b"\x10\xff\xff\x00\x00" + bytes(95),
+        b"\x10\x00\x20\x00\x00" + bytes(95),
+    ],
     ids=["empty", "short", "zeros", "other layout", "too long", "no picture"],
 )
 def test_containers_that_are_none_are_refused(container):

@@ -148,7 +148,10 @@ def test_effects(effect, expected):
         ({"effect": "eat"}, "'eat' is unknown; choose one of erase, zero, flip"),
         ({"burst": 0.5}, "burst 0.5 is too short"),
         ({"burst": math.nan}, "burst nan"),
-        ({"model": "gilbert-elliott", "loss": 0.9, "burst": 8}, "loss 0.9 cannot come in bursts of 8: use longer bursts"),
+        (
+            {"model": "gilbert-elliott", "loss": 0.9, "burst": 8},
+            "loss 0.9 cannot come in bursts of 8: use longer bursts",
+        ),
         ({"model": "trace"}, "needs a recorded trace"),
         ({"model": "trace", "trace": np.zeros(0, bool)}, "needs a recorded trace"),
         ({"seed": -1}, "seed -1"),

@@ -124,8 +124,16 @@ def ranks(seed: int, size: int) -> np.ndarray:
 @pytest.mark.parametrize(
     ("seed", "first", "digest"),
     [
-        (1, [1329, 2530, 458, 1337, 323, 622, 2098, 1355], "4571c02056fac82246fd08f07eab30d2b16925a1672350ad22d1ddd24006a511"),
-        (2**32 - 1, [976, 1119, 765, 1104, 2392, 1924, 1203, 810], "ee90c4d835809c4f0bd788d27c99f16351ab9a50ada34cd428c0cd9841a9d65d"),
+        (
+            1,
+            [1329, 2530, 458, 1337, 323, 622, 2098, 1355],
+            "4571c02056fac82246fd08f07eab30d2b16925a1672350ad22d1ddd24006a511",
+        ),
+        (
+            2**32 - 1,
+            [976, 1119, 765, 1104, 2392, 1924, 1203, 810],
+            "ee90c4d835809c4f0bd788d27c99f16351ab9a50ada34cd428c0cd9841a9d65d",
+        ),
     ],
 )
 def test_the_permutation_is_pinned(seed, first, digest):

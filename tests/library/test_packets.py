@@ -28,8 +28,12 @@ def header(kind: int, stream: int, frame: int, index: int, digest: int = STREAM.
     return build_headers(kind, stream, np.array([frame]), np.array([index]), digest)
 
 
-def packet(kind: int = TYPE_BLOCK, stream: int = 0, frame: int = 0, index: int = 0, digest: int = STREAM.digest) -> np.ndarray:
-    return np.concatenate([header(kind, stream, frame, index, digest), np.zeros((1, STREAM.block_size), np.uint8)], axis=1)
+def packet(
+    kind: int = TYPE_BLOCK, stream: int = 0, frame: int = 0, index: int = 0, digest: int = STREAM.digest
+) -> np.ndarray:
+    return np.concatenate(
+        [header(kind, stream, frame, index, digest), np.zeros((1, STREAM.block_size), np.uint8)], axis=1
+    )
 
 
 def test_crc_gives_the_published_check_value():
@@ -74,7 +78,9 @@ def test_frame_numbers_wrap_at_16_bits():
     assert sorted(set(parsed.frames.tolist())) == [0, 65535]
 
 
-@pytest.mark.parametrize(("blocks", "frames"), [(0, 0), (1, 1), (STREAM.blocks, 1), (STREAM.blocks + 1, 2), (70_000 * STREAM.blocks, 70_000)])
+@pytest.mark.parametrize(
+    ("blocks", "frames"), [(0, 0), (1, 1), (STREAM.blocks, 1), (STREAM.blocks + 1, 2), (70_000 * STREAM.blocks, 70_000)]
+)
 def test_end_packets_carry_the_number_of_frames(blocks, frames):
     packetizer = Packetizer(STREAM)
     packetizer.sent = blocks

@@ -170,7 +170,9 @@ def test_a_recording_that_breaks_off_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("content", [b"", b"ds2c2-packets/2\nx\n", b"\x89PNG\r\n", b"ds2c2-packets/1\n", b"ds2c2-packets/1\n\xff\xfe\n"])
+@pytest.mark.parametrize(
+    "content", [b"", b"ds2c2-packets/2\nx\n", b"\x89PNG\r\n", b"ds2c2-packets/1\n", b"ds2c2-packets/1\n\xff\xfe\n"]
+)
 def test_a_file_that_is_no_recording_is_refused(tmp_path, content):
     (tmp_path / "a.bin").write_bytes(content)
     with pytest.raises(FormatError):

@@ -287,7 +287,12 @@ def test_a_file_whose_name_looks_like_a_glob(album):
 
 @pytest.mark.parametrize(
     ("source", "words"),
-    [("missing.png", "no such file"), ("*.gif", "no pictures there"), ("empty", "no pictures there"), ("a**b.png", "no")],
+    [
+        ("missing.png", "no such file"),
+        ("*.gif", "no pictures there"),
+        ("empty", "no pictures there"),
+        ("a**b.png", "no"),
+    ],
 )
 def test_a_source_without_pictures_is_named(album, source, words):
     (album / "empty").mkdir()

@@ -22,7 +22,9 @@ STREAM = StreamFormat(176, 168, bpp=0.3)
 def album(tmp_path):
     """Three pictures of three sizes, a to c."""
     for name, picture in (("a", astronaut()), ("b", chelsea()), ("c", coffee())):
-        write_picture(tmp_path / "album" / f"{name}.png", fit_picture(picture, 160 + 16 * (ord(name) - 97), 168, "scale"))
+        write_picture(
+            tmp_path / "album" / f"{name}.png", fit_picture(picture, 160 + 16 * (ord(name) - 97), 168, "scale")
+        )
     return tmp_path / "album"
 
 

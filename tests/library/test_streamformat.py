@@ -177,7 +177,10 @@ def test_pinning_binds_the_weights():
         ({"model": "binary\n"}, ["letters, digits"]),
         ({"width": 64, "height": 64}, ["bpp 0.26", "64x64", "use bpp 0.59 or more"]),
         ({"width": 64, "height": 64, "bpp": 1.0, "block_size": 1056}, ["64x64", "1056", "block_size 170"]),
-        ({"bpp": 0.1, "base_redundancy": 20}, ["use bpp 0.61 or more", "base_redundancy 2.4 or less", "base_bpp 0.003 or less"]),
+        (
+            {"bpp": 0.1, "base_redundancy": 20},
+            ["use bpp 0.61 or more", "base_redundancy 2.4 or less", "base_bpp 0.003 or less"],
+        ),
     ],
 )
 def test_errors_name_the_value_and_what_would_be_right(values, named):

@@ -79,6 +79,9 @@ assert not asked, asked
 
 def test_what_thin_blocks_need_does_not_load_torch():
     """Flowgraphs must open quickly: format, packets and channel know no networks."""
-    script = "import sys, ds2c2.packets, ds2c2.channel, ds2c2.assembler, ds2c2.interleaver; assert 'torch' not in sys.modules"
+    script = (
+        "import sys, ds2c2.packets, ds2c2.channel, ds2c2.assembler, ds2c2.interleaver; "
+        "assert 'torch' not in sys.modules"
+    )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=110, check=False)
     assert done.returncode == 0, done.stderr

@@ -29,7 +29,10 @@ def one_thread():
 def pictures(tmp_path):
     rng = np.random.default_rng(1)
     return [
-        write_picture(tmp_path / "pictures" / f"{i}.png", np.kron(rng.integers(0, 256, (10, 12, 3), np.uint8), np.ones((8, 8, 1), np.uint8)))
+        write_picture(
+            tmp_path / "pictures" / f"{i}.png",
+            np.kron(rng.integers(0, 256, (10, 12, 3), np.uint8), np.ones((8, 8, 1), np.uint8)),
+        )
         for i in range(3)
     ]
 
@@ -59,7 +62,9 @@ def test_a_resumed_run_gives_the_unbroken_runs_weights(settings, pictures, tmp_p
     resumed, seen = run(settings, pictures, tmp_path / "broken.pt", resume=True)
     assert [progress.step for progress in seen] == [4, 5, 6]
     assert_same_state(resumed, unbroken)
-    moved = [not torch.equal(a, b) for a, b in zip(begun.networks.parameters(), resumed.networks.parameters(), strict=True)]
+    moved = [
+        not torch.equal(a, b) for a, b in zip(begun.networks.parameters(), resumed.networks.parameters(), strict=True)
+    ]
     assert sum(moved) > len(moved) / 2
 
 
@@ -74,7 +79,8 @@ def test_the_same_seed_gives_the_same_weights_and_another_gives_others(settings,
 
 
 @pytest.mark.parametrize(
-    "change", [{"batch": 3}, {"crop": 48}, {"learning_rate": 1e-3}, {"seed": 4}, {"precision": "bfloat16"}, {"shape": "wider"}]
+    "change",
+    [{"batch": 3}, {"crop": 48}, {"learning_rate": 1e-3}, {"seed": 4}, {"precision": "bfloat16"}, {"shape": "wider"}],
 )
 def test_resuming_with_other_settings_is_refused(settings, pictures, tmp_path, change, tiny_shape):
     run(settings, pictures, tmp_path / "run.pt", stop_after=1)

@@ -61,13 +61,20 @@ def test_a_rate_that_is_none_is_named(rate):
 
 @pytest.mark.parametrize(
     ("text", "address"),
-    [("udp://127.0.0.1:5005", ("127.0.0.1", 5005)), ("udp://[::1]:9", ("::1", 9)), ("udp://localhost:65535", ("localhost", 65535))],
+    [
+        ("udp://127.0.0.1:5005", ("127.0.0.1", 5005)),
+        ("udp://[::1]:9", ("::1", 9)),
+        ("udp://localhost:65535", ("localhost", 65535)),
+    ],
 )
 def test_addresses(text, address):
     assert parse_address(text) == address
 
 
-@pytest.mark.parametrize("text", ["", "127.0.0.1:5005", "tcp://127.0.0.1:5005", "udp://127.0.0.1", "udp://:5005", "udp://h:70000", "udp://h:x"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "127.0.0.1:5005", "tcp://127.0.0.1:5005", "udp://127.0.0.1", "udp://:5005", "udp://h:70000", "udp://h:x"],
+)
 def test_what_is_no_address_is_named(text):
     with pytest.raises(LinkError) as error:
         parse_address(text)
@@ -76,7 +83,16 @@ def test_what_is_no_address_is_named(text):
 
 
 @pytest.mark.parametrize(
-    ("host", "loopback"), [("127.0.0.1", True), ("127.9.9.9", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("10.0.0.1", False), ("example.org", False)]
+    ("host", "loopback"),
+    [
+        ("127.0.0.1", True),
+        ("127.9.9.9", True),
+        ("::1", True),
+        ("localhost", True),
+        ("0.0.0.0", False),
+        ("10.0.0.1", False),
+        ("example.org", False),
+    ],
 )
 def test_loopback(host, loopback):
     assert is_loopback(host) is loopback
