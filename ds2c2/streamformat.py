@@ -112,8 +112,8 @@ class StreamFormat:
         if self.enhancement_blocks < 1:
             raise FormatError(
                 f"bpp {self.bpp:g} is too low for the base layer: {self.width}x{self.height} gives {self.blocks} "
-                f"blocks of {self.block_size} bytes, the base layer takes {self.base_blocks} and the enhancement at least 1; "
-                f"{self._remedy()}"
+                f"blocks of {self.block_size} bytes, the base layer takes {self.base_blocks} and the enhancement "
+                f"at least 1; {self._remedy()}"
             )
 
     def _convert(self, name: str, convert: Callable, wanted: str) -> None:
