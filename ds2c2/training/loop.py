@@ -121,9 +121,13 @@ class Trainer:
         try:
             state = torch.load(path, map_location=self.device, weights_only=True)
             before = json.loads(state["settings"])
+            missing = {"step", "seconds", "networks", "average", "optimiser"} - set(state)
+            if missing:
+                raise ValueError(f"no {', '.join(sorted(missing))}")
             ours = json.loads(json.dumps(asdict(self.settings)))
         except Exception as error:
-            raise WeightsError(f"{path}: not a checkpoint that can be resumed ({error}); start anew without --resume") from None
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise WeightsError(f"{path}: not a checkpoint that can be resumed ({reason}); start anew without it") from None
         # The number of steps may change; everything else must be as it was.
         for field in fields(TrainingSettings):
             if field.name != "steps" and before[field.name] != ours[field.name]:
