@@ -33,9 +33,12 @@ test: setup test-packages
 	timeout --kill-after=30 $(TEST_SECONDS) xvfb-run --auto-servernum $(VENV)/bin/pytest $(ARGS)
 
 # The venv's interpreter runs GNU Radio Companion, which runs flowgraphs with its own interpreter.
+# It wants the terminal by its whole path, else it complains at the first run; "." means none.
 companion: setup
-	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" GRC_BLOCKS_PATH="$(CURDIR)/$(VENV)/share/gnuradio/grc/blocks:$$GRC_BLOCKS_PATH" \
-	  $(VENV)/bin/python /usr/bin/gnuradio-companion flowgraphs/loopback_emulated.grc
+	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" \
+	  GRC_BLOCKS_PATH="$(CURDIR)/$(VENV)/share/gnuradio/grc/blocks:$$GRC_BLOCKS_PATH" \
+	  GR_CONF_GRC_XTERM_EXECUTABLE="$$(command -v x-terminal-emulator || echo .)" \
+	  $(VENV)/bin/python "$$(command -v gnuradio-companion)" flowgraphs/loopback_emulated.grc
 
 lint: setup
 	$(VENV)/bin/ruff check .
