@@ -4,7 +4,7 @@
 import numpy as np
 import pmt
 import pytest
-from flowgraph import ends_of, numbers_of, run
+from flowgraph import ends_of, frame_tags, numbers_of, run
 from gnuradio import blocks, ds2c2, gr
 from PIL import Image
 
@@ -180,6 +180,22 @@ def test_frame_without_base_is_concealed(stream_format, picture_folder):
     assert [result.concealed for result in sink.results] == [False, False, True, False, False]
     assert [result.frame for result in sink.results] == list(range(PICTURES))
     assert sink.results[2].psnr is None
+
+
+def test_frame_numbers_come_from_the_tags(stream_format, picture_folder, tmp_path):
+    """Frames 1003 and 1004: so are the files named, and the originals are the fourth and fifth."""
+    rows = encoded(stream_format, picture_folder)[3:].reshape(-1, stream_format.block_size)
+    soft = to_soft(rows, np.ones(len(rows), bool))
+    tags = frame_tags(stream_format, [1003, 1004])
+    source = blocks.vector_source_b(soft.view(np.uint8).reshape(-1), False, soft.shape[1], tags)
+    sink = ds2c2.decoder_sink(stream_format, str(tmp_path), str(picture_folder), "cpu")
+    graph = gr.top_block()
+    graph.connect(source, sink)
+    run(graph)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["frame-001003.png", "frame-001004.png"]
+    for result, original in zip(sink.results, pictures_of(picture_folder)[3:], strict=True):
+        written = np.asarray(Image.open(tmp_path / f"frame-{result.frame:06d}.png")).astype(float)
+        assert result.psnr == pytest.approx(10 * np.log10(255**2 / ((written - original) ** 2).mean()), abs=1e-6)
 
 
 def test_run_to_end_raises_the_first_error(stream_format, picture_folder, monkeypatch):

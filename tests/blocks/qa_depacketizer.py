@@ -144,11 +144,14 @@ def test_no_end_packet(stream_format):
 
 @pytest.mark.parametrize("frames", [4, 5, 6, 7])
 @pytest.mark.parametrize("loss", [0.0, 0.4])
-def test_end_tag_where_a_group_is_not_full(grouped_format, frames, loss):
-    """With depth 4 the last block carries the end tag whenever the last group is short."""
+@pytest.mark.parametrize("later", [0, 20_000])
+def test_end_tag_where_a_group_is_not_full(grouped_format, frames, loss, later):
+    """With depth 4 the last block carries the end tag whenever the last group is short, even if
+    the end is announced long after its frames are complete."""
     rows, packets, ends = sent(grouped_format, frames)
     arrived = np.random.default_rng(6).random(len(packets)) >= loss
-    out, tags, _ = receive(grouped_format, np.concatenate([packets[arrived], ends]))
+    noise = np.full((later, packets.shape[1]), 255, np.uint8)
+    out, tags, _ = receive(grouped_format, np.concatenate([packets[arrived], noise, ends]))
     np.testing.assert_array_equal(out, soft_of(rows, arrived))
     assert numbers_of(tags) == offsets(grouped_format, range(frames))
     if frames % grouped_format.depth:

@@ -8,6 +8,7 @@ from gnuradio import ds2c2
 
 from ds2c2.interleaver import Interleaver
 from ds2c2.softbits import to_soft
+from ds2c2.streamformat import StreamFormat
 
 
 def as_frames(rows, stream_format):
@@ -118,3 +119,13 @@ def test_frames_that_were_not_sent_are_said(grouped_format, capfd):
     out, _ = through(rows, ds2c2.interleaver(grouped_format), tags=frame_tags(grouped_format, range(5), ended=False))
     assert len(out) == 4 * grouped_format.blocks
     assert "interleaver: 1 frames of an unfinished group of 4 were not sent" in capfd.readouterr().err.splitlines()
+
+
+def test_tags_stay_when_the_output_takes_a_group_in_pieces():
+    """A group larger than the output buffer: every tag is where it was."""
+    large = StreamFormat(512, 512, bpp=1.0, block_size=40, interleave="block", depth=8)
+    rows = random_frames(large, 11)
+    out, tags = through(rows, ds2c2.interleaver(large), tags=frame_tags(large, range(11)))
+    assert len(out) == len(rows)
+    assert numbers_of(tags) == [(number * large.blocks, number) for number in range(11)]
+    assert ends_of(tags) == [11 * large.blocks - 1]
