@@ -37,7 +37,7 @@ class interleaver(Stage):
     def stop(self) -> bool:
         frames = len(self._held) // self.format.blocks
         if frames:
-            say(self.name(), f"{frames} frames of an unfinished group of {self.format.depth} were not sent")
+            say(self.name(), f"frames not sent, of an unfinished group of {self.format.depth}: {frames}")
         return True
 
     def take(self, rows: np.ndarray, tags: list[tuple]) -> None:

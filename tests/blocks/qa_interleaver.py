@@ -118,7 +118,7 @@ def test_frames_that_were_not_sent_are_said(grouped_format, capfd):
     rows = random_frames(grouped_format, 5)
     out, _ = through(rows, ds2c2.interleaver(grouped_format), tags=frame_tags(grouped_format, range(5), ended=False))
     assert len(out) == 4 * grouped_format.blocks
-    assert "interleaver: 1 frames of an unfinished group of 4 were not sent" in capfd.readouterr().err.splitlines()
+    assert "interleaver: frames not sent, of an unfinished group of 4: 1" in capfd.readouterr().err.splitlines()
 
 
 def test_tags_stay_when_the_output_takes_a_group_in_pieces():
