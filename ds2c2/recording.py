@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Packet recordings: a stream's packets in a file, with the stream format in its first lines.
 
-    ds2c2-packets/1 LF
-    the stream format's text form LF
-    packets, one after another, each 8 + block_size bytes
+ds2c2-packets/1 LF
+the stream format's text form LF
+packets, one after another, each 8 + block_size bytes
 """
 
 import os

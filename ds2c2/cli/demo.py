@@ -67,7 +67,10 @@ def demo(
         "protect_base": protect_base, "device": device,
     }  # fmt: skip
     base = "never hit" if protect_base else "lost like the rest"
-    console.print(f"{len(paths)} photographs at {bpp:g} bpp, {loss:.0%} of the code blocks hit ({channel}, {effect}), base blocks {base}")
+    console.print(
+        f"{len(paths)} photographs at {bpp:g} bpp, {loss:.0%} of the code blocks hit "
+        f"({channel}, {effect}), base blocks {base}"
+    )
     crossings = [
         cross(path, settings, link, Path(out))
         for path in track(paths, description="through the flowgraph", console=console, transient=True)
@@ -112,7 +115,10 @@ def cross(path: Path, settings: dict, link: dict, folder: Path) -> Crossing:
     base = receiver.base_picture
     panels = [
         (f"original, {stream.width}x{stream.height}", original),
-        (f"base only, {result.base_psnr:.2f} dB" if base is not None else "base lost", base if base is not None else np.zeros_like(original)),
+        (
+            f"base only, {result.base_psnr:.2f} dB" if base is not None else "base lost",
+            base if base is not None else np.zeros_like(original),
+        ),
         (f"received, {result.psnr:.2f} dB, MS-SSIM {result.ms_ssim:.4f}", receiver.picture),
         (f"error, {ERROR_GAIN} times", error_picture(original, receiver.picture)),
     ]
@@ -148,7 +154,9 @@ def quality_table(crossings: list[Crossing]) -> Table:
 
 
 def rate_table(crossings: list[Crossing]) -> Table:
-    table = Table(title="Rates, bits per pixel", caption="side information: base header, redundancy, checks, unused bytes")
+    table = Table(
+        title="Rates, bits per pixel", caption="side information: base header, redundancy, checks, unused bytes"
+    )
     for heading in ("photograph", "c", "side information", "enhancement", "all blocks", "packet headers", "in all"):
         table.add_column(heading, justify="left" if heading == "photograph" else "right")
     for c in crossings:

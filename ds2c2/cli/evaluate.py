@@ -16,14 +16,18 @@ from ds2c2.cli import options
 from ds2c2.cli.options import DEFAULTS
 
 console = Console(highlight=False, soft_wrap=True)
+LOSSES = [0.0, 0.16, 0.5]  # the paper's pe_test, and half
 
 
 def evaluate(
     pictures: Annotated[list[str], typer.Argument(help="Files, folders or globs.")],
     rules: Annotated[
-        Literal["paper", "air"], typer.Option(help="paper: the base layer arrives, unprotected; air: it is lost like the rest.")
+        Literal["paper", "air"],
+        typer.Option(help="paper: base layer unprotected and never lost; air: lost like the rest."),
     ] = "air",
-    loss: Annotated[list[float], typer.Option(help="Share of the blocks that are hit; give it several times.")] = [0.0, 0.16, 0.5],  # noqa: B006
+    loss: Annotated[
+        list[float] | None, typer.Option(help="Share of the blocks hit; may be repeated. Default: 0, 0.16, 0.5.")
+    ] = None,
     draws: Annotated[int, typer.Option(min=1, help="Draws of the channel for each picture and loss.")] = 3,
     effect: options.Effect = "erase",
     bpp: options.Bpp = DEFAULTS["bpp"],
@@ -46,15 +50,20 @@ def evaluate(
     }  # fmt: skip
     measurements = []
     for path in track(paths, description="pictures", console=console, transient=True):
-        measurements += measure_picture(path, settings, rules, loss, draws, effect, device)
+        measurements += measure_picture(path, settings, rules, loss or LOSSES, draws, effect, device)
     table = Table(title=f"{len(paths)} pictures, {rules} rules, effect {effect}, {bpp:g} bpp asked, {draws} draws")
     for heading in ("loss", "bpp", "on air", "PSNR dB", "MS-SSIM", "base PSNR dB", "worst gain dB", "base lost"):
         table.add_column(heading, justify="right")
     for row in summary(measurements):
         table.add_row(
-            f"{row['loss']:.0%}", f"{row['bpp']:.4f}", f"{row['air_bpp']:.4f}", f"{row['psnr']:.2f}", f"{row['ms_ssim']:.4f}",
-            f"{row['base_psnr']:.2f}", f"{row['worst_gain']:+.2f}", f"{row['concealed']:.1%}",
-        )  # fmt: skip
+            f"{row['loss']:.0%}",
+            *(f"{row[field]:.4f}" for field in ("bpp", "air_bpp")),
+            f"{row['psnr']:.2f}",
+            f"{row['ms_ssim']:.4f}",
+            f"{row['base_psnr']:.2f}",
+            f"{row['worst_gain']:+.2f}",
+            f"{row['concealed']:.1%}",
+        )
     console.print(table)
     if out:
         machine = f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}"

@@ -8,7 +8,7 @@ import typer
 from ds2c2.errors import FormatError
 from ds2c2.streamformat import StreamFormat
 
-Size = Annotated[str, typer.Option(metavar="WxH", help="Picture size of the stream; default: that of the first picture.")]
+Size = Annotated[str, typer.Option(metavar="WxH", help="Picture size of the stream; default: the first picture's.")]
 Bpp = Annotated[float, typer.Option(help="Bits per pixel, all code blocks counted, 0.1 to 1.0.")]
 BlockSize = Annotated[int, typer.Option(help="Bytes of a code block, 32 to 1056.")]
 BaseBpp = Annotated[float, typer.Option(help="Bits per pixel of the base layer before redundancy.")]
@@ -18,15 +18,16 @@ Depth = Annotated[int, typer.Option(help="Frames that --interleave block spreads
 Seed = Annotated[int, typer.Option(help="Seed of the permutation.")]
 Model = Annotated[str, typer.Option(help="Weights: a name from models/.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
-Fit = Annotated[Literal["pad", "scale"], typer.Option(help="How pictures of another size are brought to the stream's.")]
-Format = Annotated[str, typer.Option("--format", metavar="TEXT", help="Stream format in text form, as `info` and `send` print it.")]
+Fit = Annotated[Literal["pad", "scale"], typer.Option(help="How pictures of another size are fitted.")]
+Format = Annotated[str, typer.Option("--format", metavar="TEXT", help="Stream format as `info` and `send` print it.")]
 StreamNumber = Annotated[int, typer.Option("--stream", min=0, max=255, help="Number of the stream in its packets.")]
 Loss = Annotated[float, typer.Option(help="Share of code blocks that the emulated channel hits, 0 to 1.")]
 Channel = Annotated[
     Literal["iid", "exact", "gilbert-elliott", "trace"], typer.Option("--channel", help="Which blocks are hit.")
 ]
 Effect = Annotated[
-    Literal["erase", "zero", "flip"], typer.Option(help="What a hit does: the packet is gone, its 1s become 0, its bits flip.")
+    Literal["erase", "zero", "flip"],
+    typer.Option(help="A hit packet is gone, its 1s become 0, or its bits flip."),
 ]
 Burst = Annotated[float, typer.Option(help="Mean burst of the gilbert-elliott channel, in blocks.")]
 Trace = Annotated[str, typer.Option(metavar="FILE", help="Loss trace for --channel trace: 0 and 1, one a line.")]

@@ -20,7 +20,9 @@ NOTHING_OF_OURS = 9  # exit code: packets came, none was of this stream and form
 
 
 def receive(
-    source: Annotated[str, typer.Option("--from", metavar="WHERE", help="udp://host:port to listen on, or a recording.")],
+    source: Annotated[
+        str, typer.Option("--from", metavar="WHERE", help="udp://host:port to listen on, or a recording.")
+    ],
     out: Annotated[str, typer.Option(metavar="FOLDER", help="Where the pictures go: frame-000000.png and so on.")],
     format_: options.Format = "",
     originals: Annotated[list[str], typer.Option(help="The pictures that were sent, to measure against.")] = [],  # noqa: B006
@@ -29,7 +31,9 @@ def receive(
     stream: options.StreamNumber = 0,
     timeout: Annotated[float, typer.Option(help="Seconds of silence after which what is under way is shown.")] = 1.0,
     wait: Annotated[float, typer.Option(help="Seconds without a packet after which to stop.")] = 30.0,
-    off_loopback: Annotated[bool, typer.Option("--off-loopback", help="Listen on an address others can reach.")] = False,
+    off_loopback: Annotated[
+        bool, typer.Option("--off-loopback", help="Listen on an address others can reach.")
+    ] = False,
 ) -> None:
     """Receive packets and write the pictures; ends at the end of the stream or after --wait."""
     from ds2c2.codec import Codec
@@ -46,7 +50,7 @@ def receive(
         stream_format = StreamFormat.parse(format_)
         host, port = parse_address(source)
         if not is_loopback(host) and not off_loopback:
-            raise LinkError(f"{source}: others can reach that address and UDP knows no keys; add --off-loopback if meant")
+            raise LinkError(f"{source}: others can reach it and UDP knows no keys; add --off-loopback if meant")
     feed = PictureFeed(originals, stream_format.width, stream_format.height, fit) if originals else None
     codec = Codec(stream_format, device)
     receiving = ReceivingEnd(codec, out, feed)
@@ -86,12 +90,17 @@ def receive(
     console.print(f"packets: {counts.line()}{trouble}")
     if not receiving.results:
         explain_nothing(counts, codec.stream)
-    console.print(f"wrote {len(receiving.results)} pictures to {out}, {receiving.concealed} of them concealed", markup=False)
+    console.print(
+        f"wrote {len(receiving.results)} pictures to {out}, {receiving.concealed} of them concealed", markup=False
+    )
 
 
 def describe(result) -> str:  # noqa: ANN001 - FrameResult; importing it would import torch
     words = [f"frame {result.frame}:", "concealed, its base layer was lost" if result.concealed else "received"]
-    words.append(f"({result.base_lost} base and {result.enhancement_lost} enhancement blocks lost, {result.base_repaired} repaired)")
+    words.append(
+        f"({result.base_lost} base and {result.enhancement_lost} enhancement blocks lost, "
+        f"{result.base_repaired} repaired)"
+    )
     if result.psnr is not None:
         words.append(f"PSNR {result.psnr:.2f} dB, MS-SSIM {result.ms_ssim:.4f}")
     return " ".join([*words, f"-> {result.path}"])
@@ -100,7 +109,8 @@ def describe(result) -> str:  # noqa: ANN001 - FrameResult; importing it would i
 def explain_nothing(counts: LinkCounts, stream: StreamFormat) -> None:
     if counts.other_format:
         raise NothingReceived(
-            f"{counts.other_format} packets came with another stream format than {stream.text}; give the sender's with --format"
+            f"{counts.other_format} packets came with another stream format than {stream.text}; "
+            "give the sender's with --format"
         )
     raise NothingReceived("no picture: no packet of this stream came; check the address, --stream and --format")
 

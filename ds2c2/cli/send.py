@@ -47,8 +47,8 @@ def send(
     """Send pictures as packets, over UDP or into a recording, through an emulated channel if asked."""
     from ds2c2.codec import Codec
     from ds2c2.packetstream import pictures_to_packets
-    from ds2c2.session import PictureFeed, SendingEnd, common_size
     from ds2c2.pictures import list_pictures
+    from ds2c2.session import PictureFeed, SendingEnd, common_size
 
     address = parse_address(to) if "://" in to else None
     if format_:

@@ -27,6 +27,7 @@ def train(
     seed: Annotated[int, typer.Option(help="Seed of weights, crops, rates and losses.")] = 1,
     precision: Annotated[Literal["float32", "bfloat16"], typer.Option(help="bfloat16: mixed precision.")] = "float32",
     device: options.Device = "auto",
+    about: Annotated[str, typer.Option(help="What the pictures are and what they may be used for, for the card.")] = "",
     checkpoint: Annotated[str, typer.Option(metavar="FILE", help="Default: runs/NAME.pt.")] = "",
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint, to the same result.")] = False,
     stop_after: Annotated[int, typer.Option(metavar="STEP", help="Leave off at this step; --resume goes on.")] = 0,
@@ -67,8 +68,11 @@ def train(
         return
     notes = {"steps": str(trainer.step), "seed": str(seed)}
     save_weights(target, trainer.average, notes)
-    console.print(f"wrote {target} ({target.stat().st_size / 1e6:.1f} MB); measuring {len(held_out)} held-out pictures", markup=False)
+    console.print(
+        f"wrote {target} ({target.stat().st_size / 1e6:.1f} MB); measuring {len(held_out)} held-out pictures",
+        markup=False,
+    )
     rows = judge(target, held_out)
     command = shlex.join(["ds2c2", *sys.argv[1:]])
-    card = write_card(target, trainer, pictures, used, rows, command)
+    card = write_card(target, trainer, about, used, rows, command)
     console.print(f"wrote {card}", markup=False)

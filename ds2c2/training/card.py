@@ -44,10 +44,12 @@ def judge(weights: Path, held_out: list[Path]) -> list[dict]:
     return summary(measurements)
 
 
-def write_card(path: Path, trainer: Trainer, sources: list[str], pictures: list[Path], rows: list[dict], command: str) -> Path:
+def write_card(path: Path, trainer: Trainer, about: str, pictures: list[Path], rows: list[dict], command: str) -> Path:
     """Write the card beside the weights, ``name.md``."""
     settings = trainer.settings
     folders = Counter(p.parent.name for p in pictures)
+    counted = ", ".join(f"{name}: {count}" for name, count in sorted(folders.items()))
+    machine = f"{os.cpu_count()} cores, {platform.machine()}, torch {torch.__version__}"
     parameters = sum(p.numel() for p in trainer.networks.parameters())
     lines = [
         f"# {path.stem}",
@@ -56,14 +58,15 @@ def write_card(path: Path, trainer: Trainer, sources: list[str], pictures: list[
         "",
         "| | |",
         "|---|---|",
-        f"| pictures | {len(pictures)} from {', '.join(Path(s).name for s in sources)} ({', '.join(f'{n}: {c}' for n, c in sorted(folders.items()))}) |",
+        f"| pictures | {about or 'not described'} |",
+        f"| of them trained on | {len(pictures)}, by folder {counted} |",
         f"| steps | {trainer.step} of {settings.steps}, batch {settings.batch}, crops of {settings.crop} pixels |",
         f"| seed, learning rate, precision | {settings.seed}, {settings.learning_rate:g}, {settings.precision} |",
-        f"| time | {trainer.seconds / 3600:.2f} h on {trainer.device}, {os.cpu_count()} cores, {platform.machine()}, torch {torch.__version__} |",
+        f"| time | {trainer.seconds / 3600:.2f} h on {trainer.device}, {machine} |",
         f"| shape | `{settings.shape.as_dict()}` |",
         f"| command | `{command}` |",
         "",
-        f"Held-out pictures (every 40th of the folder, centre {JUDGED_SIDE}x{JUDGED_SIDE}), {CARD_BPP:g} bpp, paper rules,",
+        f"Held-out pictures (every 40th, centre {JUDGED_SIDE}x{JUDGED_SIDE}), {CARD_BPP:g} bpp, paper rules,",
         "erasure channel, one draw each:",
         "",
         "| lost blocks | PSNR dB | MS-SSIM | base PSNR dB |",

@@ -67,7 +67,9 @@ def _one_crop(store: PictureStore, rng: np.random.Generator, crop: int) -> np.nd
     picture = store[int(rng.integers(len(store)))]
     height, width = picture.shape[:2]
     if min(height, width) < crop:
-        raise PictureError(f"a training picture of {width}x{height} is smaller than the crop of {crop}; use --crop {REDUCTION * 8}")
+        raise PictureError(
+            f"a training picture of {width}x{height} is smaller than the crop of {crop}; use --crop {REDUCTION * 8}"
+        )
     top, left = int(rng.integers(height - crop + 1)), int(rng.integers(width - crop + 1))
     piece = picture[top : top + crop, left : left + crop]
     return piece[:, ::-1] if rng.random() < 0.5 else piece

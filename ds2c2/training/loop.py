@@ -127,18 +127,19 @@ class Trainer:
             ours = json.loads(json.dumps(asdict(self.settings)))
         except Exception as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise WeightsError(f"{path}: not a checkpoint that can be resumed ({reason}); start anew without it") from None
+            raise WeightsError(f"{path}: no checkpoint that can be resumed ({reason}); start without it") from None
         # The number of steps may change; everything else must be as it was.
         for field in fields(TrainingSettings):
             if field.name != "steps" and before[field.name] != ours[field.name]:
                 raise WeightsError(
-                    f"{path}: trained with {field.name} = {before[field.name]}, now {ours[field.name]}; give the same or start anew"
+                    f"{path}: trained with {field.name} = {before[field.name]}, now {ours[field.name]}; "
+                    "give the same or start anew"
                 )
         falls_from = (1 - DECAY_SHARE) * min(before["steps"], ours["steps"])
         if before["steps"] != ours["steps"] and state["step"] > falls_from:
             raise WeightsError(
-                f"{path}: at step {state['step']} the learning rate of a run of {before['steps']} or {ours['steps']} steps is "
-                f"falling already; resume with --steps {before['steps']}"
+                f"{path}: at step {state['step']} the learning rate of a run of {before['steps']} or "
+                f"{ours['steps']} steps is falling already; resume with --steps {before['steps']}"
             )
         self.networks.load_state_dict(state["networks"])
         self.average.load_state_dict(state["average"])

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a user gets wrong is answered by one line, an exit code, and nothing half-written."""
+
+import re
+import socket
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from ds2c2 import errors
+
+
+@pytest.fixture
+def refused(ds2c2, tmp_path):
+    """Run a command that must fail; its one line, after the checks that all errors share."""
+
+    def run(code: int, *arguments, **environment) -> str:
+        before = sorted(tmp_path.rglob("*"))
+        process = ds2c2(*arguments, **environment)
+        assert process.returncode == code, process.stderr
+        assert "Traceback" not in process.stderr
+        lines = process.stderr.strip().splitlines()
+        assert len(lines) == 1, process.stderr
+        assert lines[0].startswith("ds2c2: ")
+        assert sorted(tmp_path.rglob("*")) == before
+        return lines[0]
+
+    return run
+
+
+def send(*arguments):
+    return ("send", *arguments, "--to", "packets.ds2c2")
+
+
+def test_missing_file(refused):
+    line = refused(errors.PictureError.exit_code, *send("nowhere.png"))
+    assert "nowhere.png: no such file" in line
+
+
+def test_text_file_named_png(refused, tmp_path):
+    (tmp_path / "text.png").write_text("I am no picture\n")
+    line = refused(errors.PictureError.exit_code, *send("text.png"))
+    assert "text.png: not a picture" in line
+
+
+def test_picture_too_small(refused, tmp_path):
+    Image.new("RGB", (10, 10)).save(tmp_path / "tiny.png")
+    line = refused(errors.PictureError.exit_code, *send("tiny.png"))
+    assert "tiny.png: 10x10 pixels" in line and "64 to 4096" in line
+
+
+def test_truncated_picture(refused, photographs, tmp_path):
+    whole = (photographs / "coffee.png").read_bytes()
+    (tmp_path / "torn.png").write_bytes(whole[: len(whole) // 2])
+    line = refused(errors.PictureError.exit_code, *send("torn.png"))
+    assert "torn.png: damaged" in line
+
+
+def test_rate_too_low_for_the_base_layer_and_the_remedy_works(refused, ds2c2, tmp_path):
+    Image.fromarray(np.full((64, 64, 3), 90, np.uint8)).save(tmp_path / "small.png")
+    line = refused(errors.FormatError.exit_code, *send("small.png", "--bpp", "0.2"))
+    assert "too low for the base layer" in line
+    remedy = re.search(r"bpp ([0-9.]+) or more", line).group(1)
+    assert ds2c2(*send("small.png", "--bpp", remedy)).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "named"),
+    [
+        ("--bpp", "3", "bpp 3"),
+        ("--block-size", "5", "block_size 5"),
+        ("--size", "768", "size '768'"),
+        ("--redundancy", "-1", "-1"),
+    ],
+)
+def test_impossible_formats(refused, photographs, option, value, named):
+    assert named in refused(errors.FormatError.exit_code, *send(photographs, option, value))
+
+
+def test_weights_missing(refused, photographs, tmp_path):
+    line = refused(errors.WeightsError.exit_code, *send(photographs, "--model", "nosuch"))
+    assert "'nosuch' is unknown" in line and "known: binary" in line
+
+
+def test_weights_truncated(refused, photographs, models, tmp_path):
+    folder = tmp_path / "models"
+    folder.mkdir()
+    whole = (models / "binary.safetensors").read_bytes()
+    (folder / "binary.safetensors").write_bytes(whole[: len(whole) // 2])
+    line = refused(errors.WeightsError.exit_code, *send(photographs), DS2C2_MODELS=str(folder))
+    assert "binary.safetensors: truncated" in line
+
+
+def test_weights_of_another_profile(refused, photographs, tmp_path):
+    folder = tmp_path / "models"
+    folder.mkdir()
+    save_file({"w": torch.zeros(1)}, folder / "binary.safetensors", metadata={"profile": "coded", "version": "1"})
+    line = refused(errors.WeightsError.exit_code, *send(photographs), DS2C2_MODELS=str(folder))
+    assert "holds profile 'coded', not 'binary'" in line
+
+
+@pytest.mark.parametrize("device", ["cuda:63", "tpu"])
+def test_device_that_is_not_there(refused, photographs, device):
+    line = refused(errors.DeviceError.exit_code, *send(photographs, "--device", device))
+    assert f"device '{device}'" in line
+
+
+def test_port_in_use(refused, ds2c2):
+    text = ds2c2("info", "160x128").stdout.splitlines()[0]
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        where = f"udp://127.0.0.1:{taken.getsockname()[1]}"
+        process = ds2c2("receive", "--from", where, "--out", "received", "--format", text)
+    assert process.returncode == errors.LinkError.exit_code
+    assert process.stderr.count("\n") == 1 and "port in use" in process.stderr and where in process.stderr
+
+
+def test_listening_beyond_loopback_must_be_asked_for(refused, ds2c2):
+    text = ds2c2("info", "160x128").stdout.splitlines()[0]
+    arguments = ("receive", "--from", "udp://0.0.0.0:5999", "--out", "received", "--format", text)
+    assert "--off-loopback" in refused(errors.LinkError.exit_code, *arguments)
+
+
+def test_recording_that_is_none(refused, tmp_path):
+    (tmp_path / "noise.bin").write_bytes(bytes(range(256)))
+    line = refused(errors.FormatError.exit_code, "receive", "--from", "noise.bin", "--out", "received")
+    assert "noise.bin: not a packet recording" in line
+
+
+def test_channel_that_cannot_be(refused, photographs):
+    line = refused(8, *send(photographs, "--loss", "1.5"))
+    assert "loss 1.5" in line
+
+
+def test_training_refuses_a_checkpoint_in_its_way(refused, photographs, tmp_path):
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "mine.pt").write_bytes(b"")
+    line = refused(1, "train", photographs, "--out", "mine.safetensors")
+    assert "--resume" in line

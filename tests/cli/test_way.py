@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""send and receive as two commands: over a recording and over a real socket."""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+OPTIONS = ("--bpp", "0.6", "--block-size", "48")
+
+
+def pictures_of(folder):
+    return [path.read_bytes() for path in sorted(folder.glob("frame-*.png"))]
+
+
+def test_recording_gives_every_picture(ds2c2, photographs, tmp_path):
+    sent = ds2c2("send", photographs, "--to", "packets.ds2c2", *OPTIONS)
+    assert sent.returncode == 0, sent.stderr
+    assert "sent 3 pictures" in sent.stdout and "0 of them hit" in sent.stdout
+    got = ds2c2("receive", "--from", "packets.ds2c2", "--out", "received", "--originals", photographs)
+    assert got.returncode == 0, got.stderr
+    assert "wrote 3 pictures to received, 0 of them concealed" in got.stdout
+    sizes = [Image.open(path).size for path in sorted((tmp_path / "received").iterdir())]
+    assert sizes == [(160, 128)] * 3
+    assert len(re.findall(r"PSNR \d+\.\d\d dB", got.stdout)) == 3
+
+
+def test_losses_are_counted(ds2c2, photographs):
+    sent = ds2c2("send", photographs, "--to", "packets.ds2c2", *OPTIONS, "--loss", "0.25", "--channel", "exact")
+    blocks, hit = map(int, re.search(r"(\d+) blocks, (\d+) of them hit", sent.stdout).groups())
+    assert hit == 3 * round(0.25 * blocks / 3)
+    got = ds2c2("receive", "--from", "packets.ds2c2", "--out", "received")
+    assert f"{hit} missing" in got.stdout
+    assert f"{blocks - hit} used" in got.stdout
+
+
+def test_torn_recording_is_read_as_far_as_it_goes(ds2c2, photographs, tmp_path):
+    ds2c2("send", photographs, "--to", "packets.ds2c2", *OPTIONS)
+    whole = (tmp_path / "packets.ds2c2").read_bytes()
+    (tmp_path / "torn.ds2c2").write_bytes(whole[: len(whole) * 2 // 3])
+    got = ds2c2("receive", "--from", "torn.ds2c2", "--out", "received")
+    assert got.returncode == 0
+    assert re.search(r"\d+ bytes of a torn last packet", got.stdout)
+    assert len(pictures_of(tmp_path / "received")) >= 2
+
+
+@pytest.mark.parametrize("grouping", [(), ("--interleave", "block", "--depth", "2")])
+def test_udp_equals_recording(ds2c2, photographs, tmp_path, grouping):
+    options = (*OPTIONS, *grouping, "--loss", "0.1")
+    ds2c2("send", photographs, "--to", "packets.ds2c2", *options)
+    ds2c2("receive", "--from", "packets.ds2c2", "--out", "recorded")
+    text = (tmp_path / "packets.ds2c2").read_bytes().split(b"\n")[1].decode()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        where = f"udp://127.0.0.1:{probe.getsockname()[1]}"
+    receiver = subprocess.Popen(
+        [sys.executable, "-m", "ds2c2", "receive", "--from", where, "--out", "over-udp", "--format", text],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1", "COLUMNS": "200"},
+    )
+    try:
+        assert "listening" in receiver.stdout.readline()
+        assert ds2c2("send", photographs, "--to", where, *options).returncode == 0
+        output, _ = receiver.communicate(timeout=120)
+    finally:
+        receiver.kill()
+    assert receiver.returncode == 0
+    assert "wrote 3 pictures" in output
+    assert pictures_of(tmp_path / "over-udp") == pictures_of(tmp_path / "recorded") != []
+
+
+def test_receiver_set_up_otherwise_says_so(ds2c2, photographs, tmp_path):
+    ds2c2("send", photographs, "--to", "packets.ds2c2", *OPTIONS)
+    magic, text, packets = (tmp_path / "packets.ds2c2").read_bytes().split(b"\n", 2)
+    (tmp_path / "other.ds2c2").write_bytes(b"\n".join([magic, text.replace(b"seed=1", b"seed=2"), packets]))
+    got = ds2c2("receive", "--from", "other.ds2c2", "--out", "received")
+    assert got.returncode == 9
+    assert "another stream format" in got.stderr
+
+
+def test_info_text_is_what_send_uses(ds2c2, photographs, tmp_path):
+    text = ds2c2("info", "160x128", *OPTIONS).stdout.splitlines()[0]
+    ds2c2("send", photographs, "--to", "packets.ds2c2", "--format", text)
+    assert (tmp_path / "packets.ds2c2").read_bytes().split(b"\n")[1].decode() == text
+
+
+def test_evaluate_writes_every_measurement(ds2c2, photographs, tmp_path):
+    done = ds2c2(
+        "evaluate", photographs, "--bpp", "0.6", "--loss", "0", "--loss", "0.5", "--draws", "2", "--out", "figures.json"
+    )
+    assert done.returncode == 0, done.stderr
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    # Three pictures: one draw without loss, two at 50 %.
+    assert len(figures["measurements"]) == 3 * (1 + 2)
+    assert figures["results"]["loss"] == [0.0, 0.5]
+    assert all(rate <= 0.6 for rate in figures["results"]["bpp"])
+
+
+def test_train_resumes_to_the_same_weights(ds2c2, photographs, tmp_path):
+    common = ("train", photographs, "--steps", "4", "--batch", "1", "--crop", "64")
+    assert ds2c2(*common, "--out", "whole.safetensors").returncode == 0
+    first = ds2c2(*common, "--out", "parts.safetensors", "--stop-after", "2")
+    assert "left off at step 2 of 4" in first.stdout
+    assert not (tmp_path / "parts.safetensors").exists()
+    second = ds2c2(*common, "--out", "parts.safetensors", "--resume")
+    assert second.returncode == 0, second.stderr
+    whole, parts = (load_file(tmp_path / f"{name}.safetensors") for name in ("whole", "parts"))
+    assert whole.keys() == parts.keys()
+    assert all(torch.equal(whole[name], parts[name]) for name in whole)
+    card = (tmp_path / "parts.md").read_text()
+    assert "4 of 4, batch 1" in card and "ds2c2 train" in card
+
+
+def test_demo_writes_a_contact_sheet(ds2c2, photographs, tmp_path):
+    done = ds2c2("demo", photographs / "coffee.png", "--bpp", "0.9", "--out", "shown")
+    assert done.returncode == 0, done.stderr
+    sheet = Image.open(tmp_path / "shown" / "coffee-sheet.png")
+    # Four panels of 160x128 in two columns, with captions and gaps.
+    assert sheet.width == 2 * 160 + 3 * 8
+    assert "coffee" in done.stdout and "received PSNR" in done.stdout
