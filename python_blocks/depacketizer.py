@@ -18,6 +18,8 @@ from ._stage import END_TAG, Stage, as_format, frame_tag
 # Packets of another format, and none of ours, after which the user is told: not one by accident.
 TELL_AFTER = 32
 
+ENDED_PORT = pmt.intern("ended")
+
 
 class depacketizer(Stage):
     """Puts frames back from packets that come reordered, twice, damaged, or not at all.
@@ -32,7 +34,9 @@ class depacketizer(Stage):
     Output:
         s8[8 * block_size], soft bits of a code block (+1, -1, 0 = erased), N a frame, in
         order; the first block of a frame carries the tag ``ds2c2_frame`` (frame number, N_b),
-        the last of all the tag ``ds2c2_end`` where frames must wait for it (``depth`` above 1)
+        the last of all the tag ``ds2c2_end`` where frames must wait for it (``depth`` above 1);
+        message port ``ended``: to be connected to the port ``system`` of a source that never
+        ends (ZMQ, UDP), which GNU Radio then finishes when this block is finished
 
     Args:
         stream_format: a StreamFormat or its text form
@@ -53,6 +57,7 @@ class depacketizer(Stage):
             raise FormatError(f"stream {stream} is out of range: 0 to {MAX_STREAM}")
         size = stream_format.block_size
         Stage.__init__(self, "depacketizer", stream_format, (np.uint8, HEADER_BYTES + size), (np.int8, 8 * size))
+        self.message_port_register_out(ENDED_PORT)
         self.timeout = timeout
         self._assembler = FrameAssembler(stream_format, stream, reorder)
         self._last: tuple | None = None  # last block of a frame, kept back for the end tag
