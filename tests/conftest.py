@@ -14,31 +14,37 @@ use_checkout()
 
 
 @pytest.fixture(scope="session")
-def tiny_weights(tmp_path_factory):
-    """A folder with tiny random weights named ``binary``."""
-    import torch
+def tiny_shape():
+    """Networks small enough for tests: the real structure, few channels."""
+    from ds2c2.networks.binary import BinaryShape
 
-    from ds2c2.networks.binary import BinaryNetworks, BinaryShape
-    from ds2c2.weights import save_weights
-
-    torch.manual_seed(1)
-    shape = BinaryShape(
-        fine_steps=1,
+    return BinaryShape(
         fine_width=8,
         fine_blocks=1,
         widths=(8, 8, 8),
-        encoder_blocks=(0, 0, 1),
-        decoder_blocks=(0, 0, 1),
-        sum_width=8,
+        encoder_blocks=(0, 1, 1),
+        decoder_blocks=(1, 1, 1),
+        sum_width=4,
         sum_blocks=1,
     )
-    folder = tmp_path_factory.mktemp("weights")
-    save_weights(folder / "binary.safetensors", BinaryNetworks(shape), {})
+
+
+@pytest.fixture(scope="session")
+def tiny_models(tmp_path_factory, tiny_shape):
+    """A folder with ``binary.safetensors`` of random weights, always the same."""
+    import torch
+
+    from ds2c2.networks.binary import BinaryNetworks
+    from ds2c2.weights import save_weights
+
+    folder = tmp_path_factory.mktemp("models")
+    torch.manual_seed(1)
+    save_weights(folder / "binary.safetensors", BinaryNetworks(tiny_shape), {})
     return folder
 
 
 @pytest.fixture
-def models(tiny_weights, monkeypatch):
+def models(tiny_models, monkeypatch):
     """The tiny weights are what the model ``binary`` is."""
-    monkeypatch.setenv("DS2C2_MODELS", str(tiny_weights))
-    return tiny_weights
+    monkeypatch.setenv("DS2C2_MODELS", str(tiny_models))
+    return tiny_models
