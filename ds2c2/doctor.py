@@ -5,19 +5,18 @@ Imports of others are tried in processes of their own: a binary mismatch may end
 and this library never imports GNU Radio. Those processes search the very folders this one does.
 """
 
-import json
 import os
-import subprocess
 import sys
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from ds2c2.probe import Probe, probe
+
 MIN_PYTHON = (3, 11)
 MIN_TORCH = (2, 11)
 SYSTEM_PYTHON = "/usr/bin/python3"  # the one that Debian's GNU Radio is for
-PROBE_SECONDS = 120.0  # importing torch from a cold disk takes tens of seconds
 NVIDIA_VENDOR = "0x10de"  # PCI
 BLOCK_FILES = "ds2c2_*.block.yml"
 DEFAULT_MODEL = "binary"
@@ -54,43 +53,6 @@ def run_checks(library_only: bool = False) -> list[Check]:
 def exit_code(checks: Iterable[Check]) -> int:
     """0 when everything required is there, else 1."""
     return int(any(check.required and not check.ok for check in checks))
-
-
-# Trying things in a process of its own.
-
-
-@dataclass(frozen=True)
-class Probe:
-    """What a piece of Python found: its ``value``, or else the ``error`` that ended it."""
-
-    value: dict | None
-    error: str
-    said: str  # all of its standard error: warnings that came before
-
-
-_MARK = "ds2c2-probe:"
-
-
-def probe(code: str, python: str = sys.executable, path: list[str] | None = None) -> Probe:
-    """Run ``code``, which leaves a dict in ``found``, in another process."""
-    path = sys.path if path is None else path
-    program = f"import json, sys\nsys.path[:] = {path!r} or sys.path\n{code}\nprint({_MARK!r} + json.dumps(found))"
-    try:
-        # Not in the current folder: what lies there is found only where sys.path says so.
-        done = subprocess.run(
-            [python, "-c", program], capture_output=True, text=True, timeout=PROBE_SECONDS, cwd="/", errors="replace"
-        )
-    except subprocess.TimeoutExpired:
-        return Probe(None, f"no answer within {PROBE_SECONDS:g} s", "")
-    except OSError as error:
-        return Probe(None, str(error), "")
-    for line in done.stdout.splitlines():
-        if line.startswith(_MARK):
-            return Probe(json.loads(line.removeprefix(_MARK)), "", done.stderr)
-    if done.returncode < 0:
-        return Probe(None, f"the process was ended by signal {-done.returncode}", done.stderr)
-    lines = [line for line in done.stderr.splitlines() if line.strip()]
-    return Probe(None, lines[-1] if lines else f"exit code {done.returncode}", done.stderr)
 
 
 def _absolute_path() -> list[str]:

@@ -24,7 +24,5 @@ def ms_ssim(original: np.ndarray, received: np.ndarray) -> float:
 
     if min(original.shape[:2]) < MS_SSIM_MIN_SIDE:
         return float("nan")
-    first, second = (
-        torch.tensor(p).permute(2, 0, 1)[None].float() for p in (original, received)
-    )
+    first, second = (torch.tensor(p).permute(2, 0, 1)[None].float() for p in (original, received))
     return float(compute(first, second, data_range=255))

@@ -46,9 +46,7 @@ class BinaryNetworks(nn.Module):
     def __init__(self, shape: BinaryShape):
         super().__init__()
         self.shape = shape
-        self.finenets = nn.ModuleList(
-            FineNet(shape.fine_width, shape.fine_blocks) for _ in range(shape.fine_steps)
-        )
+        self.finenets = nn.ModuleList(FineNet(shape.fine_width, shape.fine_blocks) for _ in range(shape.fine_steps))
         self.encoder = BResNetEncoder(shape.widths, shape.encoder_blocks, shape.channels)
         self.decoder = BResNetDecoder(shape.widths, shape.decoder_blocks, shape.channels)
         self.sumnet = SumNet(shape.sum_width, shape.sum_blocks)
