@@ -144,8 +144,8 @@ def cross(path: Path, settings: dict, link: dict, folder: Path) -> Crossing:
 
 def quality_table(crossings: list[Crossing]) -> Table:
     table = Table(title="Blocks and quality")
-    for heading in ("photograph", "sent", "lost", "repaired", "base PSNR", "MS-SSIM", "received PSNR", "MS-SSIM"):
-        table.add_column(heading, justify="left" if heading == "photograph" else "right")
+    for heading in ("picture", "sent", "lost", "repaired", "base PSNR", "MS-SSIM", "received PSNR", "MS-SSIM"):
+        table.add_column(heading, justify="left" if heading == "picture" else "right", no_wrap=heading == "picture")
     for c in crossings:
         base = (f"{c.base_quality[0]:.2f} dB", f"{c.base_quality[1]:.4f}") if c.base_quality else ("lost", "lost")
         received = (f"{c.quality[0]:.2f} dB", f"{c.quality[1]:.4f}")
@@ -154,11 +154,9 @@ def quality_table(crossings: list[Crossing]) -> Table:
 
 
 def rate_table(crossings: list[Crossing]) -> Table:
-    table = Table(
-        title="Rates, bits per pixel", caption="side information: base header, redundancy, checks, unused bytes"
-    )
-    for heading in ("photograph", "c", "side information", "enhancement", "all blocks", "packet headers", "in all"):
-        table.add_column(heading, justify="left" if heading == "photograph" else "right")
+    table = Table(title="Rates, bits per pixel", caption="side info: base header, redundancy, checks, unused bytes")
+    for heading in ("picture", "c", "side info", "enhancement", "all blocks", "packet headers", "in all"):
+        table.add_column(heading, justify="left" if heading == "picture" else "right", no_wrap=heading == "picture")
     for c in crossings:
         rates = (c.small_bpp, c.side_bpp, c.enhancement_bpp, c.bpp, c.header_bpp, c.bpp + c.header_bpp)
         table.add_row(c.name, *(f"{rate:.4f}" for rate in rates))
