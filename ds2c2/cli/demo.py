@@ -155,7 +155,7 @@ def quality_table(crossings: list[Crossing]) -> Table:
 
 def rate_table(crossings: list[Crossing]) -> Table:
     table = Table(title="Rates, bits per pixel", caption="side info: base header, redundancy, checks, unused bytes")
-    for heading in ("picture", "c", "side info", "enhancement", "all blocks", "packet headers", "in all"):
+    for heading in ("picture", "c", "side info", "enhancement", "blocks", "packet headers", "in all"):
         table.add_column(heading, justify="left" if heading == "picture" else "right", no_wrap=heading == "picture")
     for c in crossings:
         rates = (c.small_bpp, c.side_bpp, c.enhancement_bpp, c.bpp, c.header_bpp, c.bpp + c.header_bpp)
