@@ -123,11 +123,13 @@ class Trainer:
             before = json.loads(state["settings"])
             missing = {"step", "seconds", "networks", "average", "optimiser"} - set(state)
             if missing:
-                raise ValueError(f"no {', '.join(sorted(missing))}")
+                raise KeyError(*sorted(missing))
             ours = json.loads(json.dumps(asdict(self.settings)))
         except Exception as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise WeightsError(f"{path}: no checkpoint that can be resumed ({reason}); start without it") from None
+            # torch's own words are a page long and advise to read pickles; only the kind is said.
+            raise WeightsError(
+                f"{path}: not a checkpoint that can be resumed ({type(error).__name__}); start without it"
+            ) from None
         # The number of steps may change; everything else must be as it was.
         for field in fields(TrainingSettings):
             if field.name != "steps" and before[field.name] != ours[field.name]:
