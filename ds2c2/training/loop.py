@@ -161,7 +161,7 @@ def train(
 ) -> Trainer:
     """Train from a list of pictures, with a checkpoint every so many steps and at the end.
 
-    ``stop_after`` ends the run early at that step (a session that must hand over); the
+    ``stop_after`` ends the run early at that step; the
     checkpoint then resumes to the same result. Raises ``UserError`` for unfit settings.
     """
     if settings.crop % 16:
