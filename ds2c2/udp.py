@@ -11,7 +11,7 @@ import numpy as np
 
 from ds2c2.errors import LinkError
 
-RECEIVE_BUFFER = 4 << 20  # bytes asked of the kernel: half a minute at the default rate
+RECEIVE_BUFFER = 4 << 20  # bytes asked of the kernel, which may grant less
 DEFAULT_RATE = 2000.0  # packets per second; 1.6 Mbit/s with blocks of 100 bytes
 LONGEST_DATAGRAM = 65536
 # The reader's thread holds at most so many packets while pictures are decoded.

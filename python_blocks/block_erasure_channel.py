@@ -3,8 +3,9 @@
 
 import numpy as np
 
-from ds2c2.channel import DEFAULT_BURST, BlockChannel, ChannelError, read_trace
-from ds2c2.packets import HEADER_BYTES, TYPE_BLOCK, VERSION
+from ds2c2.channel import DEFAULT_BURST, ChannelError
+from ds2c2.packetchannel import PacketChannel
+from ds2c2.packets import HEADER_BYTES
 from ds2c2.streamformat import StreamFormat
 
 from ._failures import say
@@ -46,16 +47,7 @@ class block_erasure_channel(Stage):
         stream_format = as_format(stream_format)
         item = (np.uint8, HEADER_BYTES + stream_format.block_size)
         Stage.__init__(self, "block_erasure_channel", stream_format, item, item)
-        self._channel = BlockChannel(
-            loss=loss,
-            model=model,
-            effect=effect,
-            burst=burst,
-            seed=seed,
-            trace=read_trace(trace) if model == "trace" and trace else None,
-            frame_blocks=stream_format.blocks,
-            base_blocks=stream_format.base_blocks if protect_base else 0,
-        )
+        self._channel = PacketChannel(stream_format, loss, model, effect, burst, seed, trace, protect_base)
 
     @property
     def passed(self) -> int:
@@ -75,12 +67,4 @@ class block_erasure_channel(Stage):
             say(self.name(), str(error))
 
     def take(self, rows: np.ndarray, tags: list[tuple]) -> None:
-        code_block = rows[:, 0] == (VERSION << 4 | TYPE_BLOCK)
-        hits = np.zeros(len(rows), bool)
-        hits[code_block] = self._channel.draw(int(code_block.sum()))
-        if self._channel.effect == "erase":
-            self.put(np.compress(~hits, rows, axis=0))
-            return
-        out = rows.copy()
-        out[:, HEADER_BYTES:] = self._channel.damage(rows[:, HEADER_BYTES:], hits)
-        self.put(out)
+        self.put(self._channel.through(rows))

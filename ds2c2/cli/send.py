@@ -3,15 +3,13 @@
 
 from typing import Annotated
 
-import numpy as np
 import typer
 from rich.console import Console
 from rich.progress import track
 
-from ds2c2.channel import BlockChannel, read_trace
 from ds2c2.cli import options
 from ds2c2.cli.options import DEFAULTS, parse_size
-from ds2c2.packets import HEADER_BYTES
+from ds2c2.packetchannel import PacketChannel
 from ds2c2.recording import RecordingWriter
 from ds2c2.streamformat import StreamFormat
 from ds2c2.udp import DEFAULT_RATE, UdpSender, parse_address
@@ -59,16 +57,7 @@ def send(
             width, height, bpp, block_size, base_bpp, redundancy, interleave, depth, seed, model
         )
     feed = PictureFeed(pictures, stream_format.width, stream_format.height, fit)
-    emulated = BlockChannel(
-        loss=loss,
-        model=channel,
-        effect=effect,
-        burst=burst,
-        seed=channel_seed,
-        trace=read_trace(trace) if channel == "trace" else None,
-        frame_blocks=stream_format.blocks,
-        base_blocks=stream_format.base_blocks if protect_base else 0,
-    )
+    emulated = PacketChannel(stream_format, loss, channel, effect, burst, channel_seed, trace, protect_base)
     codec = Codec(stream_format, device)
     sending = SendingEnd(codec, feed)
     console.print(f"stream format: {codec.stream.text}", markup=False)
@@ -76,23 +65,15 @@ def send(
     steps = -(-len(feed.paths) // stream_format.depth) + 1
     shown = track(groups, description="sending", total=steps, console=console, transient=True)
 
-    def through_channel(packets: np.ndarray) -> np.ndarray:
-        hits = emulated.draw(len(packets))
-        if effect == "erase":
-            return packets[~hits]
-        packets = packets.copy()
-        packets[:, HEADER_BYTES:] = emulated.damage(packets[:, HEADER_BYTES:], hits)
-        return packets
-
     if address is None:
         with RecordingWriter(to, codec.stream) as recording:
             for packets in shown:
-                recording.write(packets if sending_ended(packets) else through_channel(packets))
+                recording.write(emulated.through(packets))
     else:
         link = UdpSender(*address, rate)
         try:
             for packets in shown:
-                link.send(packets if sending_ended(packets) else through_channel(packets))
+                link.send(emulated.through(packets))
         finally:
             link.close()
         if link.refused:
@@ -102,10 +83,3 @@ def send(
         f"emulated channel, to {to}",
         markup=False,
     )
-
-
-def sending_ended(packets: np.ndarray) -> bool:
-    """End-of-stream packets are no code blocks: the emulated channel lets them pass."""
-    from ds2c2.packets import TYPE_END
-
-    return bool(len(packets)) and bool(packets[0, 0] & 0x0F == TYPE_END)

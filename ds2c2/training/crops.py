@@ -64,11 +64,13 @@ def draw_batch(store: PictureStore, seed: int, step: int, batch: int, crop: int)
 
 
 def _one_crop(store: PictureStore, rng: np.random.Generator, crop: int) -> np.ndarray:
-    picture = store[int(rng.integers(len(store)))]
+    index = int(rng.integers(len(store)))
+    picture = store[index]
     height, width = picture.shape[:2]
     if min(height, width) < crop:
         raise PictureError(
-            f"a training picture of {width}x{height} is smaller than the crop of {crop}; use --crop {REDUCTION * 8}"
+            f"{store.paths[index]}: {width}x{height} is smaller than the crop of {crop}; "
+            "take it out or use a smaller --crop"
         )
     top, left = int(rng.integers(height - crop + 1)), int(rng.integers(width - crop + 1))
     piece = picture[top : top + crop, left : left + crop]

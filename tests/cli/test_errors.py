@@ -140,3 +140,10 @@ def test_training_refuses_a_checkpoint_in_its_way(refused, photographs, tmp_path
     (tmp_path / "runs" / "mine.pt").write_bytes(b"")
     line = refused(1, "train", photographs, "--out", "mine.safetensors")
     assert "--resume" in line
+
+
+def test_training_names_the_picture_that_is_smaller_than_a_crop(ds2c2, photographs):
+    process = ds2c2("train", photographs, "--out", "mine.safetensors", "--steps", "1", "--crop", "256")
+    assert process.returncode == errors.PictureError.exit_code
+    assert process.stderr.count("\n") == 1
+    assert ".png: 160x128 is smaller than the crop of 256" in process.stderr

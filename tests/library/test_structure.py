@@ -31,6 +31,7 @@ FLOW = [
     "packets",
     "assembler",
     "channel",
+    "packetchannel",
     "metrics",
     "session",
 ]
