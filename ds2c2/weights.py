@@ -12,8 +12,11 @@ from safetensors.torch import load_file, save_file
 
 from ds2c2.errors import DeviceError, WeightsError
 from ds2c2.networks.binary import BinaryNetworks, BinaryShape
+from ds2c2.networks.coded import CodedNetworks, CodedShape
 
-PROFILE = "binary"
+# A profile's networks and the sizes that its files carry.
+PROFILES = {"binary": (BinaryNetworks, BinaryShape), "coded": (CodedNetworks, CodedShape)}
+Networks = BinaryNetworks | CodedNetworks
 WEIGHTS_VERSION = "1"
 FOLDER_VARIABLE = "DS2C2_MODELS"
 SUFFIX = ".safetensors"
@@ -44,13 +47,19 @@ def find_weights(model: str | Path) -> Path:
     )
 
 
-def save_weights(path: str | Path, networks: BinaryNetworks, notes: dict[str, str]) -> Path:
-    """Write half-precision weights with shape and notes in the file's own metadata."""
+def save_weights(path: str | Path, networks: Networks, notes: dict[str, str]) -> Path:
+    """Write half-precision weights with profile, shape and notes in the file's own metadata.
+
+    Tables of whole numbers keep their type.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    tensors = {name: t.detach().to("cpu", torch.float16).contiguous() for name, t in networks.state_dict().items()}
+    tensors = {
+        name: t.detach().to("cpu", torch.float16 if t.is_floating_point() else t.dtype).contiguous()
+        for name, t in networks.state_dict().items()
+    }
     metadata = {
-        "profile": PROFILE,
+        "profile": networks.profile,
         "version": WEIGHTS_VERSION,
         "shape": json.dumps(networks.shape.as_dict()),
         **notes,
@@ -70,8 +79,11 @@ def read_metadata(path: Path) -> dict[str, str]:
     except (SafetensorError, OSError) as error:
         raise WeightsError(f"{path}: truncated or not a safetensors file ({error}); fetch it again") from None
     profile = metadata.get("profile")
-    if profile != PROFILE:
-        raise WeightsError(f"{path}: holds profile {profile!r}, not {PROFILE!r}; choose weights of this profile")
+    if profile not in PROFILES:
+        raise WeightsError(
+            f"{path}: holds profile {profile!r}; this program knows {', '.join(map(repr, PROFILES))}: "
+            "update it or choose other weights"
+        )
     if metadata.get("version") != WEIGHTS_VERSION:
         raise WeightsError(
             f"{path}: weights version {metadata.get('version')!r}, this program reads {WEIGHTS_VERSION!r}; "
@@ -80,14 +92,21 @@ def read_metadata(path: Path) -> dict[str, str]:
     return metadata
 
 
-def load_networks(model: str | Path, device: torch.device | str = "cpu") -> BinaryNetworks:
+def weights_profile(model: str | Path) -> str:
+    """The profile of a model's weights: ``binary`` or ``coded``. Raises ``WeightsError``."""
+    return read_metadata(find_weights(model))["profile"]
+
+
+def load_networks(model: str | Path, device: torch.device | str = "cpu") -> Networks:
     """Networks with weights, in evaluation mode, float32. Raises ``WeightsError``."""
     path = find_weights(model)
     try:
-        shape = BinaryShape.from_dict(json.loads(read_metadata(path)["shape"]))
+        metadata = read_metadata(path)
+        kind, sizes = PROFILES[metadata["profile"]]
+        shape = sizes.from_dict(json.loads(metadata["shape"]))
         with torch.device("meta"):
-            networks = BinaryNetworks(shape)
-        tensors = {name: t.float() for name, t in load_file(path).items()}
+            networks = kind(shape)
+        tensors = {name: t.float() if t.is_floating_point() else t for name, t in load_file(path).items()}
         networks.load_state_dict(tensors, assign=True)
     except (SafetensorError, RuntimeError, AttributeError, KeyError, TypeError, ValueError) as error:
         first_line = str(error).partition("\n")[0]

@@ -43,6 +43,8 @@ class BinaryShape:
 class BinaryNetworks(nn.Module):
     """FineNets, BResNet and SumNet. Pixels in [-1, 1], H and W multiples of 16."""
 
+    profile = "binary"
+
     def __init__(self, shape: BinaryShape):
         super().__init__()
         self.shape = shape

@@ -88,7 +88,7 @@ def test_a_pickle_is_never_read(tmp_path, tiny_shape):
 @pytest.mark.parametrize(
     ("metadata", "words"),
     [
-        ({"profile": "coded"}, ["'coded'", "'binary'"]),
+        ({"profile": "other"}, ["'other'", "'binary'", "'coded'"]),
         ({"profile": None}, ["None", "'binary'"]),
         ({"version": "2"}, ["version '2'", "'1'", "update"]),
         ({"version": None}, ["version None"]),
