@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One training step of the ``coded`` profile: quantizer, rate, losses, objective."""
+"""One training pass of the ``coded`` profile: quantizer, rate, losses, received picture.
+
+The rate is that of an ideal entropy coder with the scale network's Laplacians (Ballé, Minnen,
+Singh, Hwang, Johnston, "Variational image compression with a scale hyperprior", ICLR 2018,
+with the base layer in place of the hyperprior).
+"""
 
 import math
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from ds2c2.networks.coded import LEVELS, CodedNetworks
 from ds2c2.networks.scales import context, measure_maps
@@ -16,56 +20,116 @@ MOST_LOG_SCALE = 7.0
 # Price of a bit in squared steps when a symbol could be rounded either way. At high rate
 # D = step^2 / 12 falls by 2 ln 2 D = 0.116 step^2 a bit.
 ROUNDING_PRICE = 0.1
+BITS_PER_NAT = math.log2(math.e)
+
+# Float32 loses the tail of a Laplacian long before its cost stops to grow: below this
+# probability the cost goes on as a straight line over the size.
+TAIL_PROBABILITY = 1e-8
+TAIL_BITS = 26.6  # -log2 of it
+TAIL_NATS = 18.4  # -ln of it
+LEAST_PROBABILITY = 1e-9  # keeps log2 finite where the straight line replaces it anyway
+MOST_EXPONENT = 20.0  # of cosh and sinh; e^20 is far from float32's end
+
+# Loss rates: a share without loss, then up to USUAL_LOSS, then up to HIGH_LOSS, then the rest:
+# mostly everything lost (the base picture alone), else above HIGH_LOSS.
+CLEAN_SHARE = 0.3
+USUAL_UNTIL = 0.7
+HIGH_UNTIL = 0.94
+USUAL_LOSS = 0.3
+HIGH_LOSS = 0.65
+ALL_LOST_SHARE = 0.6
+
+# log2 of the quantizer step in 8-bit levels: 2.5 to 7 is about 1 to 0.03 bpp on photographs,
+# 4.75 to 7 the rates from 0.4 bpp down.
+LEAST_LOG_STEP = 2.5
+USUAL_LOG_STEP = 4.75
+MOST_LOG_STEP = 7.0
+WIDE_SHARE = 0.35
+STEP_FRACTIONS = 256  # the step travels as a whole number of 1/256 octaves
 
 
 def laplace_bits(symbols: Tensor, log_scale: Tensor) -> Tensor:
-    """Bits of (real-valued) symbols under a Laplacian of scale 2^log_scale, in steps."""
-    rate = torch.exp2(-log_scale)  # 1 / b
+    """Bits of symbols under a zero-mean Laplacian of scale 2^log_scale, same shape.
+
+    -log2 of the probability of [s - 1/2, s + 1/2], where s may be any real number:
+    1 - e^(-r/2) cosh(r s) inside, e^(-r |s|) sinh(r/2) outside, r = 1 / scale. Symbols and
+    scale count in quantizer steps.
+    """
+    rate = torch.exp2(-log_scale)
     size = symbols.abs()
-    inside = 1 - torch.exp(-0.5 * rate) * torch.cosh((size * rate).clamp(max=20)).clamp(max=1e8)
-    outside = torch.exp(-(size * rate)) * torch.sinh((0.5 * rate).clamp(max=20))
+    inside = 1 - torch.exp(-0.5 * rate) * torch.cosh((size * rate).clamp(max=MOST_EXPONENT))
+    outside = torch.exp(-(size * rate)) * torch.sinh((0.5 * rate).clamp(max=MOST_EXPONENT))
     probability = torch.where(size < 0.5, inside, outside)
-    bits = -torch.log2(probability.clamp(min=1e-9))
-    # exp underflows long before the true cost stops to grow
-    return torch.where(probability > 1e-8, bits, 26.6 + (size * rate - 18.4).clamp(min=0) * 1.4427)
+    bits = -torch.log2(probability.clamp(min=LEAST_PROBABILITY))
+    tail = TAIL_BITS + (size * rate - TAIL_NATS).clamp(min=0) * BITS_PER_NAT
+    return torch.where(probability > TAIL_PROBABILITY, bits, tail)
 
 
 def round_for_rate(scaled: Tensor, log_scale: Tensor) -> Tensor:
-    """Round to whole steps, towards zero where the bit saved is worth the error."""
+    """Round to whole steps, towards zero where the bits saved are worth the error.
+
+    ``scaled`` are coefficients in steps; the result has their shape and dtype. Rounding down
+    from n saves the difference in cost of n and n - 1: a constant 1 / (scale ln 2) bits,
+    except from 1 to 0. The threshold of Sullivan, "Efficient scalar quantization of
+    exponential and Laplacian random variables", IEEE Trans. Inf. Theory 42(5), 1996.
+    """
     rate = torch.exp2(-log_scale)
     size = scaled.abs()
     half = torch.exp(-0.5 * rate)
-    first = torch.log2((1 - half).clamp(min=1e-9) / (half * (1 - torch.exp(-rate)) / 2).clamp(min=1e-9))
-    extra = torch.where(size < 1, first.clamp(min=0), rate * math.log2(math.e))
-    offset = (0.5 - 0.5 * ROUNDING_PRICE * extra).clamp(min=0.0)
+    zero, one = 1 - half, half * (1 - torch.exp(-rate)) / 2
+    first = torch.log2(zero.clamp(min=LEAST_PROBABILITY) / one.clamp(min=LEAST_PROBABILITY))
+    saved = torch.where(size < 1, first.clamp(min=0), rate * BITS_PER_NAT)
+    offset = (0.5 - 0.5 * ROUNDING_PRICE * saved).clamp(min=0.0)
     return torch.sign(scaled) * torch.floor(size + offset)
 
 
 def draw_loss(batch: int, generator: torch.Generator) -> Tensor:
+    """Shares of lost symbols, ``float32[batch]`` in [0, 1]."""
     kind = torch.rand(batch, generator=generator)
     level = torch.rand(batch, generator=generator)
-    loss = torch.where(kind < 0.3, torch.zeros(batch), level * 0.3)
-    loss = torch.where(kind > 0.70, 0.3 + 0.35 * level, loss)
-    return torch.where(kind > 0.94, torch.where(level < 0.6, torch.ones(batch), 0.65 + 0.35 * level), loss)
+    loss = torch.where(kind < CLEAN_SHARE, torch.zeros(batch), level * USUAL_LOSS)
+    loss = torch.where(kind > USUAL_UNTIL, USUAL_LOSS + (HIGH_LOSS - USUAL_LOSS) * level, loss)
+    rest = torch.where(level < ALL_LOST_SHARE, torch.ones(batch), HIGH_LOSS + (1 - HIGH_LOSS) * level)
+    return torch.where(kind > HIGH_UNTIL, rest, loss)
 
 
 def draw_step(batch: int, generator: torch.Generator) -> Tensor:
-    """log2 of the step, in 1/256: most of them where 0.1 to 0.4 bpp lie."""
-    a = torch.rand(batch, generator=generator)
-    wide = torch.rand(batch, generator=generator) < 0.35
-    log_step = torch.where(wide, 2.5 + 4.5 * a, 4.75 + 2.25 * a)
-    return (log_step * 256).round() / 256
+    """log2 of the quantizer step in 8-bit levels, ``float32[batch]``, multiples of 1/256;
+    most of them where 0.1 to 0.4 bpp lie."""
+    level = torch.rand(batch, generator=generator)
+    wide = torch.rand(batch, generator=generator) < WIDE_SHARE
+    least = torch.where(wide, LEAST_LOG_STEP, USUAL_LOG_STEP)
+    log_step = least + (MOST_LOG_STEP - least) * level
+    return (log_step * STEP_FRACTIONS).round() / STEP_FRACTIONS
 
 
-def forward(networks: CodedNetworks, pictures: Tensor, small: Tensor, log_step: Tensor, loss: Tensor,
-            generator: torch.Generator):
-    """Returns x-hat, x', bits per pixel of each sample (with the encoder's gradient)."""
+def forward(
+    networks: CodedNetworks,
+    pictures: Tensor,
+    small: Tensor,
+    log_step: Tensor,
+    loss: Tensor,
+    generator: torch.Generator,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Send a batch: ``(x-hat, x', rate)``.
+
+    ``pictures`` ``float32[B, 3, H, W]`` and ``small`` c ``float32[B, 3, H/8, W/8]`` in [-1, 1],
+    ``log_step`` and ``loss`` ``float32[B]``, all on the networks' device; the generator is the
+    CPU's, so that all devices draw the same. x-hat and x' are ``float32[B, 3, H, W]``; the rate
+    ``float32[B]`` counts bits of the enhancement a pixel.
+
+    Symbols are truly rounded. Gradients pass the rounding as if it were not there; the
+    encoder's share of the rate's gradient is taken with uniform noise in place of rounding,
+    the scale network's with the rounded symbols. Lost symbols are drawn one by one, which
+    is what interleaving makes of lost blocks.
+    """
     device = pictures.device
     base = networks.base_picture(small)
     coefficients = networks.encoder(pictures - base, base)
     with torch.autocast(device.type, enabled=False):
         base = base.float()
         maps = measure_maps(coefficients.detach(), networks.shape.luma)
+        # c as whole numbers, as both ends of a link have it.
         features = context(torch.round(small.float() * LEVELS + LEVELS), maps, log_step)
         log_scale, hidden = networks.log_scales(features)
         log_scale = log_scale.clamp(LEAST_LOG_SCALE - 1, MOST_LOG_SCALE)
@@ -75,8 +139,7 @@ def forward(networks: CodedNetworks, pictures: Tensor, small: Tensor, log_step: 
         noise = torch.rand(scaled.shape, generator=generator).to(device) - 0.5
         soft = laplace_bits(scaled + noise, log_scale.detach())
         bits = laplace_bits(symbols, log_scale) + soft - soft.detach()
-        pixels = pictures.shape[2] * pictures.shape[3]
-        rate = bits.sum(dim=(1, 2, 3)) / pixels
+        rate = bits.sum(dim=(1, 2, 3)) / (pictures.shape[2] * pictures.shape[3])
         sent = log_scale.detach() >= LEAST_LOG_SCALE
         symbols = scaled + (symbols * sent - scaled).detach()
         arrived = torch.rand(scaled.shape, generator=generator).to(device) >= loss.view(-1, 1, 1, 1)
