@@ -20,7 +20,7 @@ from ds2c2.smallpicture import SmallPictureError, decode_small, encode_small_wit
 from ds2c2.streamformat import CRC_BYTES, StreamFormat
 
 LAYOUT = 1  # version of the container, in the high half of its first byte
-# First byte (layout, halvings of c), bytes of c, bytes of the label map.
+# First byte (layout, halvings of c), bytes of c, bytes of side information.
 HEADER = struct.Struct("!BHH")
 MAX_PART_BYTES = 0xFFFF
 MAX_HALVINGS = 9  # 4096 / 8 / 2^9 = 1 pixel
@@ -33,10 +33,10 @@ class BaseLayerError(UserError):
 
 @dataclass(frozen=True)
 class BaseLayer:
-    """c ``uint8[h, w, 3]`` as the receiver sees it, the coded label map, and the bytes of c."""
+    """c ``uint8[h, w, 3]`` as the receiver sees it, what rides beside it, and the bytes of c."""
 
     small: np.ndarray
-    label_map: bytes
+    side_info: bytes
     small_bytes: int
 
 
@@ -54,20 +54,20 @@ class ReceivedBase:
     repaired: int
 
 
-def pack_base(small: np.ndarray, label_map: bytes, capacity: int) -> bytes:
-    """c ``uint8[h, w, 3]`` and a coded label map (may be empty) to ``capacity`` bytes.
+def pack_base(small: np.ndarray, side_info: bytes, capacity: int) -> bytes:
+    """c ``uint8[h, w, 3]`` and what the profile sends beside it (may be empty) to ``capacity`` bytes.
 
     Takes the best quality that fits. Where even the worst does not, c is halved until it
     does: a coarse base layer is worth more than none.
     """
-    if len(label_map) > MAX_PART_BYTES:
-        raise BaseLayerError(f"a label map of {len(label_map)} bytes is too large: {MAX_PART_BYTES} at most")
-    budget = min(capacity - HEADER.size - len(label_map), MAX_PART_BYTES)
+    if len(side_info) > MAX_PART_BYTES:
+        raise BaseLayerError(f"side information of {len(side_info)} bytes is too large: {MAX_PART_BYTES} at most")
+    budget = min(capacity - HEADER.size - len(side_info), MAX_PART_BYTES)
     for halvings in range(MAX_HALVINGS + 1):
         data = encode_small_within(_halve(small, halvings), budget)
         if data is not None:
-            header = HEADER.pack(LAYOUT << 4 | halvings, len(data), len(label_map))
-            return (header + data + label_map).ljust(capacity, b"\0")
+            header = HEADER.pack(LAYOUT << 4 | halvings, len(data), len(side_info))
+            return (header + data + side_info).ljust(capacity, b"\0")
     raise BaseLayerError(f"no small picture fits {capacity} bytes of base layer; raise base_bpp")
 
 

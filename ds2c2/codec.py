@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The codec: a picture to exactly N code blocks, and soft bits back to a picture.
 
-The path is the paper's: c from the picture, x' from c, latents of x - x', binarizer; back:
-symbols and x' to x-hat. Symbols are ordered channel by channel, each channel row by row, and
-the rate cuts the list: one set of weights serves all rates.
+The path is the paper's: c from the picture, x' from c, symbols of x - x'; back: symbols and x'
+to x-hat. What the symbols are is the profile's affair.
 """
 
 from dataclasses import dataclass
@@ -11,20 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ds2c2.baselayer import (
-    BaseLayer,
-    BaseLayerError,
-    pack_base,
-    protect_base,
-    recover_base,
-    unpack_base,
-)
+from ds2c2.baselayer import BaseLayerError, protect_base, recover_base
 from ds2c2.errors import PictureError, WeightsError
-from ds2c2.networks.binarizer import binarize
-from ds2c2.networks.binary import REDUCTION
 from ds2c2.networks.bresnet import CELL
-from ds2c2.pictures import pad_to_multiple, to_picture, to_tensor
-from ds2c2.smallpicture import reduce_picture
+from ds2c2.pictures import pad_to_multiple, to_picture
+from ds2c2.profiles import make_profile
 from ds2c2.softbits import to_hard
 from ds2c2.streamformat import DIGEST_HEX, StreamFormat
 from ds2c2.weights import choose_device, load_networks, weights_digest
@@ -49,7 +39,8 @@ class DecodedPicture:
 
     ``base_picture`` is x', None when the base layer was lost; ``concealed`` says that the
     picture is then the one before. Counts are code blocks: ``base_repaired`` of the lost
-    source blocks were computed from the others, ``base_damaged`` came with a wrong CRC.
+    source blocks were computed from the others, ``base_damaged`` came with a wrong CRC,
+    ``enhancement_damaged`` came with bytes that no encoder writes.
     """
 
     picture: np.ndarray
@@ -59,13 +50,15 @@ class DecodedPicture:
     base_damaged: int
     base_lost: int
     enhancement_lost: int
+    enhancement_damaged: int = 0
 
 
 class Codec:
     """Encoder and decoder of one stream format; holds the networks of its model.
 
     ``stream.model`` without a digest is taken as it is; with one, the weights must match.
-    Raises ``WeightsError`` and ``DeviceError``.
+    Raises ``WeightsError``, ``DeviceError``, and ``FormatError`` where the model cannot serve
+    the format.
     """
 
     def __init__(self, stream: StreamFormat, device: str = "auto"):
@@ -77,35 +70,31 @@ class Codec:
                 "both ends need the same file"
             )
         self.stream = stream.pinned(digest)
-        self.networks = load_networks(stream.model_name, self.device)
-        symbols = int(np.prod(self._latent_shape()))
-        if stream.enhancement_bits > symbols:
-            raise WeightsError(
-                f"model {stream.model_name} gives {symbols} symbols for {stream.width}x{stream.height}, "
-                f"bpp {stream.bpp:g} sends {stream.enhancement_bits}: "
-                f"use bpp {stream.bpp * symbols / stream.enhancement_bits // 0.01 / 100:g} or less"
-            )
+        self.profile = make_profile(load_networks(stream.model_name, self.device), self.stream)
         self._last: np.ndarray | None = None
 
     @torch.inference_mode()
-    def encode(self, picture: np.ndarray, label_map: bytes = b"") -> EncodedPicture:
-        """``uint8[H, W, 3]`` of the stream's size to its N blocks. Raises ``PictureError``."""
+    def encode(self, picture: np.ndarray, side_info: bytes = b"", favour: np.ndarray | None = None) -> EncodedPicture:
+        """``uint8[H, W, 3]`` of the stream's size to its N blocks.
+
+        ``side_info`` rides in the base layer and takes its room from c. ``favour``
+        ``float[H, W]``: 2 where the quantizer's step shall be half as large as elsewhere, at
+        the same total rate. Raises ``PictureError``, and ``FormatError`` for a favour that the
+        profile cannot give.
+        """
         stream = self.stream
         if picture.shape != (stream.height, stream.width, 3):
             raise PictureError(
                 f"a picture of {picture.shape[1]}x{picture.shape[0]} in a stream of {stream.width}x{stream.height}; "
                 "fit it first"
             )
-        padded = pad_to_multiple(picture, CELL)
-        container = pack_base(reduce_picture(padded, REDUCTION), label_map, stream.base_bytes)
-        base_layer = self._unpack(container)
-        base = self._base_picture(base_layer)
-        latents = self.networks.latents(to_tensor(padded).to(self.device), base)
-        symbols = binarize(latents.float())[0].cpu().numpy().reshape(-1)
-        bits = (symbols[: stream.enhancement_bits] > 0).astype(np.uint8)
-        enhancement = np.packbits(bits).reshape(stream.enhancement_blocks, stream.block_size)
-        blocks = np.concatenate([protect_base(container, stream), enhancement])
-        return EncodedPicture(blocks, self._crop(base), base_layer.small_bytes)
+        if favour is not None:
+            if favour.shape != picture.shape[:2]:
+                raise PictureError(f"a favour of {favour.shape} for a picture of {picture.shape[:2]}; give one a pixel")
+            favour = pad_to_multiple(favour[:, :, None], CELL)[:, :, 0]
+        layers = self.profile.encode(pad_to_multiple(picture, CELL), side_info, favour)
+        blocks = np.concatenate([protect_base(layers.container, stream), layers.enhancement])
+        return EncodedPicture(blocks, self._crop(layers.picture), layers.small_bytes)
 
     @torch.inference_mode()
     def decode(self, soft: np.ndarray) -> DecodedPicture:
@@ -125,32 +114,19 @@ class Codec:
         try:
             if received.container is None:
                 raise BaseLayerError("too few base blocks")
-            base = self._base_picture(self._unpack(received.container))
+            base = self.profile.read_base(received.container)
         except BaseLayerError:
             grey = np.full((stream.height, stream.width, 3), MID_GREY, np.uint8)
             picture = grey if self._last is None else self._last
             return DecodedPicture(picture, None, True, **counts)
-        symbols = torch.zeros(self._latent_shape(), dtype=torch.float32)
-        flat = torch.from_numpy(soft[stream.base_blocks :].reshape(-1).astype(np.float32))
-        symbols.view(-1)[: len(flat)] = flat
-        picture = self._crop(self.networks.picture(symbols.to(self.device), base))
+        pixels, damaged = self.profile.decode(soft[stream.base_blocks :], base)
+        picture = self._crop(pixels)
         self._last = picture
-        return DecodedPicture(picture, self._crop(base), False, **counts)
+        return DecodedPicture(picture, self._crop(base.picture), False, **counts, enhancement_damaged=damaged)
 
     def forget(self) -> None:
         """Forget the last picture: the next lost base is concealed by grey."""
         self._last = None
-
-    def _latent_shape(self) -> tuple[int, int, int, int]:
-        cells = (-(-self.stream.height // CELL), -(-self.stream.width // CELL))
-        return (1, self.networks.shape.channels, *cells)
-
-    def _unpack(self, container: bytes) -> BaseLayer:
-        _, _, rows, columns = self._latent_shape()
-        return unpack_base(container, rows * CELL // REDUCTION, columns * CELL // REDUCTION)
-
-    def _base_picture(self, base_layer: BaseLayer) -> torch.Tensor:
-        return self.networks.base_picture(to_tensor(base_layer.small).to(self.device))
 
     def _crop(self, pixels: torch.Tensor) -> np.ndarray:
         return np.ascontiguousarray(to_picture(pixels)[: self.stream.height, : self.stream.width])

@@ -8,6 +8,7 @@ burst over frames; ``none`` is the identity.
 
 import numpy as np
 
+from ds2c2.permutation import seeded_order
 from ds2c2.streamformat import StreamFormat
 
 
@@ -26,10 +27,7 @@ class Interleaver:
 
     def _permutation(self, size: int) -> np.ndarray:
         if size not in self._permutations:
-            # Ranks of raw PCG64 output: numpy keeps a bit generator's stream for ever, which it
-            # does not promise for Generator.permutation, and this order is part of the format.
-            raw = np.random.PCG64(self.stream.seed).random_raw(size)
-            self._permutations[size] = np.argsort(raw, kind="stable")
+            self._permutations[size] = seeded_order(self.stream.seed, size)
         return self._permutations[size]
 
     def _inverse(self, size: int) -> np.ndarray:

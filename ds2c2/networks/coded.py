@@ -17,7 +17,7 @@ from ds2c2.networks.binary import REDUCTION
 from ds2c2.networks.bresnet import CELL
 from ds2c2.networks.dct import coefficient_basis
 from ds2c2.networks.finenet import FineNet
-from ds2c2.networks.scales import CONTEXT
+from ds2c2.networks.scales import CONTEXT, LEVEL_VALUES, ORIENTATION_VALUES, ROW, TABLES, spread_step
 
 # 8-bit levels per unit of a pixel in [-1, 1]: coefficients and steps count in 8-bit levels.
 LEVELS = 127.5
@@ -25,6 +25,9 @@ LEVELS = 127.5
 COEFFICIENT_SCALE = 32.0
 # log2 of the quantizer's step at which the gain vectors are learned; between them, linear.
 GAIN_KNOTS = (2.5, 4.0, 5.5, 7.0)
+
+
+MIDDLE_LOG_STEP = 5.0
 
 
 @dataclass(frozen=True)
@@ -146,10 +149,10 @@ class CodedDecoder(nn.Module):
 
     def forward(self, coefficients: Tensor, mask: Tensor, context: Tensor, log_step: Tensor, base: Tensor) -> Tensor:
         batch, _, rows, columns = coefficients.shape
-        planes = torch.cat([log_step.view(-1, 1) - 5.0, 1 - mask.mean(dim=(1, 2, 3)).view(-1, 1)], dim=1)
-        planes = planes.view(batch, 2, 1, 1).expand(batch, 2, rows, columns)
+        lost = 1 - mask.mean(dim=(1, 2, 3), keepdim=True)
+        planes = [p.expand(batch, 1, rows, columns) for p in (spread_step(log_step) - MIDDLE_LOG_STEP, lost)]
         features = self.features8(base)
-        entered = self.enter16(torch.cat([coefficients / COEFFICIENT_SCALE, mask, context, planes], dim=1))
+        entered = self.enter16(torch.cat([coefficients / COEFFICIENT_SCALE, mask, context, *planes], dim=1))
         x16 = self.stage16(entered + self.features16(features))
         estimate = self.estimate(F.relu(x16))
         with torch.autocast(base.device.type, enabled=False):
@@ -172,6 +175,12 @@ class CodedNetworks(nn.Module):
         self.encoder = CodedEncoder(shape)
         self.decoder = CodedDecoder(shape)
         self.log_gain = nn.Parameter(torch.zeros(len(GAIN_KNOTS), shape.channels))
+        # What training measured for the entropy coder; whole numbers, part of the wire format.
+        self.register_buffer("symbol_rows", torch.zeros(TABLES, ROW, dtype=torch.int32))
+        self.register_buffer("level_counts", torch.zeros(2 * LEVEL_VALUES, LEVEL_VALUES, dtype=torch.int32))
+        self.register_buffer(
+            "orientation_counts", torch.zeros(2 * ORIENTATION_VALUES, ORIENTATION_VALUES, dtype=torch.int32)
+        )
         self.scale1 = nn.Conv2d(CONTEXT, shape.scale_width, 1)
         self.scale2 = nn.Conv2d(shape.scale_width, shape.scale_width, 1)
         self.scale3 = nn.Conv2d(shape.scale_width, shape.channels, 1)
@@ -184,13 +193,15 @@ class CodedNetworks(nn.Module):
         return x
 
     def steps(self, log_step: Tensor) -> Tensor:
-        """Quantizer steps ``(B, K, 1, 1)`` in 8-bit levels for log2 of the nominal step ``(B,)``."""
-        knots = torch.tensor(GAIN_KNOTS, device=log_step.device)
-        position = ((log_step - knots[0]) / (knots[1] - knots[0])).clamp(0, len(GAIN_KNOTS) - 1.001)
+        """Quantizer steps in 8-bit levels for log2 of the nominal step: ``(B,)`` gives
+        ``(B, K, 1, 1)``, a map of cells ``(B, 1, h, w)`` gives ``(B, K, h, w)``."""
+        log_step = spread_step(log_step)
+        position = (log_step[:, 0] - GAIN_KNOTS[0]) / (GAIN_KNOTS[1] - GAIN_KNOTS[0])
+        position = position.clamp(0, len(GAIN_KNOTS) - 1.001)
         low = position.floor().long()
-        part = (position - low)[:, None]
+        part = (position - low)[..., None]
         shift = self.log_gain[low] * (1 - part) + self.log_gain[low + 1] * part
-        return torch.exp2(log_step[:, None] - shift)[:, :, None, None]
+        return torch.exp2(log_step - shift.permute(0, 3, 1, 2))
 
     def log_scales(self, context: Tensor) -> tuple[Tensor, Tensor]:
         """Context features ``(B, F, h, w)`` to log2 of the scales in steps ``(B, K, h, w)``."""

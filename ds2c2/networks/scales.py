@@ -16,26 +16,41 @@ MAP_CELLS = 2  # a map entry covers 2x2 cells = 32x32 pixels
 MAPS = 2  # energy level, orientation
 MAX_LEVEL = 8
 MAX_ORIENTATION = 2
+LEVEL_VALUES = MAX_LEVEL + 1
+ORIENTATION_VALUES = 2 * MAX_ORIENTATION + 1
+# Sizes of the symbol tables, one table a scale; ds2c2.symboltables says what they hold.
+LEAST_LOG_SCALE = -4.0  # log2 of a Laplacian's scale in steps; below, a symbol is not sent
+TABLES_PER_OCTAVE = 6
+TABLES = 66  # up to 2^7 steps
+DIRECT = 16  # magnitudes 0 .. 15 have their own frequency
+ROW = DIRECT + 2
 # Features of a cell: a patch of c and its mean, both maps with their neighbours, the step.
 CONTEXT = 3 * PATCH**2 + 1 + 9 * MAPS + 1
+
+
+def spread_step(log_step: Tensor) -> Tensor:
+    """log2 of the step, one a sample ``(B,)`` or one a cell ``(B, 1, h, w)``, with four axes."""
+    return log_step.view(-1, 1, 1, 1) if log_step.dim() == 1 else log_step
 
 
 def context(small: Tensor, maps: Tensor, log_step: Tensor) -> Tensor:
     """Features ``(B, CONTEXT, h, w)`` of every cell, in the dtype of ``small``.
 
     ``small``: c ``(B, 3, 2h, 2w)``, whole numbers 0 to 255; ``maps`` ``(B, 2, ceil(h/2),
-    ceil(w/2))``, whole numbers; ``log_step`` ``(B,)`` multiples of 1/256.
+    ceil(w/2))``, whole numbers; ``log_step`` ``(B,)`` or ``(B, 1, h, w)``, multiples of 1/256.
     """
     batch, _, height, width = small.shape
     rows, columns = height // 2, width // 2
     padded = F.pad(small, (2, 2, 2, 2), mode="replicate")
     patch = F.unfold(padded, PATCH, stride=2).view(batch, 3, PATCH * PATCH, rows, columns)
-    # floor of the mean: whole numbers stay whole numbers
-    mean = torch.floor(F.avg_pool2d(small.sum(1, keepdim=True), 2, divisor_override=1) / 12)
+    # The mean of 12 values, rounded down; the half keeps the quotient off whole numbers, so that
+    # no way of dividing can change the result.
+    sums = F.avg_pool2d(small.sum(1, keepdim=True), 2, divisor_override=1)
+    mean = torch.floor((sums + 0.5) / 12)
     patch = (patch - mean[:, :, None]).view(batch, -1, rows, columns) / 32
     near = F.unfold(F.pad(maps, (1, 1, 1, 1), mode="replicate"), 3).view(batch, -1, *maps.shape[2:]) / 2
     near = near.repeat_interleave(MAP_CELLS, 2).repeat_interleave(MAP_CELLS, 3)[:, :, :rows, :columns]
-    step = (log_step / 2).view(batch, 1, 1, 1).expand(batch, 1, rows, columns)
+    step = (spread_step(log_step) / 2).expand(batch, 1, rows, columns)
     return torch.cat([patch, mean / 128, near, step], dim=1)
 
 

@@ -98,7 +98,7 @@ def test_a_container_has_its_capacity_and_gives_back_what_it_holds(small, label_
     assert len(container) == capacity
     base = unpack_base(container, *small.shape[:2])
     assert base.small.shape == small.shape
-    assert base.label_map == label_map
+    assert base.side_info == label_map
     assert base.small_bytes + len(label_map) + HEADER.size <= capacity
 
 
