@@ -39,8 +39,8 @@ USUAL_LOSS = 0.3
 HIGH_LOSS = 0.65
 ALL_LOST_SHARE = 0.6
 
-# log2 of the quantizer step in 8-bit levels: 2.5 to 7 is about 1 to 0.03 bpp on photographs,
-# 4.75 to 7 the rates from 0.4 bpp down.
+# log2 of the quantizer step in 8-bit levels: over all that the gains are learned for, and more
+# often over the coarse half, where 0.1 to 0.4 bpp lie.
 LEAST_LOG_STEP = 2.5
 USUAL_LOG_STEP = 4.75
 MOST_LOG_STEP = 7.0
