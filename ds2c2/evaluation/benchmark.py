@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The benchmark's run: units over all cores, every finished one kept, so that a killed run goes on."""
+
+import contextlib
+import fcntl
+import json
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import BinaryIO
+
+from ds2c2.channel import BlockChannel
+from ds2c2.errors import UserError
+from ds2c2.evaluation.outcomes import BOTH, CHANNELS, OURS, Settings, measure_ours, measure_rival
+
+PROGRESS = "progress.jsonl"  # first line the settings, then one unit a line
+KIND = "ds2c2-benchmark/1"
+
+
+class BenchmarkError(UserError):
+    """Settings that do not fit together, a folder begun with others, a worker that died."""
+
+    exit_code = 11
+
+
+def check(settings: Settings, device: str = "cpu") -> None:
+    """Find what would fail after hours: rates, channels, weights. Raises ``UserError``."""
+    for name, values in (("rates", settings.rates), ("losses", settings.losses), ("rules", settings.rules)):
+        if not values:
+            raise BenchmarkError(f"{name}: none given; give one or more, separated by commas")
+    if settings.seeds < 1:
+        raise BenchmarkError(f"seeds {settings.seeds}: 1 or more are wanted")
+    for channel in settings.channels:
+        if channel not in CHANNELS:
+            raise BenchmarkError(f"channel {channel!r} is none of the benchmark's; choose from {', '.join(CHANNELS)}")
+        for loss in settings.losses:
+            BlockChannel(loss=loss, model=channel, burst=settings.burst)
+    for rules in settings.rules:
+        if rules not in ("paper", "air"):
+            raise BenchmarkError(f"rules {rules!r} are unknown; choose from paper, air")
+    for picture in settings.pictures:
+        for rate in settings.rates:
+            for rules in settings.rules:
+                settings.stream(picture, rate, rules)
+    from ds2c2.codec import Codec
+
+    # The most symbols are asked of the networks at the highest rate without redundancy.
+    rules = "paper" if "paper" in settings.rules else "air"
+    for picture in {(p.width, p.height): p for p in settings.pictures}.values():
+        Codec(settings.stream(picture, max(settings.rates), rules), device)
+
+
+def read_progress(path: Path) -> tuple[dict | None, list[dict], int]:
+    """Settings, finished units and how many bytes of the file are whole lines; what a kill left
+    half-written at the end does not count. Raises ``BenchmarkError`` for another kind of file."""
+    data = path.read_bytes() if path.exists() else b""
+    lines, whole = [], 0
+    for line in data.splitlines(keepends=True):
+        try:
+            if not line.endswith(b"\n"):
+                break
+            lines.append(json.loads(line))
+        except ValueError:
+            break
+        whole += len(line)
+    if not lines:
+        if data.strip() and not data.startswith(b'{"kind"'):
+            raise BenchmarkError(f"{path}: not a benchmark's progress; choose another --out")
+        return None, [], 0
+    if not isinstance(lines[0], dict) or lines[0].get("kind") != KIND:
+        raise BenchmarkError(f"{path}: not a benchmark's progress; choose another --out")
+    return lines[0]["settings"], lines[1:], whole
+
+
+def compare(begun: dict, asked: dict, folder: Path) -> None:
+    """Raises ``BenchmarkError`` that names the first setting in which a folder differs."""
+    for key in asked:
+        if begun.get(key) != asked[key]:
+            if key == "pictures":
+                differs = f"{len(begun.get(key, []))} pictures, now {len(asked[key])}, or others"
+            else:
+                differs = f"{key} {begun.get(key)}, now {asked[key]}"
+            raise BenchmarkError(f"{folder} was begun with {differs}; use the same settings or another --out")
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    """The progress file for appending, for one run at a time."""
+    with open(path, "ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise BenchmarkError(f"{path.parent}: another benchmark is writing there; choose another --out") from None
+        yield file
+
+
+def _append(file: BinaryIO, entry: dict) -> None:
+    file.write(json.dumps(entry, allow_nan=False).encode() + b"\n")
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _start_worker() -> None:
+    """One core a worker; Ctrl-C is the parent's to answer."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def _work(settings: Settings, picture: str, rules: str, codec: str, rates: list[float], device: str) -> list[dict]:
+    source = next(p for p in settings.pictures if p.name == picture)
+    if codec == OURS:
+        return [measure_ours(settings, source, rate, rules, device) for rate in rates]
+    return list(measure_rival(settings, source, codec, rates))
+
+
+def tasks(settings: Settings, done: set[tuple]) -> list[tuple[str, str, str, list[float]]]:
+    """What is left, as workers take it: (picture, rules, codec, rates). A rival's rates go together
+    because they share one search; ours are one by one, for they are long."""
+    left: list[tuple[str, str, str, list[float]]] = []
+    for picture, rate, rules, codec in settings.units():
+        if (picture, rate, rules, codec) in done:
+            continue
+        if rules == BOTH and left and left[-1][:3] == (picture, rules, codec):
+            left[-1][3].append(rate)
+        else:
+            left.append((picture, rules, codec, [rate]))
+    return left
+
+
+def rivals_of(folder: Path, settings: Settings) -> list[dict]:
+    """Units of rivals that another benchmark has computed already. They do not depend on our codec,
+    nor on losses and seeds. Raises ``BenchmarkError`` when pictures, rates or blocks differ."""
+    begun, units, _ = read_progress(folder / PROGRESS)
+    if begun is None:
+        raise BenchmarkError(f"{folder}: no benchmark there whose rivals could be taken")
+    identity = settings.identity()
+    compare(begun, {key: identity[key] for key in ("pictures", "rates", "block_size")}, folder)
+    return [unit for unit in units if unit["unit"][3] in settings.rivals]
+
+
+def run(
+    settings: Settings,
+    folder: Path,
+    jobs: int,
+    device: str = "auto",
+    known: list[dict] | None = None,
+    started: Callable[[int, int], None] = lambda done, total: None,
+    advance: Callable[[int], None] = lambda units: None,
+) -> list[dict]:
+    """Compute what is left of a benchmark; all units, in the settings' order.
+
+    ``known`` are units from elsewhere, taken over. ``started`` is told how many units there are
+    already and in all, ``advance`` how many more.
+    Raises ``UserError``.
+    """
+    path = folder / PROGRESS
+    identity = settings.identity()
+    begun, _, _ = read_progress(path)
+    if begun is not None:
+        compare(begun, identity, folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with _opened(path) as file:
+        begun, finished, whole = read_progress(path)
+        os.truncate(path, whole)
+        if begun is None:
+            _append(file, {"kind": KIND, "settings": identity})
+        by_unit = {tuple(entry["unit"]): entry for entry in finished}
+        for unit in known or []:
+            if tuple(unit["unit"]) not in by_unit:
+                _append(file, unit)
+                by_unit[tuple(unit["unit"])] = unit
+        left = tasks(settings, set(by_unit))
+        started(len(by_unit), len(settings.units()))
+        with contextlib.closing(_spread(settings, left, min(jobs, len(left)), device)) as results:
+            for entries in results:
+                for entry in entries:
+                    _append(file, entry)
+                    # As read back: a list for a tuple, so that a resumed run has the same in hand.
+                    by_unit[tuple(entry["unit"])] = json.loads(json.dumps(entry))
+                advance(len(entries))
+    return [by_unit[unit] for unit in settings.units()]
+
+
+def _spread(settings: Settings, left: list[tuple], jobs: int, device: str) -> Iterator[list[dict]]:
+    """Results of the tasks as they finish, computed by ``jobs`` processes."""
+    if not left:
+        return
+    # Forked children would inherit torch's threads in the middle of their work.
+    pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _start_worker)
+    waiting = []
+    try:
+        waiting += [pool.submit(_work, settings, *task, device) for task in left]
+        for future in as_completed(waiting):
+            yield future.result()
+    except BrokenProcessPool:
+        raise BenchmarkError(
+            "a worker died (killed, or out of memory); what is finished is kept: "
+            "run the same command again, with fewer --jobs if memory was short"
+        ) from None
+    finally:
+        # On an error or Ctrl-C nobody waits for the rest.
+        unfinished = not all(future.done() for future in waiting)
+        pool.shutdown(wait=False, cancel_futures=True)
+        if unfinished:
+            for process in multiprocessing.active_children():
+                process.terminate()
