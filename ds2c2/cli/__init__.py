@@ -6,7 +6,7 @@ import sys
 import typer
 from rich.console import Console
 
-from ds2c2.cli import demo, doctor, evaluate, info, receive, send, train
+from ds2c2.cli import demo, doctor, evaluate, info, receive, send, train, update
 from ds2c2.errors import UserError
 
 app = typer.Typer(
@@ -15,7 +15,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Pictures over packet links that degrade gently (DS²C²).",
 )
-for command in (demo.demo, send.send, receive.receive, info.info, doctor.doctor, train.train, evaluate.evaluate):
+for command in (
+    demo.demo, send.send, receive.receive, info.info, doctor.doctor, train.train, update.update, evaluate.evaluate,
+):  # fmt: skip
     app.command()(command)
 
 INTERRUPTED = 130  # the shell's code for SIGINT

@@ -8,71 +8,97 @@ from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import track
 
 from ds2c2.cli import options
-from ds2c2.errors import UserError
+from ds2c2.errors import PictureError, UserError
 
 console = Console(highlight=False, soft_wrap=True)
-LOG_EVERY = 500  # steps between lines that stay, where the bar cannot be seen
+
+Precision = Annotated[Literal["float32", "bfloat16"], typer.Option(help="bfloat16: mixed precision.")]
+About = Annotated[str, typer.Option(help="What the pictures are and what they may be used for, for the card.")]
 
 
 def train(
     pictures: Annotated[list[str], typer.Argument(help="Folders, files or globs of training pictures.")],
     out: Annotated[str, typer.Option(metavar="FILE", help="Weights to write, .safetensors; the card goes beside it.")],
+    profile: Annotated[str, typer.Option(help="binary or coded.")] = "binary",
     steps: Annotated[int, typer.Option(min=1, help="Steps in all.")] = 20000,
-    batch: Annotated[int, typer.Option(min=1, help="Crops a step.")] = 8,
-    crop: Annotated[int, typer.Option(help="Side of a crop in pixels, a multiple of 16.")] = 128,
+    batch: Annotated[int | None, typer.Option(min=1, help="Crops a step. Default: 8; coded: 6.")] = None,
+    crop: Annotated[
+        int | None, typer.Option(help="Side of a crop in pixels, a multiple of 16. Default: 128; coded: 160.")
+    ] = None,
     learning_rate: Annotated[float, typer.Option(help="Peak of the learning rate.")] = 8e-4,
     seed: Annotated[int, typer.Option(help="Seed of weights, crops, rates and losses.")] = 1,
-    precision: Annotated[Literal["float32", "bfloat16"], typer.Option(help="bfloat16: mixed precision.")] = "float32",
+    precision: Precision = "float32",
     device: options.Device = "auto",
-    about: Annotated[str, typer.Option(help="What the pictures are and what they may be used for, for the card.")] = "",
+    hold_out: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PICTURES",
+            help="Never train on these, judge by them; may be repeated. Default: every fortieth picture.",
+        ),
+    ] = None,
+    start_from: Annotated[
+        str, typer.Option(metavar="MODEL", help="Take what fits from these weights, of any profile.")
+    ] = "",
+    about: About = "",
     checkpoint: Annotated[str, typer.Option(metavar="FILE", help="Default: runs/NAME.pt.")] = "",
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint, to the same result.")] = False,
     stop_after: Annotated[int, typer.Option(metavar="STEP", help="Leave off at this step; --resume goes on.")] = 0,
 ) -> None:
-    """Train the binary profile; checkpoints resume to the same result."""
+    """Train the networks of a profile; checkpoints resume to the same result."""
+    from ds2c2.cli.trainingbar import training_bar
     from ds2c2.pictures import list_pictures
-    from ds2c2.training.card import judge, write_card
-    from ds2c2.training.crops import split_hold_out
-    from ds2c2.training.loop import Progress as Step
+    from ds2c2.training.card import Report, write_card
+    from ds2c2.training.crops import HOLD_OUT_EVERY, split_hold_out, without
+    from ds2c2.training.finish import finish, origin
+    from ds2c2.training.judge import judge
     from ds2c2.training.loop import TrainingSettings
     from ds2c2.training.loop import train as run
-    from ds2c2.weights import SUFFIX, choose_device, save_weights
+    from ds2c2.training.recipes import SHAPES, recipe_of
+    from ds2c2.weights import SUFFIX, choose_device
 
+    recipe = recipe_of(profile)
     target = Path(out)
     if target.suffix != SUFFIX:
         raise UserError(f"--out {out}: weights end in {SUFFIX}")
     kept = Path(checkpoint or f"runs/{target.stem}.pt")
     if kept.exists() and not resume:
         raise UserError(f"{kept}: a checkpoint is there already; add --resume, or move it away to start anew")
-    settings = TrainingSettings(steps, batch, crop, learning_rate, seed, precision)
-    used, held_out = split_hold_out(list_pictures(pictures))
-    columns = (
-        TextColumn("training"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[quality]}"),
-        TimeElapsedColumn(), TimeRemainingColumn(),
+    settings = TrainingSettings(
+        steps, batch or recipe.batch, crop or recipe.crop, learning_rate, seed, precision,
+        SHAPES[profile](), origin(start_from) if start_from else "",
     )  # fmt: skip
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("training", total=steps, quality="")
-
-        def report(step: Step) -> None:
-            quality = f"{step.psnr:.2f} dB, base {step.base_psnr:.2f} dB"
-            bar.update(task, completed=step.step, quality=quality)
-            if step.step % LOG_EVERY == 0:
-                console.print(f"step {step.step}: {quality} (batches, all rates and losses)")
-
-        trainer = run(settings, used, kept, choose_device(device), resume, report, stop_after=stop_after or None)
+    given = list_pictures(pictures)
+    if hold_out:
+        held_out = list_pictures(hold_out)
+        used = without(given, held_out)
+        if not used:
+            raise PictureError("every picture is held out by --hold-out, none is left to train on; give more pictures")
+        described = "named by --hold-out"
+    else:
+        used, held_out = split_hold_out(given)
+        described = f"every {HOLD_OUT_EVERY}th of those given"
+    with training_bar(console, steps) as report:
+        trainer = run(
+            settings, used, kept, choose_device(device), resume, report,
+            stop_after=stop_after or None, start=start_from or None, say=lambda line: console.print(line, markup=False),
+        )  # fmt: skip
     if trainer.step < steps:
         console.print(f"left off at step {trainer.step} of {steps}; `--resume` goes on from {kept}", markup=False)
         return
-    notes = {"steps": str(trainer.step), "seed": str(seed)}
-    save_weights(target, trainer.average, notes)
-    console.print(
-        f"wrote {target} ({target.stat().st_size / 1e6:.1f} MB); measuring {len(held_out)} held-out pictures",
-        markup=False,
-    )
-    rows = judge(target, held_out)
+    with console.status("counting symbols for the entropy coder"):
+        finish(trainer, target, used)
+    console.print(f"wrote {target} ({target.stat().st_size / 1e6:.1f} MB)", markup=False)
+    rows = judge(target, track(held_out, "held-out pictures", console=console, transient=True), device=device)
+    for row in rows:
+        console.print(
+            f"held-out pictures: {row.pictures}, {row.bpp:.2f} bpp, {row.loss:.0%} lost: "
+            f"PSNR {row.psnr:.2f} dB, base {row.base_psnr:.2f} dB"
+        )
+    if not rows:
+        console.print("no held-out picture is large enough to judge by")
     command = shlex.join(["ds2c2", *sys.argv[1:]])
-    card = write_card(target, trainer, about, used, rows, command)
+    card = write_card(target, trainer, Report(command, about, used, described, rows))
     console.print(f"wrote {card}", markup=False)

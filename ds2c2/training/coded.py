@@ -12,11 +12,9 @@ import torch
 from torch import Tensor
 
 from ds2c2.networks.coded import LEVELS, CodedNetworks
-from ds2c2.networks.scales import context, measure_maps
+from ds2c2.networks.scales import LEAST_LOG_SCALE, context, measure_maps
 
-# Scales below this (log2, in steps) are not sent: such a symbol is zero with 99.9 %.
-LEAST_LOG_SCALE = -4.0
-MOST_LOG_SCALE = 7.0
+MOST_LOG_SCALE = 7.0  # log2, in steps
 # Price of a bit in squared steps when a symbol could be rounded either way. At high rate
 # D = step^2 / 12 falls by 2 ln 2 D = 0.116 step^2 a bit.
 ROUNDING_PRICE = 0.1

@@ -15,14 +15,13 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
-from torch import nn
 
 from ds2c2.errors import UserError, WeightsError
 from ds2c2.networks.binary import BinaryShape
 from ds2c2.networks.bresnet import CELL
 from ds2c2.training.crops import BatchAhead, PictureStore, check_sizes
 from ds2c2.training.recipes import RECIPES, Figures, Shape, profile_of
-from ds2c2.weights import find_weights, read_metadata
+from ds2c2.weights import Networks, find_weights, read_metadata
 
 CLIP = 1.0
 # The last share of the steps lets the learning rate fall to zero; until it begins, a run
@@ -31,8 +30,9 @@ DECAY_SHARE = 0.4
 EMA_DECAY = 0.999
 # An update starts from weights that stand already and has few steps: it warms up this share.
 UPDATE_WARM_UP_SHARE = 0.05
-# What an update leaves as it is: the base layer's networks (the paper's fast update keeps RGAN).
-FROZEN = "finenets."
+# Names of the base layer's networks begin so. All profiles have them, and an update leaves them as
+# they are (the paper's fast update keeps RGAN).
+BASE_NETWORKS = "finenets."
 
 
 @dataclass(frozen=True)
@@ -69,20 +69,21 @@ class Progress:
     bpp: float | None = None
 
 
-def take_weights(networks: nn.Module, model: str | Path) -> tuple[int, int]:
-    """Take over every tensor of other weights that is there by name and shape, of any profile.
+def take_weights(networks: Networks, model: str | Path) -> tuple[int, int]:
+    """Take over every tensor of other weights that is there by name and shape.
 
-    Returns how many were taken and how many the networks have. Raises ``WeightsError`` when
-    the weights cannot be read or have nothing in common with the networks.
+    From weights of another profile only the base layer's networks, which are the same in all:
+    what else is called alike does another thing. Returns how many were taken and how many the
+    networks have. Raises ``WeightsError`` when the weights cannot be read or nothing fits.
     """
     path = find_weights(model)
-    read_metadata(path)  # refuses what is not ours
-    ours = networks.state_dict()
+    common = "" if read_metadata(path)["profile"] == networks.profile else BASE_NETWORKS
+    ours = {name: t for name, t in networks.state_dict().items() if name.startswith(common)}
     taken = {name: t for name, t in load_file(path).items() if name in ours and ours[name].shape == t.shape}
     if not taken:
         raise WeightsError(f"{path}: no tensor fits the networks of this run; choose other weights to start from")
     networks.load_state_dict(taken, strict=False)
-    return len(taken), len(ours)
+    return len(taken), len(networks.state_dict())
 
 
 class Trainer:
@@ -103,7 +104,7 @@ class Trainer:
         self.average = copy.deepcopy(self.networks).requires_grad_(False)
         if settings.update:
             for name, parameter in self.networks.named_parameters():
-                parameter.requires_grad_(not name.startswith(FROZEN))
+                parameter.requires_grad_(not name.startswith(BASE_NETWORKS))
         self.groups = self.recipe.groups(self.networks)
         self.optimiser = torch.optim.AdamW(
             [{"params": [p for p in group.parameters if p.requires_grad]} for group in self.groups],

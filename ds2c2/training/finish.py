@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From a finished run to a weights file."""
+
+import copy
+from pathlib import Path
+
+from ds2c2.streamformat import DIGEST_HEX
+from ds2c2.training.loop import Trainer
+from ds2c2.training.tables import fit_tables
+from ds2c2.weights import find_weights, save_weights, weights_digest
+
+
+def origin(model: str | Path) -> str:
+    """``name@digest`` of weights, as stream formats write it. Raises ``WeightsError``."""
+    path = find_weights(model)
+    return f"{path.stem}@{weights_digest(path)[:DIGEST_HEX]}"
+
+
+def finish(trainer: Trainer, path: Path, pictures: list[Path]) -> Path:
+    """Write the run's average as weights; ``coded`` gets its entropy tables from the pictures.
+
+    Raises ``PictureError`` when the tables cannot be counted; nothing is written then.
+    """
+    settings = trainer.settings
+    notes = {"steps": str(trainer.step), "seed": str(settings.seed)}
+    if settings.start_from:
+        notes["updated_from" if settings.update else "started_from"] = settings.start_from
+    networks = copy.deepcopy(trainer.average)
+    if settings.profile == "coded":
+        # The file is in half precision, and its symbols are the ones to count.
+        networks.half().float()
+        fit_tables(networks, pictures, settings.seed)
+    return save_weights(path, networks, notes)
