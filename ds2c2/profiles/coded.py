@@ -19,7 +19,15 @@ from ds2c2.favour import FAVOUR_COUNTS, FAVOUR_UNIT, cell_favour
 from ds2c2.mapcoder import MapError, decode_map, encode_map
 from ds2c2.networks.binary import REDUCTION
 from ds2c2.networks.coded import CodedNetworks
-from ds2c2.networks.scales import MAP_CELLS, MAX_ORIENTATION, measure_maps
+from ds2c2.networks.scales import (
+    COPY_MASK,
+    COPY_OCTAVES,
+    COPY_TABLE,
+    MAP_CELLS,
+    MAX_ORIENTATION,
+    TABLES_PER_OCTAVE,
+    measure_maps,
+)
 from ds2c2.permutation import seeded_order
 from ds2c2.pictures import to_tensor
 from ds2c2.profiles.profile import Base, EncodedLayers, Profile
@@ -34,8 +42,8 @@ from ds2c2.symboltables import SymbolTables, laplace_rows, rounding_offsets
 SIDE = struct.Struct("!HHHHH")
 # 8-bit levels, log2 in 1/256: the finest step loses less than 8-bit pixels do.
 FINEST, COARSEST = 2 * 256, 9 * 256
-# What the maps usually take, bits a map entry; when they take more, c is coded again.
-USUAL_MAP_BITS = 3.0
+# What both maps usually take, bits a place; when they take more, c is coded again.
+USUAL_MAP_BITS = 4.5
 # The search looks at every so manieth cell until the step is nearly known.
 SPARSE = 7
 # Bits of a block that are on average left over: spare bits, part of a unit, part of a byte.
@@ -52,11 +60,6 @@ class CodedProfile(Profile):
                 f"interleave=bit tears the code blocks of model {stream.model_name} (profile coded), which permutes "
                 "its symbols itself; use interleave=none, or block to spread bursts over frames"
             )
-        if networks.shape.channels * self.rows * self.columns >= MOST_SENT:
-            raise FormatError(
-                f"{stream.width}x{stream.height} has more symbols than profile coded can number ({MOST_SENT - 1}); "
-                "use pictures of half the size, or a model of profile binary"
-            )
         self.scales = ScaleModel(networks)
         rows = networks.symbol_rows.cpu().numpy()
         rows = rows if rows.any() else laplace_rows()
@@ -66,7 +69,8 @@ class CodedProfile(Profile):
 
     @cached_property
     def _order(self) -> np.ndarray:
-        return seeded_order(self.stream.seed, self.networks.shape.channels * self.rows * self.columns)
+        """Of all symbols, channel by channel, and after them of all copies."""
+        return seeded_order(self.stream.seed, 2 * self.networks.shape.channels * self.rows * self.columns)
 
     def encode(self, picture: np.ndarray, side_info: bytes, favour: np.ndarray | None) -> EncodedLayers:
         small = reduce_picture(picture, REDUCTION)
@@ -101,13 +105,19 @@ class CodedProfile(Profile):
         steps = self._cell_steps(log_step, shifts)
         index = self.scales.indices(features, steps).reshape(-1)
         blocks, arrived = to_hard(soft)
-        ordered = index[self._order]
+        both = np.concatenate([index, _copy_tables(index)])
+        ordered = both[self._order]
         places = self._order[ordered >= 0]
         symbols, known, damaged = unpack(blocks, arrived, ordered[ordered >= 0], self.tables, unit)
-        values = np.zeros(index.shape, np.float32)
-        mask = np.ones(index.shape, np.float32)
+        values = np.zeros(both.shape, np.float32)
+        mask = np.ones(both.shape, np.float32)
         values[places] = symbols
         mask[places] = known
+        values, copies = np.split(values, 2)
+        mask, copied = np.split(mask, 2)
+        second = (mask == 0) & (copied > 0) & (index >= COPY_TABLE)
+        values[second] = copies[second] * 2**COPY_OCTAVES
+        mask[second] = COPY_MASK
         shape = (1, self.networks.shape.channels, self.rows, self.columns)
         log_steps = torch.from_numpy((steps / 256).astype(np.float32).reshape(1, 1, self.rows, self.columns))
         log_steps = log_steps.to(self.device)
@@ -175,6 +185,8 @@ class CodedProfile(Profile):
         def cost(log_step: int, part: tuple) -> float:
             index, symbols = self._quantize(log_step, shifts, *part)
             sent = index >= 0
+            if np.count_nonzero(sent) * values.shape[1] / part[0].shape[1] >= MOST_SENT:
+                return float("inf")  # more than an index can name: a larger step sends fewer
             return float(self.bits[index[sent], np.abs(symbols[sent])].sum()) * values.shape[1] / part[0].shape[1]
 
         low, high = FINEST, COARSEST
@@ -202,9 +214,9 @@ class CodedProfile(Profile):
             slope = 0.7 / 256  # natural log of the bits, per 1/256 octave; usual at low rates
             if len(tried) > 1:
                 (a, x), (b, y) = list(tried.items())[-2:]
-                if a != b and x > y > 0 or y > x > 0:
+                if 0 < x != y > 0 and np.isfinite([x, y]).all():
                     slope = max(0.1 / 256, abs(np.log(x / y) / (b - a)))
-            move = np.log(max(tried[log_step], 1.0) / wanted) / slope
+            move = np.clip(np.log(max(tried[log_step], 1.0) / wanted) / slope, FINEST - COARSEST, COARSEST - FINEST)
             following = int(np.clip(log_step + np.ceil(move), FINEST, COARSEST))
             if following in tried:
                 break
@@ -215,7 +227,8 @@ class CodedProfile(Profile):
     def _quantize(
         self, log_step: int, shifts: np.ndarray | None, values: np.ndarray, features: np.ndarray, cells
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Tables ``int16[K, cells]``, negative where nothing is sent, and symbols ``int16``."""
+        """Tables ``int16[2K, cells]`` of symbols and copies, negative where nothing is sent,
+        and what is sent, ``int16``."""
         steps = self._cell_steps(log_step, shifts)[cells]
         index = self.scales.indices(features, steps)
         if shifts is None:
@@ -224,7 +237,18 @@ class CodedProfile(Profile):
             log_steps = torch.from_numpy((steps / 256).astype(np.float32)).to(self.device)
             sizes = self.networks.steps(log_steps.view(1, 1, 1, -1))[0, :, 0]
         scaled = values / sizes.cpu().numpy()
+        copies = _copy_tables(index)
+        tables = np.concatenate([index, copies])
+        symbols = np.concatenate([self._round(scaled, index), self._round(scaled / 2**COPY_OCTAVES, copies)])
+        return tables, symbols
+
+    def _round(self, scaled: np.ndarray, index: np.ndarray) -> np.ndarray:
         size = np.abs(scaled)
         offset = np.where(size < 1, self.offsets[0][index], self.offsets[1][index])
         magnitude = np.minimum(np.floor(size + offset), self.tables.most[index])
-        return index, np.copysign(magnitude, scaled).astype(np.int16)
+        return np.copysign(magnitude, scaled).astype(np.int16)
+
+
+def _copy_tables(index: np.ndarray) -> np.ndarray:
+    """Tables of the copies: negative where a symbol has none."""
+    return np.where(index >= COPY_TABLE, index - COPY_OCTAVES * TABLES_PER_OCTAVE, -1).astype(index.dtype)
