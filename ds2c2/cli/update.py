@@ -23,9 +23,7 @@ def update(
     model: Annotated[str, typer.Argument(help="Weights to start from: a name from models/ or a file.")],
     pictures: Annotated[list[str], typer.Argument(help="Folders, files or globs; 16 to 176 pictures are usual.")],
     out: Annotated[str, typer.Option(metavar="FILE", help="Weights to write, .safetensors; the card goes beside it.")],
-    steps: Annotated[
-        int | None, typer.Option(min=1, help="Default: what takes about five minutes on two CPU cores.")
-    ] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Default: some minutes on two CPU cores.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak. Default: by profile.")] = None,
     crop: Annotated[
         int | None, typer.Option(help="Side of a crop in pixels, a multiple of 16. Default: 128; coded: 160.")

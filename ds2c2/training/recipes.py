@@ -51,7 +51,7 @@ class BinaryRecipe:
     # WebP qualities of c that 0.015 to 0.06 bpp of base layer come to on photographs.
     qualities = (40, 95)
     copies: tuple[float, ...] = ()
-    # Of the fast update: about five minutes on two CPU cores.
+    # Of the fast update: some minutes on two CPU cores.
     update_steps = 600
     update_rate = 1e-4
 
@@ -133,7 +133,7 @@ class CodedRecipe:
     qualities = (50, 85)
     # Large pictures are seen reduced as well: their own pixels are smoother than most.
     copies = (2 / 3, 0.45)
-    # Of the fast update: about five minutes on two CPU cores.
+    # Of the fast update: some minutes on two CPU cores.
     update_steps = 400
     update_rate = 2e-4
 
