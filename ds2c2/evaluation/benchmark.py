@@ -57,7 +57,7 @@ def check(settings: Settings, device: str = "cpu") -> None:
 def read_progress(path: Path) -> tuple[dict | None, list[dict], int]:
     """Settings, finished units and how many bytes of the file are whole lines; what a kill left
     half-written at the end does not count. Raises ``BenchmarkError`` for another kind of file."""
-    data = path.read_bytes() if path.exists() else b""
+    data = path.read_bytes() if path.is_file() else b""
     lines, whole = [], 0
     for line in data.splitlines(keepends=True):
         try:
@@ -164,7 +164,12 @@ def run(
     begun, _, _ = read_progress(path)
     if begun is not None:
         compare(begun, identity, folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BenchmarkError(
+            f"{folder}: no folder can be made there ({error.strerror}); choose another --out"
+        ) from None
     with _opened(path) as file:
         begun, finished, whole = read_progress(path)
         os.truncate(path, whole)
