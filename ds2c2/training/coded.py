@@ -12,12 +12,19 @@ import torch
 from torch import Tensor
 
 from ds2c2.networks.coded import LEVELS, CodedNetworks
-from ds2c2.networks.scales import LEAST_LOG_SCALE, context, measure_maps
+from ds2c2.networks.scales import (
+    COPY_MASK,
+    COPY_OCTAVES,
+    COPY_TABLE,
+    LEAST_LOG_SCALE,
+    TABLES_PER_OCTAVE,
+    context,
+    measure_maps,
+)
+from ds2c2.symboltables import ROUNDING_PRICE
 
 MOST_LOG_SCALE = 7.0  # log2, in steps
-# Price of a bit in squared steps when a symbol could be rounded either way. At high rate
-# D = step^2 / 12 falls by 2 ln 2 D = 0.116 step^2 a bit.
-ROUNDING_PRICE = 0.1
+COPY_LOG_SCALE = LEAST_LOG_SCALE + COPY_TABLE / TABLES_PER_OCTAVE  # from here on sent twice
 BITS_PER_NAT = math.log2(math.e)
 
 # Float32 loses the tail of a Laplacian long before its cost stops to grow: below this
@@ -101,6 +108,17 @@ def draw_step(batch: int, generator: torch.Generator) -> Tensor:
     return (log_step * STEP_FRACTIONS).round() / STEP_FRACTIONS
 
 
+def _bits(scaled: Tensor, symbols: Tensor, log_scale: Tensor, generator: torch.Generator) -> Tensor:
+    """Bits of the rounded symbols, with the encoder's gradient through noise instead."""
+    noise = torch.rand(scaled.shape, generator=generator).to(scaled.device) - 0.5
+    soft = laplace_bits(scaled + noise, log_scale.detach())
+    return laplace_bits(symbols, log_scale) + soft - soft.detach()
+
+
+def _arrived(symbols: Tensor, loss: Tensor, generator: torch.Generator) -> Tensor:
+    return torch.rand(symbols.shape, generator=generator).to(symbols.device) >= loss.view(-1, 1, 1, 1)
+
+
 def forward(
     networks: CodedNetworks,
     pictures: Tensor,
@@ -119,7 +137,7 @@ def forward(
     Symbols are truly rounded. Gradients pass the rounding as if it were not there; the
     encoder's share of the rate's gradient is taken with uniform noise in place of rounding,
     the scale network's with the rounded symbols. Lost symbols are drawn one by one, which
-    is what interleaving makes of lost blocks.
+    is what the permutation makes of lost blocks; copies of large symbols are drawn apart.
     """
     device = pictures.device
     base = networks.base_picture(small)
@@ -134,14 +152,17 @@ def forward(
         steps = networks.steps(log_step)
         scaled = coefficients / steps
         symbols = round_for_rate(scaled.detach(), log_scale.detach())
-        noise = torch.rand(scaled.shape, generator=generator).to(device) - 0.5
-        soft = laplace_bits(scaled + noise, log_scale.detach())
-        bits = laplace_bits(symbols, log_scale) + soft - soft.detach()
+        bits = _bits(scaled, symbols, log_scale, generator)
+        copied = log_scale.detach() >= COPY_LOG_SCALE
+        coarser = scaled / 2**COPY_OCTAVES
+        copies = round_for_rate(coarser.detach(), log_scale.detach() - COPY_OCTAVES)
+        bits = bits + copied * _bits(coarser, copies, log_scale - COPY_OCTAVES, generator)
         rate = bits.sum(dim=(1, 2, 3)) / (pictures.shape[2] * pictures.shape[3])
         sent = log_scale.detach() >= LEAST_LOG_SCALE
-        symbols = scaled + (symbols * sent - scaled).detach()
-        arrived = torch.rand(scaled.shape, generator=generator).to(device) >= loss.view(-1, 1, 1, 1)
-        mask = (arrived | ~sent).float()
-        received = symbols * steps * mask
+        arrived = _arrived(scaled, loss, generator)
+        second = _arrived(scaled, loss, generator) & copied & ~arrived
+        mask = (arrived | ~sent).float() + COPY_MASK * second
+        values = torch.where(second, copies * 2**COPY_OCTAVES, symbols * sent)
+        received = (scaled + (values - scaled).detach()) * steps * (mask > 0)
     picture = base + networks.decoder(received, mask, hidden.detach(), log_step, base)
     return picture.float(), base, rate

@@ -115,13 +115,15 @@ class RunningMeans:
 
 
 class CodedRecipe:
-    """One pass at a random quantizer step and loss; error and rate, each against the mean of
-    its like.
+    """One pass at a random quantizer step and loss; error and rate at the step's own price.
 
     A coarse step under heavy loss has a hundred times the squared error of a fine one without:
-    summed as they are, the coarse ones would own the gradient. So each sample's error is
-    divided by the running mean of its bin of step and loss, and its rate by that of its step.
-    The objective is then the logarithm's gradient: dB and per cent count the same everywhere.
+    summed as they are, the coarse ones would own the gradient. So each sample's objective is
+    divided by the mean error of its bin of step and loss: dB count the same everywhere.
+
+    The price of a bit is fixed by the step. Divided by a running mean of its own instead, the
+    rate has no anchor: under loss a bit buys less, and within 1500 steps the rate at every
+    step fell to a fifth, along the curve and off its end.
     """
 
     networks = CodedNetworks
@@ -137,11 +139,11 @@ class CodedRecipe:
     update_steps = 400
     update_rate = 2e-4
 
-    # Per cent of error that a per cent of rate is worth. Of BPG on Kodak it is 0.81: from 0.14
-    # to 0.26 bpp its PSNR rises from 28.28 to 30.46 dB (CompressAI's tables).
-    BETA = 0.8
-    # Bits per pixel of the base layer: they are paid at any step.
-    BASE_BPP = 0.026
+    # Squared error that a bit a pixel is worth, in squared steps, over three colours. Without
+    # dead zone a bit is worth 0.116 squared steps at high rates, and more at low ones.
+    PRICE = 0.15 / 3
+    # A symbol that does not arrive buys nothing; what is left at the least.
+    LEAST_ARRIVING = 0.05
     # A tenth of the received picture's term where x' has a squared error of 300, 23.4 dB.
     BASE_WEIGHT = 0.1 / 300
     # Bins of the running means: half octaves of the step, and classes of loss.
@@ -158,7 +160,6 @@ class CodedRecipe:
 
     def __init__(self):
         self.errors = RunningMeans(self.STEP_BINS, len(self.LOSS_EDGES) + 1)
-        self.rates = RunningMeans(self.STEP_BINS)
 
     def prepare(self, networks: CodedNetworks) -> None:
         """Start the scale network where most coefficients are."""
@@ -196,8 +197,8 @@ class CodedRecipe:
         steps = ((log_step - LEAST_LOG_STEP) * 2).long().clamp(0, self.STEP_BINS - 1)
         losses = torch.bucketize(loss, torch.tensor(self.LOSS_EDGES))
         usual_error = self.errors.add((steps, losses), error.detach()).to(error.device)
-        usual_rate = self.rates.add((steps,), rate.detach()).to(rate.device)
-        total = (error / usual_error).mean() + self.BETA * (rate / (usual_rate + self.BASE_BPP)).mean()
+        price = self.PRICE * 4.0**log_step * (1 - loss).clamp(min=self.LEAST_ARRIVING)
+        total = ((error + price.to(rate.device) * rate) / usual_error).mean()
         total = total + self.BASE_WEIGHT * base_error.mean()
         figures = Figures(
             error.mean().item() / LEVELS**2, base_error.mean().item() / LEVELS**2, rate.mean().item()
@@ -205,14 +206,10 @@ class CodedRecipe:
         return total, figures
 
     def state_dict(self) -> dict[str, Tensor]:
-        return {
-            "errors": self.errors.mean, "error_counts": self.errors.count,
-            "rates": self.rates.mean, "rate_counts": self.rates.count,
-        }  # fmt: skip
+        return {"errors": self.errors.mean, "error_counts": self.errors.count}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         self.errors.mean, self.errors.count = state["errors"].cpu(), state["error_counts"].cpu()
-        self.rates.mean, self.rates.count = state["rates"].cpu(), state["rate_counts"].cpu()
 
 
 Recipe = BinaryRecipe | CodedRecipe

@@ -78,7 +78,7 @@ def test_a_resumed_run_gives_the_unbroken_runs_weights_and_running_means(setting
     resumed, seen = run(settings, pictures, tmp_path / "broken.pt", resume=True)
     assert [progress.step for progress in seen] == [4, 5, 6]
     assert_same_state(resumed, unbroken)
-    assert resumed.recipe.rates.count.sum() == 6 * settings.batch
+    assert resumed.recipe.errors.count.sum() == 6 * settings.batch
 
 
 def test_every_parameter_learns_in_one_group_and_moves(settings, pictures):
