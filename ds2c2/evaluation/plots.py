@@ -66,13 +66,14 @@ def _over_loss(results: dict, rules: str, path: Path) -> Path:
         "blocks lost, %",
     )
     axes.set_xticks(across, [f"{100 * loss:g}" for loss in losses])
+    bands = []
     for curve in results["curves"]:
         values = [value(curve, rate, loss) for loss in losses]
         codec, design = curve["codec"], curve["design"]
         if codec == OURS and curve["rules"] == rules:
             low = [value(curve, rate, loss, key="psnr-rgb-low") for loss in losses]
             high = [value(curve, rate, loss, key="psnr-rgb-high") for loss in losses]
-            axes.fill_between(across, low, high, color=OUR_COLOUR, alpha=0.25, linewidth=0)
+            bands.append((low, high))
             axes.plot(across, values, color=OUR_COLOUR, marker="o", linewidth=3, label=curve["name"], zorder=5)
         elif codec != OURS:
             colour, marker = STYLES[codec]
@@ -81,6 +82,11 @@ def _over_loss(results: dict, rules: str, path: Path) -> Path:
                 axes.plot(across, values, color=colour, marker=marker, linewidth=1.8, label=curve["name"], zorder=4)
             elif design != UNPROTECTED:
                 axes.plot(across, values, color=colour, alpha=0.2, linewidth=1, zorder=2)
+    # Few seeds make wide bands; the curves decide what is shown.
+    axes.autoscale_view()
+    axes.autoscale(False)
+    for low, high in bands:
+        axes.fill_between(across, low, high, color=OUR_COLOUR, alpha=0.25, linewidth=0)
     axes.plot([], [], color="0.6", alpha=0.5, linewidth=1, label="the same codecs, codes for other losses")
     axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
     return _save(figure, path)
