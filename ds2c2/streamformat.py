@@ -63,8 +63,9 @@ class StreamFormat:
         base_bpp: bits per pixel for the base layer before redundancy
         base_redundancy: repair blocks per source block of the base layer (RaptorQ); 1.0
             survives the loss of 30 % of the blocks in 99 % of the frames of a 768x512 picture
-        interleave: ``bit`` (over all enhancement bits of a frame), ``block`` (over the
-            enhancement blocks of ``depth`` frames) or ``none``
+        interleave: ``none``, right for models of profile coded, which permute their symbols
+            themselves; ``bit`` (over all enhancement bits of a frame), right for those of
+            profile binary; or ``block`` (over the enhancement blocks of ``depth`` frames)
         depth: frames that ``block`` interleaves over, 1 to 64, a power of two
         seed: of the permutation
         model: name of the weights, ``name`` or ``name@digest``
@@ -78,10 +79,10 @@ class StreamFormat:
     block_size: int = 100
     base_bpp: float = 0.026
     base_redundancy: float = 1.0
-    interleave: str = "bit"
+    interleave: str = "none"
     depth: int = 1
     seed: int = 1
-    model: str = "binary"
+    model: str = "coded"
 
     def __post_init__(self) -> None:
         for name in ("width", "height", "block_size", "depth", "seed"):

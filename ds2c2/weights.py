@@ -17,6 +17,9 @@ from ds2c2.networks.coded import CodedNetworks, CodedShape
 # A profile's networks and the sizes that its files carry.
 PROFILES = {"binary": (BinaryNetworks, BinaryShape), "coded": (CodedNetworks, CodedShape)}
 Networks = BinaryNetworks | CodedNetworks
+# What the interleaver does when nobody says otherwise. Binary symbols lie in a picture's order, so
+# a lost block would be a hole; coded blocks hold symbols from everywhere, and decode alone.
+INTERLEAVES = {"binary": "bit", "coded": "none"}
 WEIGHTS_VERSION = "1"
 FOLDER_VARIABLE = "DS2C2_MODELS"
 SUFFIX = ".safetensors"
@@ -95,6 +98,14 @@ def read_metadata(path: Path) -> dict[str, str]:
 def weights_profile(model: str | Path) -> str:
     """The profile of a model's weights: ``binary`` or ``coded``. Raises ``WeightsError``."""
     return read_metadata(find_weights(model))["profile"]
+
+
+def resolve_interleave(interleave: str, model: str) -> str:
+    """``auto`` to what the model's profile wants; anything else is left as it is.
+
+    ``model`` is a name, with or without a digest. Raises ``WeightsError``.
+    """
+    return INTERLEAVES[weights_profile(model.partition("@")[0])] if interleave == "auto" else interleave
 
 
 def load_networks(model: str | Path, device: torch.device | str = "cpu") -> Networks:

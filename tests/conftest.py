@@ -30,21 +30,42 @@ def tiny_shape():
 
 
 @pytest.fixture(scope="session")
-def tiny_models(tmp_path_factory, tiny_shape):
-    """A folder with ``binary.safetensors`` of random weights, always the same."""
+def tiny_coded_shape():
+    """The same for the profile ``coded``."""
+    from ds2c2.networks.coded import CodedShape
+
+    return CodedShape(
+        fine_width=8,
+        fine_blocks=1,
+        luma=24,
+        chroma=8,
+        widths=(8, 8, 8),
+        encoder_blocks=(1, 1, 1),
+        decoder_blocks=(1, 1, 1),
+        scale_width=16,
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_models(tmp_path_factory, tiny_shape, tiny_coded_shape):
+    """A folder with ``binary.safetensors`` and ``coded.safetensors`` of random weights, always
+    the same."""
     import torch
 
     from ds2c2.networks.binary import BinaryNetworks
+    from ds2c2.networks.coded import CodedNetworks
     from ds2c2.weights import save_weights
 
     folder = tmp_path_factory.mktemp("models")
     torch.manual_seed(1)
     save_weights(folder / "binary.safetensors", BinaryNetworks(tiny_shape), {})
+    torch.manual_seed(1)
+    save_weights(folder / "coded.safetensors", CodedNetworks(tiny_coded_shape), {})
     return folder
 
 
 @pytest.fixture
 def models(tiny_models, monkeypatch):
-    """The tiny weights are what the model ``binary`` is."""
+    """The tiny weights are what the models ``binary`` and ``coded`` are."""
     monkeypatch.setenv("DS2C2_MODELS", str(tiny_models))
     return tiny_models

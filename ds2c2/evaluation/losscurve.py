@@ -15,6 +15,7 @@ from ds2c2.packets import HEADER_BYTES
 from ds2c2.pictures import read_picture
 from ds2c2.softbits import to_soft
 from ds2c2.streamformat import StreamFormat
+from ds2c2.weights import resolve_interleave
 
 RULES = ("paper", "air")
 
@@ -22,7 +23,7 @@ RULES = ("paper", "air")
 @dataclass(frozen=True)
 class Measurement:
     """One picture, one loss rate, one draw. PSNR in dB; ``bpp`` is what the N blocks take,
-    ``air_bpp`` the same with packet headers."""
+    ``air_bpp`` the same with packet headers; damaged are blocks that arrived and made no sense."""
 
     picture: str
     loss: float
@@ -33,6 +34,8 @@ class Measurement:
     concealed: bool
     bpp: float
     air_bpp: float
+    base_damaged: int = 0
+    enhancement_damaged: int = 0
 
 
 def measure_picture(
@@ -46,12 +49,15 @@ def measure_picture(
 ) -> Iterator[Measurement]:
     """Encode a picture once and receive it at each loss rate, ``seeds`` times.
 
-    ``settings`` are StreamFormat's beside the size. Paper rules: the base layer carries no
+    ``settings`` are StreamFormat's beside the size; without an interleave the model's profile
+    decides it. Paper rules: the base layer carries no
     redundancy and is never hit; air rules: it is hit like the rest and pays for its
     redundancy. ``round(loss * blocks)`` blocks of the frame are hit. A frame whose base is
     lost counts with the grey picture that a receiver shows which has nothing else.
     """
     picture = read_picture(path)
+    settings = {"interleave": "auto", "model": StreamFormat.model, **settings}
+    settings["interleave"] = resolve_interleave(settings["interleave"], settings["model"])
     stream = StreamFormat(picture.shape[1], picture.shape[0], **settings)
     if rules == "paper":
         stream = replace(stream, base_redundancy=0.0)
@@ -87,6 +93,8 @@ def measure_picture(
                 concealed=decoded.concealed,
                 bpp=stream.sent_bpp,
                 air_bpp=stream.sent_bpp + 8 * HEADER_BYTES * stream.blocks / stream.pixels,
+                base_damaged=decoded.base_damaged,
+                enhancement_damaged=decoded.enhancement_damaged,
             )
 
 

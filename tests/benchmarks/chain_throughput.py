@@ -124,7 +124,7 @@ def main():
     parser.add_argument("--frames", type=int, default=4000, help="frames a run")
     parser.add_argument("--repeat", type=int, default=3, help="runs of each, the best counts")
     arguments = parser.parse_args()
-    stream_format = StreamFormat(768, 512, bpp=0.26)
+    stream_format = StreamFormat(768, 512, bpp=0.26, interleave="bit", model="binary")
     packets = arguments.frames * stream_format.blocks
     print("command:", "python", *sys.argv)
     print(

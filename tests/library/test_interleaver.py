@@ -50,7 +50,7 @@ def test_deinterleaving_undoes_interleaving_for_whole_and_partial_groups(unit, c
 
 
 def test_one_object_serves_both_directions_again_and_again():
-    stream = StreamFormat(**SIZE)
+    stream = StreamFormat(**SIZE, interleave="bit")
     interleaver = Interleaver(stream)
     frames = random_frames(stream, 1)
     mixed = interleaver.interleave(frames)
@@ -84,7 +84,7 @@ def test_every_symbol_moves_to_a_place_of_its_own(interleave, depth):
 
 def test_a_lost_block_is_spread_evenly_over_the_frame():
     """Of 320 erased bits each quarter of the frame gets 80, within 5 sigma (about 39)."""
-    stream = StreamFormat(512, 512, bpp=0.3, block_size=40)
+    stream = StreamFormat(512, 512, bpp=0.3, block_size=40, interleave="bit")
     interleaver = Interleaver(stream)
     mixed = interleaver.interleave(random_frames(stream, 1))
     for lost in range(stream.base_blocks, stream.blocks, 23):
@@ -138,7 +138,7 @@ def ranks(seed: int, size: int) -> np.ndarray:
 )
 def test_the_permutation_is_pinned(seed, first, digest):
     """Read off the interleaver: where bit k of the sent enhancement comes from."""
-    stream = StreamFormat(64, 64, bpp=1.0, block_size=32, seed=seed)
+    stream = StreamFormat(64, 64, bpp=1.0, block_size=32, interleave="bit", seed=seed)
     base, size = stream.base_blocks, stream.enhancement_bits
     interleaver = Interleaver(stream)
     source = np.zeros(size, np.int64)

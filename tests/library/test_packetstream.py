@@ -65,7 +65,15 @@ def packets_of(frames: int, stream: StreamFormat = STREAM) -> np.ndarray:
     return np.concatenate(list(pictures_to_packets(Sender(frames, stream))))
 
 
-@pytest.mark.parametrize("stream", [STREAM, StreamFormat(96, 64, bpp=0.9, block_size=40)], ids=["groups of 4", "bits"])
+@pytest.mark.parametrize(
+    "stream",
+    [
+        STREAM,
+        StreamFormat(96, 64, bpp=0.9, block_size=40, interleave="bit"),
+        StreamFormat(96, 64, bpp=0.9, block_size=40, interleave="none"),
+    ],
+    ids=["groups of 4", "bits", "nothing"],
+)
 @pytest.mark.parametrize("frames", [1, 3, 4, 6, 9])
 @pytest.mark.parametrize("batch", [1, 50, 10_000])
 def test_every_frame_comes_out_as_it_went_in(stream, frames, batch):

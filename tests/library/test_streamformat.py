@@ -14,8 +14,9 @@ from ds2c2.errors import FormatError
 from ds2c2.streamformat import MIN_BASE_BYTES, StreamFormat
 
 DEFAULT_TEXT = (
-    "ds2c2/1 768x512 bpp=0.26 block=100 base=0.026 redundancy=1 interleave=bit depth=1 seed=1 model=binary@0123abcd"
+    "ds2c2/1 768x512 bpp=0.26 block=100 base=0.026 redundancy=1 interleave=none depth=1 seed=1 model=coded@0123abcd"
 )
+BINARY_TEXT = DEFAULT_TEXT.replace("none", "bit").replace("coded", "binary")
 
 sizes = st.integers(64, 4096)
 rates = st.floats(0.1, 1.0)
@@ -105,10 +106,13 @@ def test_numbers_of_blocks(stream, blocks, base_sources, base_blocks):
 
 def test_text_and_digest_are_pinned():
     """Both are on the wire: a change here is another version of the format."""
-    stream = StreamFormat(768, 512, model="binary@0123abcd")
+    stream = StreamFormat(768, 512, model="coded@0123abcd")
     assert stream.text == DEFAULT_TEXT
+    assert stream.digest == 0xA77A
+    assert (stream.model_name, stream.model_digest) == ("coded", "0123abcd")
+    stream = StreamFormat(768, 512, interleave="bit", model="binary@0123abcd")
+    assert stream.text == BINARY_TEXT
     assert stream.digest == 0xB6FA
-    assert (stream.model_name, stream.model_digest) == ("binary", "0123abcd")
 
 
 @pytest.mark.parametrize(
@@ -120,7 +124,7 @@ def test_text_and_digest_are_pinned():
         {"block_size": 101},
         {"base_bpp": 0.03},
         {"base_redundancy": 0.9},
-        {"interleave": "none"},
+        {"interleave": "bit"},
         {"interleave": "block", "depth": 2},
         {"seed": 2},
         {"model": "binary@0123abce"},
@@ -141,8 +145,8 @@ def test_values_that_print_alike_are_the_same_format():
 
 def test_pinning_binds_the_weights():
     pinned = StreamFormat(768, 512).pinned("fedcba9876543210")
-    assert pinned.model == "binary@fedcba98"
-    assert pinned.pinned("00112233445566").model == "binary@00112233"
+    assert pinned.model == "coded@fedcba98"
+    assert pinned.pinned("00112233445566").model == "coded@00112233"
 
 
 @pytest.mark.parametrize(

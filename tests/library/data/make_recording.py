@@ -15,7 +15,7 @@ from ds2c2.interleaver import Interleaver
 from ds2c2.packets import Packetizer
 from ds2c2.streamformat import StreamFormat
 
-STREAM = StreamFormat(96, 64, bpp=0.9, block_size=40, seed=7, model="binary@0123abcd")
+STREAM = StreamFormat(96, 64, bpp=0.9, block_size=40, interleave="bit", seed=7, model="binary@0123abcd")
 STREAM_NUMBER = 5
 
 
