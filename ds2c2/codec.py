@@ -115,11 +115,12 @@ class Codec:
             if received.container is None:
                 raise BaseLayerError("too few base blocks")
             base = self.profile.read_base(received.container)
+            # Side information that makes no sense, though its CRCs are right, shows only here.
+            pixels, damaged = self.profile.decode(soft[stream.base_blocks :], base)
         except BaseLayerError:
             grey = np.full((stream.height, stream.width, 3), MID_GREY, np.uint8)
             picture = grey if self._last is None else self._last
             return DecodedPicture(picture, None, True, **counts)
-        pixels, damaged = self.profile.decode(soft[stream.base_blocks :], base)
         picture = self._crop(pixels)
         self._last = picture
         return DecodedPicture(picture, self._crop(base.picture), False, **counts, enhancement_damaged=damaged)

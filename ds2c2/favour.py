@@ -9,6 +9,8 @@ from ds2c2.networks.bresnet import CELL
 FAVOUR_UNIT = 128  # 1/256 octaves of the step: half an octave an entry
 FAVOUR_VALUES = 9  # a quarter to four times as fine
 MIDDLE = FAVOUR_VALUES // 2
+MOST_GAIN = 2.0 ** (MIDDLE * FAVOUR_UNIT / 256)
+LEAST_GAIN = 1 / MOST_GAIN
 # Entries mostly equal their neighbours: frequencies fall 16 times for each half unit of
 # distance from the neighbours' mean.
 FAVOUR_COUNTS = np.array(
@@ -23,9 +25,8 @@ def cell_favour(favour: np.ndarray) -> np.ndarray:
 
     A cell takes the largest gain of its pixels. Raises ``FormatError`` for gains out of range.
     """
-    most = 2.0 ** (MIDDLE * FAVOUR_UNIT / 256)
-    if not (np.isfinite(favour).all() and favour.min() >= 1 / most and favour.max() <= most):
-        raise FormatError(f"a favour must lie between {1 / most:g} and {most:g}; 2 halves the quantizer's step")
+    if not (np.isfinite(favour).all() and favour.min() >= LEAST_GAIN and favour.max() <= MOST_GAIN):
+        raise FormatError(f"a favour must lie between {LEAST_GAIN:g} and {MOST_GAIN:g}; 2 halves the quantizer's step")
     height, width = favour.shape
     cells = favour.reshape(height // CELL, CELL, width // CELL, CELL).max(axis=(1, 3))
     return np.rint(np.log2(cells) * 256 / FAVOUR_UNIT).astype(np.int64) + MIDDLE

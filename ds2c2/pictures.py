@@ -80,23 +80,31 @@ def check_size(height: int, width: int, name: str = "picture") -> None:
         )
 
 
-def fit_picture(picture: np.ndarray, width: int, height: int, how: str = "pad") -> np.ndarray:
-    """Bring a picture to a stream's one size, ``uint8[height, width, 3]``.
+def fit_picture(
+    picture: np.ndarray,
+    width: int,
+    height: int,
+    how: str = "pad",
+    resample: Image.Resampling = Image.Resampling.LANCZOS,
+    edge: int = 0,
+) -> np.ndarray:
+    """Bring a picture to a stream's one size, ``uint8[height, width, 3]``, or a map of labels
+    ``uint8[h, w]`` to ``uint8[height, width]``.
 
-    ``pad`` keeps the shape of things: reduced if it is too large, centred, edges black.
-    ``scale`` stretches to the size. Both resample with Lanczos; a picture that fits exactly
-    is returned as it is.
+    ``pad`` keeps the shape of things: reduced if it is too large, centred, edges filled with
+    ``edge``, black for pictures. ``scale`` stretches to the size. What fits exactly is returned
+    as it is.
     """
     if picture.shape[:2] == (height, width):
         return picture
     image = Image.fromarray(picture)
     if how == "scale":
-        return np.asarray(image.resize((width, height), Image.Resampling.LANCZOS))
+        return np.asarray(image.resize((width, height), resample))
     if how != "pad":
         raise PictureError(f"fit {how!r} is unknown; choose one of {', '.join(FITS)}")
     if image.width > width or image.height > height:
-        image = ImageOps.contain(image, (width, height), Image.Resampling.LANCZOS)
-    canvas = Image.new("RGB", (width, height))
+        image = ImageOps.contain(image, (width, height), resample)
+    canvas = Image.new(image.mode, (width, height), edge)
     canvas.paste(image, ((width - image.width) // 2, (height - image.height) // 2))
     return np.asarray(canvas)
 

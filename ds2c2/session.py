@@ -2,7 +2,7 @@
 """Both ends of a stream around the codec: pictures in with their numbers, pictures out with
 their quality. Flowgraph blocks and commands share it, so both give the same pictures."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from ds2c2.codec import Codec, EncodedPicture
 from ds2c2.errors import PictureError
+from ds2c2.labels import FavourMaps
 from ds2c2.metrics import ms_ssim, psnr
 from ds2c2.pictures import check_size, fit_picture, list_pictures, read_picture, write_picture
 
@@ -52,13 +53,18 @@ class PictureFeed:
 
 
 class SendingEnd:
-    """Encodes a feed frame by frame; what a repeated feed has encoded once is kept."""
+    """Encodes a feed frame by frame; what a repeated feed has encoded once is kept.
+
+    ``favour``: regions to be sent finer than the rest, as ``ds2c2.labels`` reads them, and
+    ``labels``, the folder with the pictures' label maps. Raises ``FormatError`` and ``PictureError``.
+    """
 
     KEPT_BYTES = 64 << 20
 
-    def __init__(self, codec: Codec, feed: PictureFeed):
+    def __init__(self, codec: Codec, feed: PictureFeed, favour: Sequence[str] = (), labels: str = ""):
         self.codec = codec
         self.feed = feed
+        self.favours = FavourMaps(favour, labels, feed.paths, feed.width, feed.height, feed.fit)
         self.frame = 0
         self.small_bytes = 0  # of c in the frame sent last
         self._kept: dict[int, EncodedPicture] = {}
@@ -68,7 +74,9 @@ class SendingEnd:
         if not self.feed.repeat and self.frame >= len(self.feed.paths):
             return None
         place = self.frame % len(self.feed.paths)
-        encoded = self._kept.get(place) or self.codec.encode(self.feed.picture(place))
+        encoded = self._kept.get(place)
+        if encoded is None:
+            encoded = self.codec.encode(self.feed.picture(place), favour=self.favours.of(place))
         if self.feed.repeat and (len(self._kept) + 1) * encoded.blocks.nbytes < self.KEPT_BYTES:
             self._kept[place] = encoded
         self.frame += 1
@@ -79,7 +87,8 @@ class SendingEnd:
 @dataclass(frozen=True)
 class FrameResult:
     """What became of a frame. PSNR in dB and MS-SSIM are None where no original is known,
-    those of the base picture also where the base layer was lost. ``path`` is the file written."""
+    those of the base picture also where the base layer was lost. ``path`` is the file written.
+    The counts are those of ``ds2c2.codec.DecodedPicture``."""
 
     frame: int
     concealed: bool
@@ -87,11 +96,22 @@ class FrameResult:
     base_damaged: int
     base_lost: int
     enhancement_lost: int
+    enhancement_damaged: int
     psnr: float | None
     ms_ssim: float | None
     base_psnr: float | None
     base_ms_ssim: float | None
     path: Path | None
+
+    @property
+    def lost(self) -> int:
+        """Code blocks that did not arrive."""
+        return self.base_lost + self.enhancement_lost
+
+    @property
+    def damaged(self) -> int:
+        """Code blocks that arrived changed, as far as that can be told."""
+        return self.base_damaged + self.enhancement_damaged
 
 
 class ReceivingEnd:
@@ -141,6 +161,7 @@ class ReceivingEnd:
             base_damaged=decoded.base_damaged,
             base_lost=decoded.base_lost,
             enhancement_lost=decoded.enhancement_lost,
+            enhancement_damaged=decoded.enhancement_damaged,
             path=path,
             **quality,
         )

@@ -11,8 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from skimage.data import astronaut
 
+from ds2c2.baselayer import pack_base, protect_base, recover_base
 from ds2c2.codec import MID_GREY, Codec
-from ds2c2.errors import DeviceError, PictureError, WeightsError
+from ds2c2.errors import DeviceError, FormatError, PictureError, WeightsError
 from ds2c2.interleaver import Interleaver
 from ds2c2.networks.binary import BinaryNetworks
 from ds2c2.pictures import fit_picture
@@ -20,9 +21,13 @@ from ds2c2.softbits import to_soft
 from ds2c2.streamformat import StreamFormat
 from ds2c2.weights import FOLDER_VARIABLE, save_weights, weights_digest
 
-STREAM = StreamFormat(128, 96, bpp=0.5)
+# Each profile with the interleaving that suits it.
+STREAMS = {
+    "binary": StreamFormat(128, 96, bpp=0.5, interleave="bit", model="binary"),
+    "coded": StreamFormat(128, 96, bpp=0.5, interleave="none", model="coded"),
+}
 FORMATS = [
-    STREAM,
+    StreamFormat(128, 96, bpp=0.5),
     StreamFormat(64, 64, bpp=1.0, block_size=32),
     StreamFormat(65, 67, bpp=0.8),
     StreamFormat(300, 201, bpp=0.26),
@@ -47,13 +52,20 @@ def enhancement(stream: StreamFormat) -> range:
     return range(stream.base_blocks, stream.blocks)
 
 
+@pytest.fixture(params=STREAMS)
+def stream(request):
+    return STREAMS[request.param]
+
+
 @pytest.fixture
-def codec(models):
-    return Codec(STREAM, "cpu")
+def codec(models, stream):
+    return Codec(stream, "cpu")
 
 
-@pytest.mark.parametrize("stream", FORMATS, ids=lambda s: s.text.partition(" interleave")[0])
-def test_a_picture_is_always_n_blocks_and_comes_back_in_its_size(models, stream):
+@pytest.mark.parametrize("size", FORMATS, ids=lambda s: s.text.partition(" interleave")[0])
+def test_a_picture_is_always_n_blocks_and_comes_back_in_its_size(models, stream, size):
+    interleave = stream.interleave if size.depth == 1 else "block"
+    stream = replace(size, model=stream.model, interleave=interleave)
     codec = Codec(stream, "cpu")
     picture = picture_for(stream)
     encoded = codec.encode(picture)
@@ -69,121 +81,123 @@ def test_a_picture_is_always_n_blocks_and_comes_back_in_its_size(models, stream)
     assert (decoded.concealed, decoded.base_lost, decoded.base_repaired, decoded.enhancement_lost) == (False, 0, 0, 0)
 
 
-def test_encoding_and_decoding_are_deterministic(models):
-    picture = picture_for(STREAM)
-    first, second = Codec(STREAM, "cpu"), Codec(STREAM, "cpu")
+def test_encoding_and_decoding_are_deterministic(models, stream):
+    picture = picture_for(stream)
+    first, second = Codec(stream, "cpu"), Codec(stream, "cpu")
     blocks = first.encode(picture).blocks
     assert np.array_equal(second.encode(picture).blocks, blocks)
     assert np.array_equal(first.encode(picture).blocks, blocks)
-    soft = soft_of(STREAM, blocks)
+    soft = soft_of(stream, blocks)
     assert np.array_equal(first.decode(soft).picture, second.decode(soft).picture)
 
 
-def test_the_base_picture_resembles_the_picture(models):
+def test_the_base_picture_resembles_the_picture(models, stream):
     """FineNets start as nothing, so x' is c enlarged, whatever the weights."""
-    stream = StreamFormat(256, 256, bpp=0.5)
+    stream = replace(stream, width=256, height=256)
     picture = picture_for(stream)
     base = Codec(stream, "cpu").encode(picture).base_picture
     assert np.corrcoef(base.reshape(-1), picture.reshape(-1))[0, 1] > 0.85
 
 
-def test_the_enhancement_is_the_sign_of_the_latents_in_channel_order(codec):
+def test_the_binary_enhancement_is_the_sign_of_the_latents_in_channel_order(models):
     """Cutting the rate cuts the list: a lower rate's symbols begin the higher rate's."""
-    low = Codec(replace(STREAM, bpp=0.4), "cpu")
-    picture = picture_for(STREAM)
-    more = codec.encode(picture).blocks[STREAM.base_blocks :].tobytes()
+    stream = STREAMS["binary"]
+    codec = Codec(stream, "cpu")
+    low = Codec(replace(stream, bpp=0.4), "cpu")
+    picture = picture_for(stream)
+    more = codec.encode(picture).blocks[stream.base_blocks :].tobytes()
     less = low.encode(picture).blocks[low.stream.base_blocks :].tobytes()
     assert 0 < len(less) < len(more)
     assert more.startswith(less)
 
 
-def test_without_enhancement_the_base_picture_carries_the_result(codec):
-    encoded = codec.encode(picture_for(STREAM))
-    decoded = codec.decode(soft_of(STREAM, encoded.blocks, enhancement(STREAM)))
+def test_without_enhancement_the_base_picture_carries_the_result(codec, stream):
+    encoded = codec.encode(picture_for(stream))
+    decoded = codec.decode(soft_of(stream, encoded.blocks, enhancement(stream)))
     assert not decoded.concealed
-    assert decoded.enhancement_lost == STREAM.enhancement_blocks
+    assert decoded.enhancement_lost == stream.enhancement_blocks
     assert np.array_equal(decoded.base_picture, encoded.base_picture)
-    whole = codec.decode(soft_of(STREAM, encoded.blocks))
+    whole = codec.decode(soft_of(stream, encoded.blocks))
     assert not np.array_equal(decoded.picture, whole.picture)
 
 
-def test_what_the_lost_enhancement_would_have_been_has_no_influence(codec):
-    encoded = codec.encode(picture_for(STREAM))
-    first = codec.decode(soft_of(STREAM, encoded.blocks, enhancement(STREAM)))
-    encoded.blocks[STREAM.base_blocks :] ^= 0x5A
-    assert np.array_equal(codec.decode(soft_of(STREAM, encoded.blocks, enhancement(STREAM))).picture, first.picture)
+def test_what_the_lost_enhancement_would_have_been_has_no_influence(codec, stream):
+    encoded = codec.encode(picture_for(stream))
+    first = codec.decode(soft_of(stream, encoded.blocks, enhancement(stream)))
+    encoded.blocks[stream.base_blocks :] ^= 0x5A
+    assert np.array_equal(codec.decode(soft_of(stream, encoded.blocks, enhancement(stream))).picture, first.picture)
 
 
-def test_a_lost_base_is_concealed_by_grey_and_then_by_the_last_picture(codec):
-    encoded = codec.encode(picture_for(STREAM))
-    baseless = soft_of(STREAM, encoded.blocks, range(STREAM.base_blocks))
+def test_a_lost_base_is_concealed_by_grey_and_then_by_the_last_picture(codec, stream):
+    encoded = codec.encode(picture_for(stream))
+    baseless = soft_of(stream, encoded.blocks, range(stream.base_blocks))
     first = codec.decode(baseless)
-    assert (first.concealed, first.base_picture, first.base_lost) == (True, None, STREAM.base_blocks)
+    assert (first.concealed, first.base_picture, first.base_lost) == (True, None, stream.base_blocks)
     assert (first.picture == MID_GREY).all()
-    whole = codec.decode(soft_of(STREAM, encoded.blocks))
+    whole = codec.decode(soft_of(stream, encoded.blocks))
     again = codec.decode(baseless)
     assert again.concealed
     assert np.array_equal(again.picture, whole.picture)
 
 
-def test_lost_base_blocks_are_repaired_and_counted(codec):
-    encoded = codec.encode(picture_for(STREAM))
-    whole = codec.decode(soft_of(STREAM, encoded.blocks))
-    decoded = codec.decode(soft_of(STREAM, encoded.blocks, [0]))
+def test_lost_base_blocks_are_repaired_and_counted(codec, stream):
+    encoded = codec.encode(picture_for(stream))
+    whole = codec.decode(soft_of(stream, encoded.blocks))
+    decoded = codec.decode(soft_of(stream, encoded.blocks, [0]))
     assert (decoded.base_lost, decoded.base_repaired, decoded.base_damaged) == (1, 1, 0)
     assert np.array_equal(decoded.picture, whole.picture)
 
 
-def test_a_damaged_base_block_is_counted(codec):
-    encoded = codec.encode(picture_for(STREAM))
+def test_a_damaged_base_block_is_counted(codec, stream):
+    encoded = codec.encode(picture_for(stream))
     encoded.blocks[0, 0] ^= 1
-    decoded = codec.decode(soft_of(STREAM, encoded.blocks))
+    decoded = codec.decode(soft_of(stream, encoded.blocks))
     assert (decoded.concealed, decoded.base_lost, decoded.base_damaged, decoded.base_repaired) == (False, 0, 1, 1)
 
 
-def test_lost_blocks_are_counted_after_deinterleaving_too(codec):
-    encoded = codec.encode(picture_for(STREAM))
-    interleaver = Interleaver(STREAM)
+def test_lost_blocks_are_counted_after_deinterleaving_too(codec, stream):
+    encoded = codec.encode(picture_for(stream))
+    interleaver = Interleaver(stream)
     mixed = interleaver.interleave(encoded.blocks[None])[0]
-    soft = interleaver.deinterleave(soft_of(STREAM, mixed, [STREAM.base_blocks, STREAM.blocks - 1])[None])[0]
+    soft = interleaver.deinterleave(soft_of(stream, mixed, [stream.base_blocks, stream.blocks - 1])[None])[0]
     assert codec.decode(soft).enhancement_lost == 2
 
 
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(0, 2**32 - 1), st.sampled_from([0.0, 0.3, 0.9]), st.booleans())
-def test_any_soft_bits_decode_to_a_picture(codec, seed, erased, sound_base):
+def test_any_soft_bits_decode_to_a_picture(codec, stream, seed, erased, sound_base):
     rng = np.random.default_rng(seed)
-    soft = rng.choice(np.array([-1, 1], np.int8), (STREAM.blocks, 8 * STREAM.block_size))
+    soft = rng.choice(np.array([-1, 1], np.int8), (stream.blocks, 8 * stream.block_size))
     soft[rng.random(soft.shape) < erased] = 0
     if sound_base:
-        blocks = codec.encode(picture_for(STREAM)).blocks
-        soft[: STREAM.base_blocks] = soft_of(STREAM, blocks)[: STREAM.base_blocks]
+        blocks = codec.encode(picture_for(stream)).blocks
+        soft[: stream.base_blocks] = soft_of(stream, blocks)[: stream.base_blocks]
     decoded = codec.decode(soft)
     assert decoded.picture.shape == (96, 128, 3)
     assert decoded.concealed is not sound_base
 
 
-def test_a_label_map_rides_along_and_takes_its_room(codec):
-    picture = picture_for(STREAM)
-    assert codec.encode(picture, bytes(20)).small_bytes + 20 + 5 <= STREAM.base_bytes
+def test_a_label_map_rides_along_and_takes_its_room(codec, stream):
+    picture = picture_for(stream)
+    assert codec.encode(picture, bytes(20)).small_bytes + 20 + 5 <= stream.base_bytes
 
 
-def test_a_picture_of_another_size_is_named(codec):
+def test_a_picture_of_another_size_is_named(codec, stream):
     with pytest.raises(PictureError, match="96x128 in a stream of 128x96"):
         codec.encode(np.zeros((128, 96, 3), np.uint8))
 
 
-def test_the_format_is_bound_to_the_weights(models):
-    digest = weights_digest("binary")[:8]
-    assert Codec(STREAM, "cpu").stream == replace(STREAM, model=f"binary@{digest}")
-    assert Codec(replace(STREAM, model=f"binary@{digest}"), "cpu").stream.model == f"binary@{digest}"
+def test_the_format_is_bound_to_the_weights(models, stream):
+    pinned = f"{stream.model}@{weights_digest(stream.model)[:8]}"
+    assert Codec(stream, "cpu").stream == replace(stream, model=pinned)
+    assert Codec(replace(stream, model=pinned), "cpu").stream.model == pinned
 
 
-def test_other_weights_than_the_sender_has_are_refused(models):
+def test_other_weights_than_the_sender_has_are_refused(models, stream):
     with pytest.raises(WeightsError) as error:
-        Codec(replace(STREAM, model="binary@00000000"), "cpu")
-    assert "binary@00000000" in str(error.value)
-    assert weights_digest("binary")[:8] in str(error.value)
+        Codec(replace(stream, model=f"{stream.model}@00000000"), "cpu")
+    assert f"{stream.model}@00000000" in str(error.value)
+    assert weights_digest(stream.model)[:8] in str(error.value)
 
 
 def test_weights_with_too_few_symbols_for_the_rate_are_refused(tmp_path, monkeypatch, tiny_shape):
@@ -191,13 +205,77 @@ def test_weights_with_too_few_symbols_for_the_rate_are_refused(tmp_path, monkeyp
     save_weights(tmp_path / "half.safetensors", BinaryNetworks(replace(tiny_shape, channels=128)), {})
     monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
     with pytest.raises(WeightsError) as error:
-        Codec(StreamFormat(128, 96, bpp=1.0, model="half"), "cpu")
+        Codec(StreamFormat(128, 96, bpp=1.0, interleave="bit", model="half"), "cpu")
     # The rate that it proposes works.
     rate = float(re.search(r"use bpp ([\d.]+) or less", str(error.value))[1])
     assert 0.5 < rate < 0.6
-    Codec(StreamFormat(128, 96, bpp=rate, model="half"), "cpu").encode(picture_for(STREAM))
+    Codec(StreamFormat(128, 96, bpp=rate, interleave="bit", model="half"), "cpu").encode(picture_for(STREAMS["binary"]))
 
 
-def test_unknown_device(models):
+def test_unknown_device(models, stream):
     with pytest.raises(DeviceError):
-        Codec(STREAM, "tpu")
+        Codec(stream, "tpu")
+
+
+def test_coded_blocks_are_not_torn_by_the_interleaver(models):
+    with pytest.raises(FormatError, match="interleave=none") as error:
+        Codec(replace(STREAMS["coded"], interleave="bit"), "cpu")
+    assert "\n" not in str(error.value)
+
+
+def test_a_block_that_makes_no_sense_is_counted_and_costs_no_more_than_itself(models):
+    """All bits of a block turned: its index then points behind the last symbol."""
+    stream = STREAMS["coded"]
+    codec = Codec(stream, "cpu")
+    encoded = codec.encode(picture_for(stream))
+    lost = codec.decode(soft_of(stream, encoded.blocks, [stream.base_blocks]))
+    encoded.blocks[stream.base_blocks] ^= 0xFF
+    damaged = codec.decode(soft_of(stream, encoded.blocks))
+    assert (damaged.enhancement_damaged, damaged.enhancement_lost, damaged.concealed) == (1, 0, False)
+    assert np.array_equal(damaged.picture, lost.picture)
+
+
+@pytest.mark.parametrize("side_info", [b"", b"\x04\x00\x00\x00" + bytes(6), bytes(40), b"\xff" * 40])
+def test_a_base_layer_without_the_profiles_side_information_is_concealed(models, side_info):
+    """Its CRCs are right, so another sender wrote it."""
+    stream = STREAMS["coded"]
+    codec = Codec(stream, "cpu")
+    encoded = codec.encode(picture_for(stream))
+    container = pack_base(np.zeros((12, 16, 3), np.uint8), side_info, stream.base_bytes)
+    encoded.blocks[: stream.base_blocks] = protect_base(container, stream)
+    assert codec.decode(soft_of(stream, encoded.blocks)).concealed
+
+
+def test_a_favoured_region_is_quantized_finer(models):
+    """At the same number of blocks; the map of gains takes its room from c."""
+    stream = STREAMS["coded"]
+    codec = Codec(stream, "cpu")
+    picture = picture_for(stream)
+    favour = np.ones(picture.shape[:2])
+    favour[:48, :48] = 2
+    plain, weighted = codec.encode(picture), codec.encode(picture, favour=favour)
+    assert weighted.blocks.shape == plain.blocks.shape
+    assert codec.decode(soft_of(stream, weighted.blocks)).picture.shape == picture.shape
+    sides = [read_side(codec, encoded, stream) for encoded in (plain, weighted)]
+    (coarse, none), (finer, shifts) = sides
+    assert none is None
+    assert finer > coarse  # the rest pays
+    # In 1/256 of an octave: half an octave an entry, two entries for a gain of 2.
+    assert shifts[0, 0] - shifts[-1, -1] == 2
+    assert ((shifts != shifts[-1, -1]).sum(), shifts.shape) == (9, (6, 8))
+
+
+def read_side(codec: Codec, encoded, stream: StreamFormat) -> tuple[int, np.ndarray | None]:
+    """log2 of the step in 1/256, and the favour map, as a receiver reads them."""
+    rows = encoded.blocks[: stream.base_blocks]
+    layer = codec.profile.read_base(recover_base(rows, np.ones(len(rows), bool), stream).container).layer
+    log_step, _, _, shifts = codec.profile._read_side(layer)
+    return log_step, shifts
+
+
+def test_a_favour_needs_the_coded_profile_and_the_pictures_size(models):
+    picture = picture_for(STREAMS["binary"])
+    with pytest.raises(FormatError, match="profile coded"):
+        Codec(STREAMS["binary"], "cpu").encode(picture, favour=np.ones((96, 128)))
+    with pytest.raises(PictureError, match="one a pixel"):
+        Codec(STREAMS["coded"], "cpu").encode(picture, favour=np.ones((128, 96)))

@@ -15,7 +15,15 @@ from ds2c2.session import PictureFeed, ReceivingEnd, SendingEnd, common_size
 from ds2c2.softbits import to_soft
 from ds2c2.streamformat import StreamFormat
 
-STREAM = StreamFormat(176, 168, bpp=0.3)
+STREAMS = {
+    "binary": StreamFormat(176, 168, bpp=0.3, interleave="bit", model="binary"),
+    "coded": StreamFormat(176, 168, bpp=0.3, interleave="none", model="coded"),
+}
+
+
+@pytest.fixture(params=STREAMS)
+def stream(request):
+    return STREAMS[request.param]
 
 
 @pytest.fixture
@@ -62,25 +70,25 @@ def test_an_unknown_fit_is_found_before_the_first_is_sent(album):
         PictureFeed([str(album / "b.png")], 176, 168, fit="crop")
 
 
-def test_a_sender_ends_with_its_feed(models, album):
-    sender = SendingEnd(Codec(STREAM, "cpu"), PictureFeed([str(album)], 176, 168))
+def test_a_sender_ends_with_its_feed(models, album, stream):
+    sender = SendingEnd(Codec(stream, "cpu"), PictureFeed([str(album)], 176, 168))
     frames = [sender.next_frame() for _ in range(4)]
     assert [frame is None for frame in frames] == [False, False, False, True]
     assert sender.next_frame() is None
     assert sender.frame == 3
 
 
-def test_a_repeating_sender_sends_the_same_blocks_again(models, album):
-    sender = SendingEnd(Codec(STREAM, "cpu"), PictureFeed([str(album)], 176, 168, repeat=True))
+def test_a_repeating_sender_sends_the_same_blocks_again(models, album, stream):
+    sender = SendingEnd(Codec(stream, "cpu"), PictureFeed([str(album)], 176, 168, repeat=True))
     frames = [sender.next_frame().blocks for _ in range(6)]
     assert all(np.array_equal(frames[i], frames[i + 3]) for i in range(3))
     assert not np.array_equal(frames[0], frames[1])
 
 
-def test_a_receiver_writes_and_measures(models, album, tmp_path):
+def test_a_receiver_writes_and_measures(models, album, stream, tmp_path):
     feed = PictureFeed([str(album)], 176, 168)
-    sender = SendingEnd(Codec(STREAM, "cpu"), feed)
-    receiver = ReceivingEnd(Codec(STREAM, "cpu"), tmp_path / "out", originals=feed)
+    sender = SendingEnd(Codec(stream, "cpu"), feed)
+    receiver = ReceivingEnd(Codec(stream, "cpu"), tmp_path / "out", originals=feed)
     for frame in range(2):
         blocks = sender.next_frame().blocks
         result = receiver.take(frame, soft_of(blocks))
@@ -91,24 +99,34 @@ def test_a_receiver_writes_and_measures(models, album, tmp_path):
         assert result.ms_ssim == ms_ssim(feed.picture(frame), receiver.picture)
         assert not result.concealed
     lost = receiver.take(2, soft_of(blocks, arrived=False))
-    assert (lost.concealed, lost.base_psnr, lost.base_lost) == (True, None, STREAM.base_blocks)
-    assert lost.enhancement_lost == STREAM.enhancement_blocks
+    assert (lost.lost, lost.damaged) == (stream.blocks, 0)
+    assert (lost.concealed, lost.base_psnr, lost.base_lost) == (True, None, stream.base_blocks)
+    assert lost.enhancement_lost == stream.enhancement_blocks
     assert lost.psnr == psnr(feed.picture(2), receiver.picture)
     assert receiver.concealed == 1
     assert [result.frame for result in receiver.results] == [0, 1, 2]
 
 
-def test_a_receiver_without_originals_measures_nothing(models, album):
-    sender = SendingEnd(Codec(STREAM, "cpu"), PictureFeed([str(album)], 176, 168))
-    result = ReceivingEnd(Codec(STREAM, "cpu")).take(7, soft_of(sender.next_frame().blocks))
+def test_damaged_blocks_are_counted(models, album):
+    """A base block by its CRC; an enhancement block of the coded profile by its index."""
+    stream = STREAMS["coded"]
+    blocks = SendingEnd(Codec(stream, "cpu"), PictureFeed([str(album)], 176, 168)).next_frame().blocks
+    blocks[[0, stream.base_blocks]] ^= 0xFF
+    result = ReceivingEnd(Codec(stream, "cpu")).take(0, soft_of(blocks))
+    assert (result.base_damaged, result.enhancement_damaged, result.damaged, result.lost) == (1, 1, 2, 0)
+
+
+def test_a_receiver_without_originals_measures_nothing(models, album, stream):
+    sender = SendingEnd(Codec(stream, "cpu"), PictureFeed([str(album)], 176, 168))
+    result = ReceivingEnd(Codec(stream, "cpu")).take(7, soft_of(sender.next_frame().blocks))
     assert (result.frame, result.psnr, result.ms_ssim, result.path) == (7, None, None, None)
 
 
-def test_a_folder_that_cannot_be_written_is_named(models, album, tmp_path):
+def test_a_folder_that_cannot_be_written_is_named(models, album, stream, tmp_path):
     (tmp_path / "out").write_text("a file")
-    sender = SendingEnd(Codec(STREAM, "cpu"), PictureFeed([str(album)], 176, 168))
+    sender = SendingEnd(Codec(stream, "cpu"), PictureFeed([str(album)], 176, 168))
     with pytest.raises(PictureError, match="out"):
-        ReceivingEnd(Codec(STREAM, "cpu"), tmp_path / "out").take(0, soft_of(sender.next_frame().blocks))
+        ReceivingEnd(Codec(stream, "cpu"), tmp_path / "out").take(0, soft_of(sender.next_frame().blocks))
 
 
 def test_psnr_by_its_formula():

@@ -32,6 +32,7 @@ FLOW = [
     "mapcoder",
     "scalemodel",
     "favour",
+    "labels",
     "profiles",
     "codec",
     "interleaver",
