@@ -17,6 +17,8 @@ MOST_MAGNITUDE = 1023  # larger symbols are clipped
 # Price of a bit in squared steps where a symbol could be rounded either way: at high rate
 # D = step^2 / 12 falls by 2 ln 2 D = 0.116 step^2 a bit.
 ROUNDING_PRICE = 0.1
+# Masses of a row's tail are multiples of 1 / GRAIN.
+GRAIN = 1024
 SPREAD = 16.0  # a table reaches this many scales, which covers all but 1e-7
 
 
@@ -77,7 +79,8 @@ class SymbolTables:
 
     @staticmethod
     def _magnitudes(row: np.ndarray, most: int) -> np.ndarray:
-        """Masses of |k| = 0 .. most. Sums and products only, in one order: the same everywhere."""
+        """Masses of |k| = 0 .. most, multiples of 1 / (2 GRAIN), so that their sum is exact in any
+        order of addition; the products before come in one order. The same on every machine."""
         masses = row[: min(DIRECT, most + 1)].astype(np.float64)
         if most >= DIRECT:
             ratio = float(row[DIRECT + 1]) / RATIO_ONE
@@ -85,8 +88,8 @@ class SymbolTables:
             for _ in range(most - DIRECT + 1):
                 tail.append(value)
                 value *= ratio
-            tail = np.array(tail) * (float(row[DIRECT]) / sum(tail))
+            tail = np.rint(np.array(tail) * (float(row[DIRECT]) / sum(tail)) * GRAIN) / GRAIN
             masses = np.concatenate([masses, tail])
         else:
             masses[-1] += row[most + 1 : DIRECT + 1].sum()
-        return np.maximum(masses, 0.01)
+        return np.maximum(masses, 8 / GRAIN)
