@@ -50,7 +50,8 @@ class PictureView(QtWidgets.QWidget):
             "Frame": f"{result.frame}" + (" (concealed)" if result.concealed else ""),
             "PSNR": "–" if result.psnr is None else f"{result.psnr:.2f} dB",
             "Base PSNR": "–" if result.base_psnr is None else f"{result.base_psnr:.2f} dB",
-            "Lost blocks": f"{result.base_lost + result.enhancement_lost} ({100 * lost_share:.1f} %)",
+            "Lost blocks": f"{result.lost} ({100 * lost_share:.1f} %)"
+            + (f", {result.damaged} damaged" if result.damaged else ""),
             "MS-SSIM": "–" if result.ms_ssim is None or result.ms_ssim != result.ms_ssim else f"{result.ms_ssim:.4f}",
         }
         self._arrived.emit(picture, texts)

@@ -26,7 +26,8 @@ class block_erasure_channel(Stage):
         loss: share of the code blocks that are hit, 0 to 1
         model: iid, exact (a fixed number in every frame), gilbert-elliott (bursts) or trace
         effect: erase (the packet does not arrive), zero (every 1 of the code block becomes 0)
-            or flip (every bit flips); the receiver does not know of zero and flip
+            or flip (every bit flips); the receiver does not know of zero and flip, which are
+            for models of profile binary
         burst: mean length of a burst in blocks, for gilbert-elliott
         seed: of the draws
         trace: file with a recorded loss trace, for trace

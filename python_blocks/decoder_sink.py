@@ -21,6 +21,7 @@ def _quality(result, lost_share: float):
         "ms_ssim": pmt.PMT_NIL if result.ms_ssim is None else pmt.from_double(result.ms_ssim),
         "base_psnr": pmt.PMT_NIL if result.base_psnr is None else pmt.from_double(result.base_psnr),
         "loss": pmt.from_double(lost_share),
+        "damaged": pmt.from_long(result.damaged),
         "concealed": pmt.from_bool(result.concealed),
     }
     message = pmt.make_dict()
@@ -40,7 +41,8 @@ class decoder_sink(gr.sync_block):
 
     Output:
         none; message port ``quality``: a dictionary for each frame with frame, psnr in dB,
-        ms_ssim, base_psnr in dB, loss (share of the blocks), concealed; nil = not known
+        ms_ssim, base_psnr in dB, loss (share of the blocks), damaged (blocks that came and made
+        no sense), concealed; nil = not known
 
     Args:
         stream_format: a StreamFormat or its text form
@@ -92,7 +94,7 @@ class decoder_sink(gr.sync_block):
                 number = frame_number(tag.value)
         self._next = number + 1
         result = self.receiver.take(number, input_items[0][:count])
-        lost_share = (result.base_lost + result.enhancement_lost) / count
+        lost_share = result.lost / count
         self.message_port_pub(QUALITY_PORT, _quality(result, lost_share))
         if self.widget is not None:
             self.widget.show_frame(self.receiver.picture, result, lost_share)
@@ -102,6 +104,8 @@ class decoder_sink(gr.sync_block):
     def stop(self) -> bool:
         results = self.results
         line = f"{len(results)} frames, {self.receiver.concealed} concealed"
+        if damaged := sum(result.damaged for result in results):
+            line += f", {damaged} damaged blocks"
         measured = [result.psnr for result in results if result.psnr is not None and np.isfinite(result.psnr)]
         if measured:
             line += f", mean PSNR {np.mean(measured):.2f} dB"

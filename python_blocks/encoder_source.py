@@ -2,6 +2,7 @@
 """Encoder Source: pictures to code blocks."""
 
 import time
+from collections.abc import Sequence
 
 import numpy as np
 import pmt
@@ -34,6 +35,9 @@ class encoder_source(gr.sync_block):
         fit: how pictures of another size are brought to the stream's: pad or scale
         repeat: start over for ever
         frame_rate: frames a second at most, 0 for as fast as they are taken
+        favour: regions that are sent finer at the same rate, a list of ``X,Y,WxH=GAIN`` and
+            ``CLASS=GAIN`` (``ds2c2.labels``); for models of profile coded
+        labels: folder of the label maps that classes need
     """
 
     def __init__(
@@ -44,6 +48,8 @@ class encoder_source(gr.sync_block):
         fit: str = "pad",
         repeat: bool = False,
         frame_rate: float = 0.0,
+        favour: Sequence[str] = (),
+        labels: str = "",
     ):
         # Here and not above: torch takes seconds to load, GRC and the link blocks need none of it.
         from ds2c2.codec import Codec
@@ -55,7 +61,7 @@ class encoder_source(gr.sync_block):
         self.interval = 1.0 / frame_rate if frame_rate else 0.0  # seconds
         self._due = 0.0
         feed = PictureFeed(as_sources(pictures), self.format.width, self.format.height, fit, repeat)
-        self.sender = SendingEnd(Codec(self.format, device), feed)
+        self.sender = SendingEnd(Codec(self.format, device), feed, favour, labels)
         gr.sync_block.__init__(self, name="encoder_source", in_sig=None, out_sig=[(np.uint8, self.format.block_size)])
         self.set_output_multiple(self.format.blocks)
 

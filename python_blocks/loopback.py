@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Both ends and the channel between them in one headless flowgraph."""
 
+from collections.abc import Sequence
+
 from gnuradio import gr
 
 from ds2c2.channel import DEFAULT_BURST
@@ -29,6 +31,7 @@ class loopback(gr.top_block):
         device: auto, cpu, cuda or cuda:N
         fit: how pictures of another size are brought to the stream's: pad or scale
         timeout: seconds without packets after which unfinished frames go out
+        favour, labels: of the Encoder Source
     """
 
     def __init__(
@@ -47,10 +50,12 @@ class loopback(gr.top_block):
         device: str = "auto",
         fit: str = "pad",
         timeout: float = 1.0,
+        favour: Sequence[str] = (),
+        labels: str = "",
     ):
         gr.top_block.__init__(self, "ds2c2 loopback")
         self.format = stream_format = as_format(stream_format)
-        self.source = encoder_source(stream_format, pictures, device, fit)
+        self.source = encoder_source(stream_format, pictures, device, fit, favour=favour, labels=labels)
         self.interleaver = interleaver(stream_format)
         self.packetizer = packetizer(stream_format)
         self.channel = block_erasure_channel(stream_format, loss, model, effect, burst, seed, trace, protect_base)

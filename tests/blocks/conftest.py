@@ -12,14 +12,14 @@ WIDTH, HEIGHT = 192, 128
 
 @pytest.fixture
 def stream_format():
-    """45 blocks of 40 bytes a frame."""
-    return StreamFormat(WIDTH, HEIGHT, bpp=0.6, block_size=40)
+    """46 blocks of 40 bytes a frame, bits interleaved: the most that a link's blocks have to do."""
+    return StreamFormat(WIDTH, HEIGHT, bpp=0.6, block_size=40, interleave="bit", model="binary")
 
 
 @pytest.fixture
 def grouped_format():
     """The same, with blocks interleaved over 4 frames."""
-    return StreamFormat(WIDTH, HEIGHT, bpp=0.6, block_size=40, interleave="block", depth=4)
+    return StreamFormat(WIDTH, HEIGHT, bpp=0.6, block_size=40, interleave="block", depth=4, model="binary")
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Encoder Source, Decoder Sink and the whole loopback against the library used directly."""
 
+from dataclasses import replace
+
 import numpy as np
 import pmt
 import pytest
@@ -10,7 +12,7 @@ from PIL import Image
 
 from ds2c2.assembler import FrameAssembler
 from ds2c2.channel import BlockChannel
-from ds2c2.errors import DeviceError, PictureError, UserError, WeightsError
+from ds2c2.errors import DeviceError, FormatError, PictureError, UserError, WeightsError
 from ds2c2.interleaver import Interleaver
 from ds2c2.packets import Packetizer
 from ds2c2.softbits import to_soft
@@ -21,6 +23,18 @@ LOSS = 0.3
 SEED = 11
 
 pytestmark = pytest.mark.usefixtures("models")
+
+
+@pytest.fixture(params=["binary", "coded"])
+def stream_format(request, stream_format):
+    """The format of the other tests, for either profile."""
+    interleave = {"binary": "bit", "coded": "none"}[request.param]
+    return replace(stream_format, model=request.param, interleave=interleave)
+
+
+@pytest.fixture(params=["binary", "coded"])
+def grouped_format(request, grouped_format):
+    return replace(grouped_format, model=request.param)
 
 
 def codec_of(stream_format):
@@ -144,9 +158,38 @@ def test_results_and_quality_messages(stream_format, picture_folder):
         assert pmt.to_long(field("frame")) == number
         assert pmt.to_double(field("psnr")) == result.psnr
         assert pmt.to_bool(field("concealed")) == result.concealed
-        lost = (result.base_lost + result.enhancement_lost) / stream_format.blocks
-        assert pmt.to_double(field("loss")) == lost
-    assert graph.channel.hit == sum(result.base_lost + result.enhancement_lost for result in results)
+        assert pmt.to_double(field("loss")) == result.lost / stream_format.blocks
+        assert pmt.to_long(field("damaged")) == result.damaged == 0
+    assert graph.channel.hit == sum(result.lost for result in results)
+
+
+def test_damaged_blocks_are_said(stream_format, picture_folder, capfd):
+    """Flipped blocks of the base layer and, where the profile can tell, of the enhancement."""
+    graph = ds2c2.loopback(
+        stream_format, str(picture_folder), loss=LOSS, effect="flip", seed=SEED, device="cpu", timeout=0.05
+    )
+    run(graph)
+    results = graph.sink.results
+    damaged = sum(result.damaged for result in results)
+    base = sum(result.base_damaged for result in results)
+    assert 0 < base <= damaged <= graph.channel.hit
+    assert (damaged > base) == (stream_format.model == "coded")
+    assert sum(result.lost for result in results) == 0
+    assert f"{damaged} damaged blocks" in capfd.readouterr().err
+
+
+def test_encoder_source_favours_a_region(stream_format, picture_folder):
+    """The library's blocks for the same gains; a model that cannot is refused."""
+    wishes = ["0,0,96x64=2"]
+    source = ds2c2.encoder_source(stream_format, str(picture_folder), "cpu", favour=wishes)
+    if stream_format.model == "binary":
+        with pytest.raises(FormatError, match="profile coded"):
+            source.sender.next_frame()
+        return
+    gains = np.ones((stream_format.height, stream_format.width))
+    gains[:64, :96] = 2
+    expected = codec_of(stream_format).encode(pictures_of(picture_folder)[0], favour=gains).blocks
+    np.testing.assert_array_equal(source.sender.next_frame().blocks, expected)
 
 
 def test_psnr_is_that_of_the_written_picture(stream_format, picture_folder, tmp_path):

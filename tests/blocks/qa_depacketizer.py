@@ -179,7 +179,7 @@ def test_ends_before_its_input(stream_format):
 @pytest.mark.parametrize("share", [1.0, 0.2])
 def test_other_format_is_said(stream_format, capfd, frames, share):
     """Nothing of ours, all of another format, many packets or few: both digests are named, once."""
-    other = StreamFormat(192, 128, bpp=0.6, block_size=40, seed=2)
+    other = StreamFormat(192, 128, bpp=0.6, block_size=40, interleave="bit", seed=2, model="binary")
     _, packets, _ = sent(other, frames)
     packets = packets[: int(share * len(packets))]
     out, _, counts = receive(stream_format, packets)
@@ -204,7 +204,7 @@ def test_stream_out_of_range(stream_format):
 
 def test_frames_of_21000_blocks():
     """The largest picture at the highest rate passes whole through the link's blocks."""
-    large = StreamFormat(4096, 4096, bpp=1.0, block_size=100)
+    large = StreamFormat(4096, 4096, bpp=1.0, block_size=100, interleave="bit")
     assert large.blocks > 20_900
     rows = random_frames(large, 1)
     source = blocks.vector_source_b(rows.reshape(-1), False, large.block_size, frame_tags(large, [0]))
