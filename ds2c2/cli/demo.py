@@ -12,12 +12,13 @@ from rich.progress import track
 from rich.table import Table
 
 from ds2c2.cli import options
-from ds2c2.cli.options import DEFAULTS
+from ds2c2.cli.options import DEFAULTS, unsuited_effect
 from ds2c2.errors import UserError
 from ds2c2.packets import HEADER_BYTES
 from ds2c2.streamformat import StreamFormat
 
 console = Console(highlight=False, soft_wrap=True)
+warnings = Console(stderr=True, highlight=False, soft_wrap=True)
 PHOTOGRAPHS = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg")  # in scikit-image's wheel
 
 
@@ -33,6 +34,7 @@ class Crossing:
     sent: int
     lost: int
     repaired: int
+    damaged: int
     base_quality: tuple[float, float] | None
     quality: tuple[float, float]
     sheet: Path
@@ -47,7 +49,10 @@ def demo(
     out: Annotated[str, typer.Option(metavar="FOLDER", help="Where pictures and contact sheets go.")] = "out/demo",
     bpp: options.Bpp = DEFAULTS["bpp"],
     redundancy: options.Redundancy = DEFAULTS["base_redundancy"],
+    interleave: options.Interleave = DEFAULTS["interleave"],
     model: options.Model = DEFAULTS["model"],
+    favour: options.Favour = [],  # noqa: B006
+    labels: options.Labels = "",
     loss: options.Loss = 0.16,
     channel: options.Channel = "exact",
     effect: options.Effect = "erase",
@@ -59,13 +64,17 @@ def demo(
 ) -> None:
     """Send photographs through a GNU Radio flowgraph that loses code blocks; show what arrives."""
     from ds2c2.pictures import list_pictures
+    from ds2c2.weights import resolve_interleave
 
     paths = list_pictures(pictures or sample_photographs())
-    settings = {"bpp": bpp, "base_redundancy": redundancy, "model": model}
+    interleave = resolve_interleave(interleave, model)
+    settings = {"bpp": bpp, "base_redundancy": redundancy, "interleave": interleave, "model": model}
     link = {
         "loss": loss, "model": channel, "effect": effect, "burst": burst, "seed": channel_seed, "trace": trace,
-        "protect_base": protect_base, "device": device,
+        "protect_base": protect_base, "device": device, "favour": favour, "labels": labels,
     }  # fmt: skip
+    if warning := unsuited_effect(effect, model):
+        warnings.print(f"warning: {warning}", markup=False)
     base = "never hit" if protect_base else "lost like the rest"
     console.print(
         f"{len(paths)} photographs at {bpp:g} bpp, {loss:.0%} of the code blocks hit "
@@ -136,6 +145,7 @@ def cross(path: Path, settings: dict, link: dict, folder: Path) -> Crossing:
         sent=stream.blocks,
         lost=lost,
         repaired=result.base_repaired,
+        damaged=result.damaged,
         base_quality=None if base is None else (result.base_psnr, result.base_ms_ssim),
         quality=(result.psnr, result.ms_ssim),
         sheet=sheet,
@@ -144,12 +154,13 @@ def cross(path: Path, settings: dict, link: dict, folder: Path) -> Crossing:
 
 def quality_table(crossings: list[Crossing]) -> Table:
     table = Table(title="Blocks and quality")
-    for heading in ("picture", "sent", "lost", "repaired", "base PSNR", "MS-SSIM", "received PSNR", "MS-SSIM"):
+    counts = ("sent", "lost", "repaired", "damaged")
+    for heading in ("picture", *counts, "base PSNR", "MS-SSIM", "received PSNR", "MS-SSIM"):
         table.add_column(heading, justify="left" if heading == "picture" else "right", no_wrap=heading == "picture")
     for c in crossings:
         base = (f"{c.base_quality[0]:.2f} dB", f"{c.base_quality[1]:.4f}") if c.base_quality else ("lost", "lost")
         received = (f"{c.quality[0]:.2f} dB", f"{c.quality[1]:.4f}")
-        table.add_row(c.name, str(c.sent), str(c.lost), str(c.repaired), *base, *received)
+        table.add_row(c.name, *map(str, (c.sent, c.lost, c.repaired, c.damaged)), *base, *received)
     return table
 
 

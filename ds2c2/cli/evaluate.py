@@ -12,8 +12,9 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from ds2c2.channel import ChannelError
 from ds2c2.cli import options
-from ds2c2.cli.options import DEFAULTS
+from ds2c2.cli.options import DEFAULTS, unsuited_effect
 
 console = Console(highlight=False, soft_wrap=True)
 LOSSES = [0.0, 0.16, 0.5]  # the paper's pe_test, and half
@@ -34,6 +35,8 @@ def evaluate(
     block_size: options.BlockSize = DEFAULTS["block_size"],
     base_bpp: options.BaseBpp = DEFAULTS["base_bpp"],
     redundancy: options.Redundancy = DEFAULTS["base_redundancy"],
+    interleave: options.Interleave = DEFAULTS["interleave"],
+    seed: options.Seed = DEFAULTS["seed"],
     model: options.Model = DEFAULTS["model"],
     device: options.Device = "auto",
     out: Annotated[str, typer.Option(metavar="FILE", help="JSON with every measurement, in CompressAI's shape.")] = "",
@@ -45,8 +48,11 @@ def evaluate(
     from ds2c2.pictures import list_pictures
 
     paths = list_pictures(pictures)
+    if trouble := unsuited_effect(effect, model):
+        raise ChannelError(f"figures would mislead: {trouble}")
     settings = {
-        "bpp": bpp, "block_size": block_size, "base_bpp": base_bpp, "base_redundancy": redundancy, "model": model,
+        "bpp": bpp, "block_size": block_size, "base_bpp": base_bpp, "base_redundancy": redundancy,
+        "interleave": interleave, "seed": seed, "model": model,
     }  # fmt: skip
     measurements = []
     for path in track(paths, description="pictures", console=console, transient=True):

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ds2c2.cli import options
-from ds2c2.cli.options import DEFAULTS, parse_size
+from ds2c2.cli.options import DEFAULTS, make_format, parse_size
 from ds2c2.packets import HEADER_BYTES
 from ds2c2.streamformat import StreamFormat
 
@@ -28,14 +28,16 @@ def info(
     format_: options.Format = "",
 ) -> None:
     """Print a stream format in text form, and the blocks and rates that follow from it."""
-    from ds2c2.weights import find_weights, read_metadata, weights_digest
+    from ds2c2.profiles import make_profile
+    from ds2c2.weights import find_weights, load_networks, weights_digest
 
     if format_:
         stream = StreamFormat.parse(format_)
     else:
-        stream = StreamFormat(*parse_size(size), bpp, block_size, base_bpp, redundancy, interleave, depth, seed, model)
+        stream = make_format(parse_size(size), bpp, block_size, base_bpp, redundancy, interleave, depth, seed, model)
     path = find_weights(stream.model_name)
-    read_metadata(path)
+    networks = load_networks(stream.model_name)
+    make_profile(networks, stream)  # what the model cannot serve is said now, not at the first picture
     if not stream.model_digest:
         stream = stream.pinned(weights_digest(stream.model_name))
     console.print(stream.text, markup=False)
@@ -44,10 +46,10 @@ def info(
     headers = stream.blocks * HEADER_BYTES * per_pixel
     for name, value in (
         ("format digest", f"0x{stream.digest:04x}"),
-        ("weights", str(path)),
+        ("weights", f"{path}, profile {networks.profile}"),
         ("code blocks a picture", f"{stream.blocks} of {stream.block_size} bytes"),
         ("base layer", f"{stream.base_blocks} blocks ({stream.base_sources} source, the rest repair)"),
-        ("enhancement layer", f"{stream.enhancement_blocks} blocks, {stream.enhancement_bits} binary symbols"),
+        ("enhancement layer", f"{stream.enhancement_blocks} blocks, {stream.enhancement_bits} bits"),
         ("rate of the blocks", f"{stream.sent_bpp:.4f} bpp"),
         ("with packet headers", f"{stream.sent_bpp + headers:.4f} bpp on the air"),
     ):

@@ -13,7 +13,10 @@ Bpp = Annotated[float, typer.Option(help="Bits per pixel, all code blocks counte
 BlockSize = Annotated[int, typer.Option(help="Bytes of a code block, 32 to 1056.")]
 BaseBpp = Annotated[float, typer.Option(help="Bits per pixel of the base layer before redundancy.")]
 Redundancy = Annotated[float, typer.Option(help="Repair blocks per source block of the base layer.")]
-Interleave = Annotated[Literal["bit", "block", "none"], typer.Option(help="What the interleaver permutes.")]
+Interleave = Annotated[
+    Literal["auto", "bit", "block", "none"],
+    typer.Option(help="What the interleaver permutes; auto: what the model's profile wants, coded none, binary bit."),
+]
 Depth = Annotated[int, typer.Option(help="Frames that --interleave block spreads over.")]
 Seed = Annotated[int, typer.Option(help="Seed of the permutation.")]
 Model = Annotated[str, typer.Option(help="Weights: a name from models/.")]
@@ -32,11 +35,22 @@ Effect = Annotated[
 Burst = Annotated[float, typer.Option(help="Mean burst of the gilbert-elliott channel, in blocks.")]
 Trace = Annotated[str, typer.Option(metavar="FILE", help="Loss trace for --channel trace: 0 and 1, one a line.")]
 ChannelSeed = Annotated[int, typer.Option(help="Seed of the emulated channel.")]
+Favour = Annotated[
+    list[str],
+    typer.Option(
+        metavar="WHERE=GAIN",
+        help="Send a region finer (0.25 to 4; 2 halves its quantizer's step) at the same rate: X,Y,WxH=GAIN, a "
+        "rectangle in pixels of the stream, or CLASS=GAIN with --labels. May be repeated; the last one counts.",
+    ),
+]
+Labels = Annotated[
+    str, typer.Option(metavar="FOLDER", help="Label maps for --favour CLASS=GAIN: a PNG of class numbers a picture.")
+]
 ProtectBase = Annotated[bool, typer.Option("--protect-base", help="Base blocks are never hit (the paper's rule).")]
 
 DEFAULTS = {field: StreamFormat.__dataclass_fields__[field].default for field in (
-    "bpp", "block_size", "base_bpp", "base_redundancy", "interleave", "depth", "seed", "model"
-)}  # fmt: skip
+    "bpp", "block_size", "base_bpp", "base_redundancy", "depth", "seed", "model"
+)} | {"interleave": "auto"}  # fmt: skip
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -45,3 +59,37 @@ def parse_size(text: str) -> tuple[int, int]:
     if not (width.isdecimal() and height.isdecimal()):
         raise FormatError(f"size {text!r} is not understood; write 768x512")
     return int(width), int(height)
+
+
+def make_format(
+    size: tuple[int, int],
+    bpp: float,
+    block_size: int,
+    base_bpp: float,
+    redundancy: float,
+    interleave: str,
+    depth: int,
+    seed: int,
+    model: str,
+) -> StreamFormat:
+    """The stream format of a command's options. Raises ``FormatError`` and ``WeightsError``."""
+    from ds2c2.weights import resolve_interleave
+
+    interleave = resolve_interleave(interleave, model)
+    return StreamFormat(*size, bpp, block_size, base_bpp, redundancy, interleave, depth, seed, model)
+
+
+def unsuited_effect(effect: str, model: str) -> str:
+    """Why the emulated effect says nothing of the model on a real link, empty where it does.
+
+    Raises ``WeightsError``.
+    """
+    from ds2c2.weights import weights_profile
+
+    name = model.partition("@")[0]
+    if effect == "erase" or weights_profile(name) == "binary":
+        return ""
+    return (
+        f"model {name} (profile coded) needs a link that drops damaged packets: single flipped bits would show as "
+        f"wrong pictures, blocks that --effect {effect} changes as a whole are mostly noticed; use --model binary"
+    )

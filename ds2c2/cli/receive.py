@@ -99,7 +99,7 @@ def describe(result) -> str:  # noqa: ANN001 - FrameResult; importing it would i
     words = [f"frame {result.frame}:", "concealed, its base layer was lost" if result.concealed else "received"]
     words.append(
         f"({result.base_lost} base and {result.enhancement_lost} enhancement blocks lost, "
-        f"{result.base_repaired} repaired)"
+        f"{result.base_repaired} repaired{f', {result.damaged} damaged' if result.damaged else ''})"
     )
     if result.psnr is not None:
         words.append(f"PSNR {result.psnr:.2f} dB, MS-SSIM {result.ms_ssim:.4f}")

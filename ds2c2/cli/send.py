@@ -8,13 +8,14 @@ from rich.console import Console
 from rich.progress import track
 
 from ds2c2.cli import options
-from ds2c2.cli.options import DEFAULTS, parse_size
+from ds2c2.cli.options import DEFAULTS, make_format, parse_size, unsuited_effect
 from ds2c2.packetchannel import PacketChannel
 from ds2c2.recording import RecordingWriter
 from ds2c2.streamformat import StreamFormat
 from ds2c2.udp import DEFAULT_RATE, UdpSender, parse_address
 
 console = Console(highlight=False, soft_wrap=True)
+warnings = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def send(
@@ -31,6 +32,8 @@ def send(
     model: options.Model = DEFAULTS["model"],
     format_: options.Format = "",
     fit: options.Fit = "pad",
+    favour: options.Favour = [],  # noqa: B006
+    labels: options.Labels = "",
     device: options.Device = "auto",
     stream: options.StreamNumber = 0,
     rate: Annotated[float, typer.Option(help="Packets per second over UDP.")] = DEFAULT_RATE,
@@ -53,13 +56,15 @@ def send(
         stream_format = StreamFormat.parse(format_)
     else:
         width, height = parse_size(size) if size else common_size(list_pictures(pictures))
-        stream_format = StreamFormat(
-            width, height, bpp, block_size, base_bpp, redundancy, interleave, depth, seed, model
+        stream_format = make_format(
+            (width, height), bpp, block_size, base_bpp, redundancy, interleave, depth, seed, model
         )
     feed = PictureFeed(pictures, stream_format.width, stream_format.height, fit)
     emulated = PacketChannel(stream_format, loss, channel, effect, burst, channel_seed, trace, protect_base)
     codec = Codec(stream_format, device)
-    sending = SendingEnd(codec, feed)
+    sending = SendingEnd(codec, feed, favour, labels)
+    if warning := unsuited_effect(effect, codec.stream.model):
+        warnings.print(f"warning: {warning}", markup=False)
     console.print(f"stream format: {codec.stream.text}", markup=False)
     groups = pictures_to_packets(sending, stream)
     steps = -(-len(feed.paths) // stream_format.depth) + 1

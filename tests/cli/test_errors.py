@@ -82,24 +82,25 @@ def test_impossible_formats(refused, photographs, option, value, named):
 
 def test_weights_missing(refused, photographs, tmp_path):
     line = refused(errors.WeightsError.exit_code, *send(photographs, "--model", "nosuch"))
-    assert "'nosuch' is unknown" in line and "known: binary" in line
+    assert "'nosuch' is unknown" in line and "known: binary, coded" in line
 
 
-def test_weights_truncated(refused, photographs, models, tmp_path):
+@pytest.mark.parametrize("model", ["binary", "coded"])
+def test_weights_truncated(refused, photographs, models, tmp_path, model):
     folder = tmp_path / "models"
     folder.mkdir()
-    whole = (models / "binary.safetensors").read_bytes()
-    (folder / "binary.safetensors").write_bytes(whole[: len(whole) // 2])
-    line = refused(errors.WeightsError.exit_code, *send(photographs), DS2C2_MODELS=str(folder))
-    assert "binary.safetensors: truncated" in line
+    whole = (models / f"{model}.safetensors").read_bytes()
+    (folder / f"{model}.safetensors").write_bytes(whole[: len(whole) // 2])
+    line = refused(errors.WeightsError.exit_code, *send(photographs, "--model", model), DS2C2_MODELS=str(folder))
+    assert f"{model}.safetensors: truncated" in line
 
 
 def test_weights_of_another_profile(refused, photographs, tmp_path):
     folder = tmp_path / "models"
     folder.mkdir()
-    save_file({"w": torch.zeros(1)}, folder / "binary.safetensors", metadata={"profile": "coded", "version": "1"})
+    save_file({"w": torch.zeros(1)}, folder / "coded.safetensors", metadata={"profile": "paper", "version": "1"})
     line = refused(errors.WeightsError.exit_code, *send(photographs), DS2C2_MODELS=str(folder))
-    assert "holds profile 'coded', not 'binary'" in line
+    assert "holds profile 'paper'; this program knows 'binary', 'coded'" in line
 
 
 @pytest.mark.parametrize("device", ["cuda:63", "tpu"])
@@ -133,6 +134,34 @@ def test_recording_that_is_none(refused, tmp_path):
 def test_channel_that_cannot_be(refused, photographs):
     line = refused(8, *send(photographs, "--loss", "1.5"))
     assert "loss 1.5" in line
+
+
+@pytest.mark.parametrize("command", [("send", "{}", "--to", "packets.ds2c2"), ("info", "160x128")])
+def test_interleaving_that_tears_coded_blocks(refused, photographs, command):
+    arguments = [word.format(photographs) for word in command]
+    line = refused(errors.FormatError.exit_code, *arguments, "--bpp", "0.6", "--interleave", "bit")
+    assert "interleave=none" in line
+
+
+@pytest.mark.parametrize("effect", ["zero", "flip"])
+def test_figures_that_would_mislead(refused, photographs, effect):
+    line = refused(8, "evaluate", photographs, "--bpp", "0.6", "--effect", effect)
+    assert "--model binary" in line
+
+
+@pytest.mark.parametrize(
+    ("code", "arguments", "named"),
+    [
+        (errors.FormatError.exit_code, ("--favour", "lorry=2", "--labels", "labels"), "'lorry' is unknown"),
+        (errors.FormatError.exit_code, ("--favour", "sign=8", "--labels", "labels"), "0.25 to 4"),
+        (errors.FormatError.exit_code, ("--favour", "sign=2"), "labels"),
+        (errors.FormatError.exit_code, ("--favour", "0,0,161x16=2"), "not within the stream's 160x128"),
+        (errors.FormatError.exit_code, ("--favour", "0,0,64x64=2", "--model", "binary"), "profile coded"),
+        (errors.PictureError.exit_code, ("--favour", "sign=2", "--labels", "labels"), "astronaut.png: no such label"),
+    ],
+)
+def test_favours_that_cannot_be(refused, photographs, code, arguments, named):
+    assert named in refused(code, *send(photographs, "--bpp", "0.6", *arguments))
 
 
 def test_training_refuses_a_checkpoint_in_its_way(refused, photographs, tmp_path):

@@ -51,7 +51,7 @@ def test_torn_recording_is_read_as_far_as_it_goes(ds2c2, photographs, tmp_path):
     assert len(pictures_of(tmp_path / "received")) >= 2
 
 
-@pytest.mark.parametrize("grouping", [(), ("--interleave", "block", "--depth", "2")])
+@pytest.mark.parametrize("grouping", [(), ("--interleave", "block", "--depth", "2"), ("--model", "binary")])
 def test_udp_equals_recording(ds2c2, photographs, tmp_path, grouping):
     options = (*OPTIONS, *grouping, "--loss", "0.1")
     ds2c2("send", photographs, "--to", "packets.ds2c2", *options)
@@ -87,6 +87,45 @@ def test_receiver_set_up_otherwise_says_so(ds2c2, photographs, tmp_path):
     assert "another stream format" in got.stderr
 
 
+def test_interleaving_follows_the_profile(ds2c2, photographs, tmp_path):
+    """The printed text always has what was decided."""
+    texts = [ds2c2("info", "160x128", *OPTIONS, *model).stdout for model in ((), ("--model", "binary"))]
+    assert [re.search(r" interleave=(\w+) .* model=(\w+)@", text).groups() for text in texts] == [
+        ("none", "coded"),
+        ("bit", "binary"),
+    ]
+    pinned = re.search(r"binary@\w+", texts[1])[0]
+    assert " interleave=bit " in ds2c2("info", "160x128", *OPTIONS, "--model", pinned).stdout
+    asked = ds2c2("info", "160x128", *OPTIONS, "--model", "binary", "--interleave", "none").stdout
+    assert " interleave=none " in asked
+
+
+def test_an_effect_that_does_not_suit_the_model_is_said(ds2c2, photographs):
+    options = ("--to", "packets.ds2c2", *OPTIONS, "--loss", "0.3", "--effect", "flip")
+    sent = ds2c2("send", photographs, *options)
+    assert sent.returncode == 0, sent.stderr
+    assert sent.stderr.count("\n") == 1 and "warning: " in sent.stderr and "--model binary" in sent.stderr
+    got = ds2c2("receive", "--from", "packets.ds2c2", "--out", "received")
+    assert got.returncode == 0, got.stderr
+    assert re.search(r"\d+ repaired, \d+ damaged\)", got.stdout)
+    assert ds2c2("send", photographs, *options, "--model", "binary").stderr == ""
+
+
+def test_favoured_regions_are_sent_and_received(ds2c2, photographs, tmp_path):
+    (tmp_path / "labels").mkdir()
+    for path in photographs.iterdir():
+        Image.new("L", (160, 128), 6).save(tmp_path / "labels" / path.name)
+    for name, favour in (("plain", ()), ("finer", ("--favour", "sign=2", "--favour", "0,0,80x128=1"))):
+        labels = ("--labels", "labels") if favour else ()
+        sent = ds2c2("send", photographs, "--to", f"{name}.ds2c2", *OPTIONS, *favour, *labels)
+        assert sent.returncode == 0, sent.stderr
+        got = ds2c2("receive", "--from", f"{name}.ds2c2", "--out", name)
+        assert "wrote 3 pictures" in got.stdout
+    sizes = [(tmp_path / f"{name}.ds2c2").stat().st_size for name in ("plain", "finer")]
+    assert sizes[0] == sizes[1]
+    assert pictures_of(tmp_path / "plain") != pictures_of(tmp_path / "finer")
+
+
 def test_info_text_is_what_send_uses(ds2c2, photographs, tmp_path):
     text = ds2c2("info", "160x128", *OPTIONS).stdout.splitlines()[0]
     ds2c2("send", photographs, "--to", "packets.ds2c2", "--format", text)
@@ -103,6 +142,17 @@ def test_evaluate_writes_every_measurement(ds2c2, photographs, tmp_path):
     assert len(figures["measurements"]) == 3 * (1 + 2)
     assert figures["results"]["loss"] == [0.0, 0.5]
     assert all(rate <= 0.6 for rate in figures["results"]["bpp"])
+    assert all(m["base_damaged"] == m["enhancement_damaged"] == 0 for m in figures["measurements"])
+
+
+def test_evaluate_measures_flips_with_the_binary_model(ds2c2, photographs, tmp_path):
+    done = ds2c2(
+        "evaluate", photographs / "coffee.png", "--bpp", "0.6", "--loss", "0.5", "--draws", "1", "--model", "binary",
+        "--effect", "flip", "--out", "figures.json",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (measurement,) = json.loads((tmp_path / "figures.json").read_text())["measurements"]
+    assert measurement["base_damaged"] > 0 and measurement["enhancement_damaged"] == 0
 
 
 def test_train_resumes_to_the_same_weights(ds2c2, photographs, tmp_path):
@@ -126,4 +176,4 @@ def test_demo_writes_a_contact_sheet(ds2c2, photographs, tmp_path):
     sheet = Image.open(tmp_path / "shown" / "coffee-sheet.png")
     # Four panels of 160x128 in two columns, with captions and gaps.
     assert sheet.width == 2 * 160 + 3 * 8
-    assert "coffee" in done.stdout and "received PSNR" in done.stdout
+    assert "coffee" in done.stdout and "received PSNR" in done.stdout and "damaged" in done.stdout
