@@ -19,7 +19,7 @@ MIN_TORCH = (2, 11)
 SYSTEM_PYTHON = "/usr/bin/python3"  # the one that Debian's GNU Radio is for
 NVIDIA_VENDOR = "0x10de"  # PCI
 BLOCK_FILES = "ds2c2_*.block.yml"
-DEFAULT_MODEL = "binary"
+MODELS = ("coded", "binary")  # what is shipped, the default first
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Check:
 
 def run_checks(library_only: bool = False) -> list[Check]:
     """All checks, in the order in which to mend. ``library_only``: for hosts without GNU Radio."""
-    groups: list[Callable[[], list[Check]]] = [check_python, check_torch, check_weights]
+    groups: list[Callable[[], list[Check]]] = [check_python, check_torch, check_coders, check_weights]
     if not library_only:
         groups[1:1] = [check_numpy, check_gnuradio_and_ours]
     with ThreadPoolExecutor(max_workers=len(groups)) as pool:
@@ -338,22 +338,40 @@ def check_cuda(torch: dict, card: bool) -> Check:
     return Check(name, True, "no NVIDIA GPU; the CPU is used", required=False)
 
 
+# Coders.
+
+
+def check_coders() -> list[Check]:
+    """The compiled packages behind the layers: an erasure code and a range coder."""
+    checks = []
+    for module, purpose in (("raptorq", "the base layer's erasure code"), ("constriction", "the range coder")):
+        result = probe(f"import {module}\nfound = {{'file': {module}.__file__}}", path=_absolute_path())
+        if result.value is None:
+            remedy = f"pip install {module}, or `make setup`"
+            checks.append(Check(module, False, f"{purpose}, does not import: {result.error}", remedy))
+        else:
+            checks.append(Check(module, True, purpose))
+    return checks
+
+
 # Weights.
 
 _WEIGHTS = f"""
 from ds2c2.errors import WeightsError
 from ds2c2.weights import find_weights, load_networks
-try:
-    found = {{'error': '', 'file': str(find_weights({DEFAULT_MODEL!r}))}}
-    load_networks({DEFAULT_MODEL!r})
-except WeightsError as error:
-    found = {{'error': str(error)}}
+found = {{}}
+for model in {MODELS!r}:
+    try:
+        found[model] = {{'error': '', 'file': str(find_weights(model))}}
+        load_networks(model)
+    except WeightsError as error:
+        found[model] = {{'error': str(error)}}
 """
 
 
 def check_weights() -> list[Check]:
-    """The default weights load, and $DS2C2_MODELS holds some if it is set."""
-    name, variable = "weights", "DS2C2_MODELS"
+    """The shipped weights load, and $DS2C2_MODELS holds some if it is set."""
+    variable = "DS2C2_MODELS"
     checks = []
     named = os.environ.get(variable)
     if named and not list(Path(named).glob("*.safetensors")):
@@ -361,9 +379,14 @@ def check_weights() -> list[Check]:
         found = f"{named} {state}; what comes with this installation is used"
         checks.append(Check(variable, False, found, f"correct or unset {variable}"))
     result = probe(_WEIGHTS, path=_absolute_path())
-    if result.value is None:
-        return [*checks, Check(name, False, f"not tried: {result.error}", "install what is missing first")]
-    if result.value["error"]:
-        return [*checks, Check(name, False, result.value["error"], f"install again, or correct or unset {variable}")]
-    file = Path(result.value["file"])
-    return [*checks, Check(name, True, f"{file}, {file.stat().st_size / 1e6:.1f} MB")]
+    for model in MODELS:
+        name = f"weights, {model}"
+        if result.value is None:
+            checks.append(Check(name, False, f"not tried: {result.error}", "install what is missing first"))
+        elif result.value[model]["error"]:
+            remedy = f"install again, or correct or unset {variable}"
+            checks.append(Check(name, False, result.value[model]["error"], remedy))
+        else:
+            file = Path(result.value[model]["file"])
+            checks.append(Check(name, True, f"{file}, {file.stat().st_size / 1e6:.1f} MB"))
+    return checks

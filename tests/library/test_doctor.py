@@ -64,7 +64,7 @@ def test_a_sound_installation_has_nothing_required_to_mend(blocks: Path, home: d
 
 def test_a_host_without_gnuradio_is_asked_for_the_library_only() -> None:
     names = [check.name for check in doctor.run_checks(library_only=True)]
-    assert {"Python", "torch", "weights"} <= set(names)
+    assert {"Python", "torch", "constriction", "weights, coded", "weights, binary"} <= set(names)
     assert not any("GNU Radio" in name for name in names)
 
 
@@ -115,8 +115,11 @@ def test_torch_and_blocks_missing(tmp_path: Path) -> None:
     assert not blocks.ok and "none of the folders" in blocks.found and "cmake" in blocks.remedy
     (torch,) = diagnose("check_torch", python=python)
     assert not torch.ok and "No module named 'torch'" in torch.found
-    (weights,) = diagnose("check_weights", python=python)
-    assert not weights.ok and "torch" in weights.found
+    weights = diagnose("check_weights", python=python)
+    assert all(not check.ok and "torch" in check.found for check in weights)
+    coders = diagnose("check_coders", python=python)
+    assert [check.name for check in coders] == ["raptorq", "constriction"]
+    assert all(not check.ok and check.name in check.remedy for check in coders)
 
 
 def test_blocks_that_do_not_import(tmp_path: Path) -> None:
@@ -169,10 +172,11 @@ def test_companion_with_two_versions_of_the_blocks(tmp_path: Path, blocks: Path,
     assert not companion.ok and changed.name in companion.found and str(old) in companion.found
 
 
-def test_truncated_weights(tmp_path: Path) -> None:
-    whole = (ROOT / "models" / "binary.safetensors").read_bytes()
-    (tmp_path / "binary.safetensors").write_bytes(whole[: len(whole) // 2])
-    (weights,) = diagnose("check_weights", DS2C2_MODELS=str(tmp_path))
+@pytest.mark.parametrize("model", doctor.MODELS)
+def test_truncated_weights(tmp_path: Path, models: Path, model: str) -> None:
+    whole = (models / f"{model}.safetensors").read_bytes()
+    (tmp_path / f"{model}.safetensors").write_bytes(whole[: len(whole) // 2])
+    weights = named(diagnose("check_weights", DS2C2_MODELS=str(tmp_path)), f"weights, {model}")
     assert not weights.ok and weights.required
     assert "truncated" in weights.found and str(tmp_path) in weights.found
 
@@ -182,23 +186,24 @@ def test_weights_of_another_profile(tmp_path: Path) -> None:
     from safetensors.torch import save_file
 
     save_file({"a": torch.zeros(1)}, tmp_path / "binary.safetensors", metadata={"profile": "other", "version": "1"})
-    (weights,) = diagnose("check_weights", DS2C2_MODELS=str(tmp_path))
+    weights = named(diagnose("check_weights", DS2C2_MODELS=str(tmp_path)), "weights, binary")
     assert not weights.ok and "'other'" in weights.found
 
 
 def test_models_folder_without_weights(tmp_path: Path) -> None:
-    variable, weights = diagnose("check_weights", DS2C2_MODELS=str(tmp_path))
+    variable, *weights = diagnose("check_weights", DS2C2_MODELS=str(tmp_path))
     assert not variable.ok and str(tmp_path) in variable.found and "DS2C2_MODELS" in variable.remedy
-    assert weights.ok
-    variable, _ = diagnose("check_weights", DS2C2_MODELS=str(tmp_path / "not-there"))
+    assert [check.ok for check in weights] == [True, True]
+    variable, *_ = diagnose("check_weights", DS2C2_MODELS=str(tmp_path / "not-there"))
     assert not variable.ok and "no folder" in variable.found
 
 
 def test_no_weights_at_all(tmp_path: Path) -> None:
     """The library alone, without the folder models/."""
     shutil.copytree(ROOT / "ds2c2", tmp_path / "ds2c2", ignore=shutil.ignore_patterns("__pycache__"))
-    (weights,) = diagnose("check_weights", tmp_path)
-    assert not weights.ok and "unknown" in weights.found
+    weights = diagnose("check_weights", tmp_path)
+    assert [(check.name, check.ok) for check in weights] == [("weights, coded", False), ("weights, binary", False)]
+    assert all("unknown" in check.found for check in weights)
 
 
 @pytest.mark.parametrize(
