@@ -9,20 +9,33 @@ from PIL import Image
 from ds2c2.evaluation.losscurve import measure_picture, summary
 
 PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket")
+MODELS = ("binary", "coded")
 
 
 @pytest.fixture(scope="module")
-def measured(tmp_path_factory):
-    """The four photographs at 0.26 bpp under air rules with 0, 16 and 100 % of the blocks lost."""
+def all_measured(tmp_path_factory):
+    """The four photographs at 0.26 bpp under air rules with 0, 16 and 100 % of the blocks lost,
+    by each model."""
     folder = tmp_path_factory.mktemp("photographs")
-    measurements = []
+    measurements = {model: [] for model in MODELS}
     for name in PHOTOGRAPHS:
         path = folder / f"{name}.png"
         Image.fromarray(np.ascontiguousarray(getattr(skimage.data, name)()[:256, 100:420])).save(path)
-        settings = {"bpp": 0.26, "model": "binary"}
-        measurements += list(measure_picture(path, settings, "air", [0.0, 0.16], 2, device="cpu"))
-        measurements += list(measure_picture(path, settings, "paper", [1.0], 1, device="cpu"))
+        for model, found in measurements.items():
+            settings = {"bpp": 0.26, "model": model}
+            found += measure_picture(path, settings, "air", [0.0, 0.16], 2, device="cpu")
+            found += measure_picture(path, settings, "paper", [1.0], 1, device="cpu")
     return measurements
+
+
+@pytest.fixture(params=MODELS)
+def model(request):
+    return request.param
+
+
+@pytest.fixture
+def measured(all_measured, model):
+    return all_measured[model]
 
 
 def test_received_is_better_than_base_on_every_photograph(measured):
@@ -32,15 +45,24 @@ def test_received_is_better_than_base_on_every_photograph(measured):
     assert np.mean(list(gains.values())) > 2
 
 
-def test_loss_is_paid_for_gently(measured):
+def test_loss_is_paid_for_gently(measured, model):
     clean, lossy, _ = summary(measured)
     assert clean["loss"] == 0.0 and lossy["loss"] == 0.16
     # A sixth of the blocks may cost something, but far less than the enhancement gives.
-    assert 0 < clean["psnr"] - lossy["psnr"] < 1
+    # Coded blocks hold far more, so that there is more to lose.
+    assert 0 < clean["psnr"] - lossy["psnr"] < {"binary": 1, "coded": 2.5}[model]
     assert lossy["concealed"] == 0
 
 
-def test_everything_lost_is_the_base_picture_or_better(measured):
+def test_everything_lost_is_the_base_picture_or_better(measured, model):
     for m in measured:
         if m.loss == 1.0:
-            assert m.psnr > m.base_psnr - 0.25
+            assert m.psnr > m.base_psnr - {"binary": 0.25, "coded": 0.05}[model]
+
+
+def test_coded_is_better_than_binary_with_and_without_loss(all_measured):
+    binary, coded = (summary(all_measured[model]) for model in MODELS)
+    for fewer, more in zip(binary[:2], coded[:2], strict=True):
+        assert more["loss"] == fewer["loss"]
+        assert more["psnr"] > fewer["psnr"]
+        assert more["bpp"] == fewer["bpp"]
