@@ -61,7 +61,20 @@ def test_udp_equals_recording(ds2c2, photographs, tmp_path, grouping):
         probe.bind(("127.0.0.1", 0))
         where = f"udp://127.0.0.1:{probe.getsockname()[1]}"
     receiver = subprocess.Popen(
-        [sys.executable, "-m", "ds2c2", "receive", "--from", where, "--out", "over-udp", "--format", text],
+        [
+            sys.executable,
+            "-m",
+            "ds2c2",
+            "receive",
+            "--from",
+            where,
+            "--out",
+            "over-udp",
+            "--format",
+            text,
+            "--wait",
+            "100",
+        ],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         text=True,
