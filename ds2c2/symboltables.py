@@ -84,11 +84,12 @@ class SymbolTables:
         masses = row[: min(DIRECT, most + 1)].astype(np.float64)
         if most >= DIRECT:
             ratio = float(row[DIRECT + 1]) / RATIO_ONE
-            tail, value = [], 1.0
+            tail, value, total = [], 1.0, 0.0
             for _ in range(most - DIRECT + 1):
                 tail.append(value)
+                total += value  # not sum(), which adds more exactly from Python 3.12 on
                 value *= ratio
-            tail = np.rint(np.array(tail) * (float(row[DIRECT]) / sum(tail)) * GRAIN) / GRAIN
+            tail = np.rint(np.array(tail) * (float(row[DIRECT]) / total) * GRAIN) / GRAIN
             masses = np.concatenate([masses, tail])
         else:
             masses[-1] += row[most + 1 : DIRECT + 1].sum()

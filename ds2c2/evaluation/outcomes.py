@@ -29,9 +29,6 @@ MID_GREY = 128  # what a receiver shows that has nothing
 # Pictures that come through unchanged have no finite PSNR; JSON and means need one.
 PSNR_CAP = 100.0  # dB
 UNPROTECTED = "none"
-# What the interleaver does for weights of a profile: coded blocks each describe the whole picture.
-INTERLEAVE = {"binary": "bit"}
-INTERLEAVE_OTHERWISE = "none"
 
 
 @dataclass(frozen=True)
@@ -49,7 +46,8 @@ class Source:
 class Settings:
     """All that decides a benchmark's figures. Rates in bits per pixel, losses as shares 0 to 1,
     ``block_size`` in bytes, ``burst`` in blocks, ``redundancy`` that of the base layer under air
-    rules; ``weights`` is the SHA-256 of the weights file."""
+    rules, ``paper_base_bpp`` its rate under paper rules, where it needs none (None: ``base_bpp``);
+    ``weights`` is the SHA-256 of the weights file."""
 
     name: str
     pictures: tuple[Source, ...]
@@ -67,6 +65,7 @@ class Settings:
     rivals: tuple[str, ...]
     burst: float = DEFAULT_BURST
     missing: dict[str, str] = field(default_factory=dict)
+    paper_base_bpp: float | None = None
 
     def identity(self) -> dict:
         """What a folder is begun with, ready for JSON; where the pictures lie is no part of it."""
@@ -83,7 +82,7 @@ class Settings:
             picture.height,
             bpp=rate,
             block_size=self.block_size,
-            base_bpp=self.base_bpp,
+            base_bpp=self.base_bpp if rules == "air" or self.paper_base_bpp is None else self.paper_base_bpp,
             base_redundancy=self.redundancy if rules == "air" else 0.0,
             interleave=self.interleave,
             model=self.model,
