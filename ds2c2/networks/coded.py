@@ -17,6 +17,7 @@ from ds2c2.networks.binary import REDUCTION
 from ds2c2.networks.bresnet import CELL
 from ds2c2.networks.dct import coefficient_basis
 from ds2c2.networks.finenet import FineNet
+from ds2c2.networks.layers import residual_stack
 from ds2c2.networks.scales import CONTEXT, LEVEL_VALUES, ORIENTATION_VALUES, ROW, TABLES, spread_step
 
 # 8-bit levels per unit of a pixel in [-1, 1]: coefficients and steps count in 8-bit levels.
@@ -60,22 +61,9 @@ class CodedShape:
         return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
 
 
-class ResidualBlock(nn.Module):
-    """x + conv(relu(conv(relu(x)))), shape kept; the second convolution starts at zero."""
-
-    def __init__(self, channels: int):
-        super().__init__()
-        self.first = nn.Conv2d(channels, channels, 3, padding=1)
-        self.second = nn.Conv2d(channels, channels, 3, padding=1)
-        nn.init.zeros_(self.second.weight)
-        nn.init.zeros_(self.second.bias)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.second(F.relu(self.first(F.relu(x)), inplace=True))
-
-
 def _stack(channels: int, count: int) -> nn.Sequential:
-    return nn.Sequential(*(ResidualBlock(channels) for _ in range(count)))
+    # ReLU: cheap on processors, where the elements' work counts as much as the convolutions.
+    return residual_stack(channels, count, F.relu)
 
 
 def _zero(conv: nn.Conv2d) -> nn.Conv2d:

@@ -1,27 +1,30 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Layers that several networks share: residual block, GDN, pixel-shuffle upsampling."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 
 class ResidualBlock(nn.Module):
-    """x + conv(gelu(conv(gelu(x)))), shape ``(B, C, H, W)`` kept.
+    """x + conv(f(conv(f(x)))) with f = GELU unless said otherwise, shape ``(B, C, H, W)`` kept.
 
     The second convolution starts at zero, so a fresh block is the identity and a deep
     stack trains from the first step.
     """
 
-    def __init__(self, channels: int):
+    def __init__(self, channels: int, activation: Callable[[Tensor], Tensor] = F.gelu):
         super().__init__()
+        self.activation = activation
         self.first = nn.Conv2d(channels, channels, 3, padding=1)
         self.second = nn.Conv2d(channels, channels, 3, padding=1)
         nn.init.zeros_(self.second.weight)
         nn.init.zeros_(self.second.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.second(F.gelu(self.first(F.gelu(x))))
+        return x + self.second(self.activation(self.first(self.activation(x))))
 
 
 class GDN(nn.Module):
@@ -49,8 +52,8 @@ class GDN(nn.Module):
         return x * norm if self.inverse else x / norm
 
 
-def residual_stack(channels: int, count: int) -> nn.Sequential:
-    return nn.Sequential(*(ResidualBlock(channels) for _ in range(count)))
+def residual_stack(channels: int, count: int, activation: Callable[[Tensor], Tensor] = F.gelu) -> nn.Sequential:
+    return nn.Sequential(*(ResidualBlock(channels, activation) for _ in range(count)))
 
 
 def upsample(inputs: int, outputs: int, factor: int) -> nn.Sequential:
