@@ -35,7 +35,7 @@ def test_results_plots_and_report_and_a_second_run_that_adds_nothing(ds2c2, phot
     refused = ds2c2(*command, "--redundancy", "0.5")
     assert refused.returncode == 11
     assert refused.stderr.splitlines() == [
-        "ds2c2: judged was begun with redundancy 1.5, now 0.5; use the same settings or another --out"
+        "ds2c2: judged was begun with redundancy 2.0, now 0.5; use the same settings or another --out"
     ]
 
     page = ds2c2("report", "judged", "--into", "pages/results.md")
