@@ -58,7 +58,7 @@ def test_everything_is_laid_down(prefix: Path, packages: Path) -> None:
     assert names(prefix / "share/gnuradio/grc/blocks", "*.yml") == names(ROOT / "grc", "*.yml") != set()
     assert names(prefix / "share/ds2c2/flowgraphs", "*.grc") == names(ROOT / "flowgraphs", "*.grc") != set()
     weights = names(packages / "ds2c2" / "models", "*.safetensors", "*.md")
-    assert "binary.safetensors" in weights
+    assert {"binary.safetensors", "coded.safetensors"} <= weights
     assert weights == names(ROOT / "models", "*.safetensors", "*.md")
     assert names(prefix, "__pycache__") == set()
 
@@ -78,7 +78,7 @@ def test_blocks_import_beside_gnuradio(packages: Path) -> None:
 def test_the_command_finds_its_library_and_its_weights(prefix: Path, packages: Path) -> None:
     """Without PYTHONPATH, though the prefix is none that the interpreter looks in."""
     said = run(prefix / "bin" / "ds2c2", "info", COLUMNS="400")
-    assert str(packages / "ds2c2" / "models" / "binary.safetensors") in said
+    assert str(packages / "ds2c2" / "models" / "coded.safetensors") in said
 
 
 def test_companion_finds_the_blocks(prefix: Path, packages: Path, tmp_path: Path) -> None:
