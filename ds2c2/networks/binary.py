@@ -4,10 +4,9 @@
 from dataclasses import asdict, dataclass
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from ds2c2.networks.bresnet import BResNetDecoder, BResNetEncoder
-from ds2c2.networks.finenet import FineNet
+from ds2c2.networks.finenet import FineNet, refine
 from ds2c2.networks.sumnet import SumNet
 
 # c is the picture reduced this many times each way (PAPER: CompNet, three strides of 2).
@@ -55,10 +54,7 @@ class BinaryNetworks(nn.Module):
 
     def base_picture(self, small: Tensor) -> Tensor:
         """c ``(B, 3, H/8, W/8)`` to x' ``(B, 3, H, W)``: bicubic, then every FineNet."""
-        x = F.interpolate(small, scale_factor=REDUCTION, mode="bicubic", align_corners=False)
-        for finenet in self.finenets:
-            x = finenet(x)
-        return x
+        return refine(small, REDUCTION, self.finenets)
 
     def latents(self, picture: Tensor, base: Tensor) -> Tensor:
         """x and x' to latents before the binarizer, ``(B, channels, H/16, W/16)``."""

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from ds2c2.networks.binary import REDUCTION
 from ds2c2.networks.bresnet import CELL
 from ds2c2.networks.dct import coefficient_basis
-from ds2c2.networks.finenet import FineNet
+from ds2c2.networks.finenet import FineNet, refine
 from ds2c2.networks.layers import residual_stack
 from ds2c2.networks.scales import CONTEXT, LEVEL_VALUES, ORIENTATION_VALUES, ROW, TABLES, spread_step
 
@@ -175,10 +175,7 @@ class CodedNetworks(nn.Module):
 
     def base_picture(self, small: Tensor) -> Tensor:
         """c ``(B, 3, H/8, W/8)`` to x' ``(B, 3, H, W)``: bicubic, then every FineNet."""
-        x = F.interpolate(small, scale_factor=REDUCTION, mode="bicubic", align_corners=False)
-        for finenet in self.finenets:
-            x = finenet(x)
-        return x
+        return refine(small, REDUCTION, self.finenets)
 
     def steps(self, log_step: Tensor) -> Tensor:
         """Quantizer steps in 8-bit levels for log2 of the nominal step: ``(B,)`` gives

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """FineNet: one step of the recursion that refines the base picture."""
 
+from collections.abc import Iterable
+
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ds2c2.networks.layers import residual_stack, upsample
 
@@ -28,3 +31,11 @@ class FineNet(nn.Module):
 
     def forward(self, picture: Tensor) -> Tensor:
         return picture + self.body(picture)
+
+
+def refine(small: Tensor, factor: int, finenets: Iterable[FineNet]) -> Tensor:
+    """c ``(B, 3, H/factor, W/factor)`` to x' ``(B, 3, H, W)``: bicubic, then every FineNet."""
+    x = F.interpolate(small, scale_factor=factor, mode="bicubic", align_corners=False)
+    for finenet in finenets:
+        x = finenet(x)
+    return x
