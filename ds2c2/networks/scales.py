@@ -26,8 +26,8 @@ DIRECT = 16  # magnitudes 0 .. 15 have their own frequency
 ROW = DIRECT + 2
 # Large symbols are sent twice, the copy in steps four times as large: a lost one costs far more
 # than the bits of its copy. From this table on, a scale of 1.4 steps.
-COPY_TABLE = 27
-COPY_OCTAVES = 2
+COPY_TABLE = 21
+COPY_OCTAVES = 1
 COPY_MASK = 0.5  # what the mask says of a symbol of which only the copy is known
 # Features of a cell: a patch of c and its mean, both maps with their neighbours, the step.
 CONTEXT = 3 * PATCH**2 + 1 + 9 * MAPS + 1

@@ -37,8 +37,8 @@ MOST_EXPONENT = 20.0  # of cosh and sinh; e^20 is far from float32's end
 
 # Loss rates: a share without loss, then up to USUAL_LOSS, then up to HIGH_LOSS, then the rest:
 # mostly everything lost (the base picture alone), else above HIGH_LOSS.
-CLEAN_SHARE = 0.3
-USUAL_UNTIL = 0.7
+CLEAN_SHARE = 0.2
+USUAL_UNTIL = 0.62
 HIGH_UNTIL = 0.94
 USUAL_LOSS = 0.3
 HIGH_LOSS = 0.65
