@@ -15,17 +15,18 @@ def report(
     benchmarks: Annotated[list[str], typer.Argument(help="Folders that `ds2c2 benchmark` wrote, or benchmark.json.")],
     into: Annotated[str, typer.Option(metavar="FILE", help="The Markdown page to write.")],
 ) -> None:
-    """Write the tables of one or more benchmarks as one Markdown page."""
-    from ds2c2.evaluation.report import ReportError, read_results, render
+    """Write tables and plots of one or more benchmarks as one Markdown page."""
+    from ds2c2.evaluation.report import ReportError, copy_plots, read_results, render
 
-    page = render([read_results(source) for source in benchmarks])
+    results = [read_results(source) for source in benchmarks]
     path = Path(into)
     part = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(page, encoding="utf-8")
+        plots = [copy_plots(source, one, path) for source, one in zip(benchmarks, results, strict=True)]
+        part.write_text(render(results, plots), encoding="utf-8")
         os.replace(part, path)
     except OSError as error:
         part.unlink(missing_ok=True)
         raise ReportError(f"{path}: cannot be written ({error.strerror}); choose another place") from None
-    console.print(f"wrote {path}", markup=False)
+    console.print(f"wrote {', '.join(map(str, [path, *(plot for copies in plots for plot in copies)]))}", markup=False)

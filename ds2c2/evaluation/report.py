@@ -2,6 +2,7 @@
 """Benchmarks to a Markdown page: tables, the paper's figures beside them, and what is not beaten."""
 
 import json
+import shutil
 from pathlib import Path
 
 from ds2c2.errors import UserError
@@ -41,8 +42,18 @@ in a table. Earlier figures of the weights `binary` are in [results-binary.md](r
 """
 
 
+# Where a page's plots lie, beside it, and what each shows.
+IMAGES = "images"
+PLOT_TEXT = {
+    "psnr-over-loss-paper": "PSNR over loss under paper rules",
+    "psnr-over-loss-air": "PSNR over loss under air rules",
+    "psnr-over-rate-0": "PSNR over rate without loss",
+    "psnr-over-rate-16": "PSNR over rate at 16 % loss",
+}
+
+
 class ReportError(UserError):
-    """A file that holds no benchmark."""
+    """A file that holds no benchmark, or a page that cannot be written."""
 
     exit_code = 11
 
@@ -58,6 +69,40 @@ def read_results(source: str | Path) -> dict:
     except (OSError, ValueError, AttributeError) as error:
         raise ReportError(f"{path}: no benchmark's results ({error}); `ds2c2 benchmark` writes them") from None
     return results
+
+
+def copy_plots(source: str | Path, results: dict, page: Path) -> list[Path]:
+    """Copy the plots that lie beside ``benchmark.json`` to the folder ``images`` beside the page.
+
+    Their names begin with the benchmark's. Raises ``OSError``.
+    """
+    folder = Path(source) if Path(source).is_dir() else Path(source).parent
+    copies = []
+    for stem in PLOT_TEXT:
+        plot = folder / f"{stem}.png"
+        if plot.is_file():
+            copy = page.parent / IMAGES / f"{results['name']}-{plot.name}"
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copies.append(Path(shutil.copyfile(plot, copy)))
+    return copies
+
+
+def command(results: dict) -> str:
+    """The command that measures this again."""
+    settings = results["settings"]
+    options = {
+        "model": settings["model"],
+        "rates": ",".join(f"{rate:g}" for rate in settings["rates"]),
+        "losses": ",".join(f"{100 * loss:g}" for loss in settings["losses"]),
+        "channels": ",".join(settings["channels"]),
+        "rules": ",".join(settings["rules"]),
+        "seeds": settings["seeds"],
+        "block-size": settings["block_size"],
+        "base-bpp": settings["base_bpp"],
+        "paper-base-bpp": settings["paper_base_bpp"],
+        "redundancy": settings["redundancy"],
+    }
+    return f"ds2c2 benchmark {results['name']} " + " ".join(f"--{name} {value}" for name, value in options.items())
 
 
 def headline_rate(results: dict) -> float:
@@ -187,11 +232,15 @@ def paper_table(results: dict) -> str:
     return table(["", "bpp", "channel", *_percent(list(PAPER_LOSSES))], rows)
 
 
-def _section(results: dict) -> list[str]:
+def _section(results: dict, plots: list[Path]) -> list[str]:
     settings, rate = results["settings"], headline_rate(results)
     pieces = [f"## {results['name']}: {results['description']}\n"]
     machine = ", ".join(f"{key} {what}" for key, what in results["machine"].items())
     pieces.append(f"Weights `{settings['model']}` {settings['weights'][:8]}; {machine}.\n")
+    pieces.append(f"    {command(results)}\n")
+    for plot in plots:
+        text = PLOT_TEXT[plot.stem.removeprefix(f"{results['name']}-")]
+        pieces.append(f"![{results['name']}: {text}]({IMAGES}/{plot.name})\n")
     if results["not-measured"]:
         absent = "; ".join(f"{label(rival)}: {why}" for rival, why in results["not-measured"].items())
         pieces.append(f"Not measured: {absent}.\n")
@@ -230,9 +279,9 @@ def _section(results: dict) -> list[str]:
     return pieces
 
 
-def render(benchmarks: list[dict]) -> str:
-    """The page for one or more ``benchmark.json``, in their order."""
+def render(benchmarks: list[dict], plots: list[list[Path]] | None = None) -> str:
+    """The page for one or more ``benchmark.json``, in their order, with the plots of each."""
     pieces = [OPENING]
-    for results in benchmarks:
-        pieces += _section(results)
+    for results, shown in zip(benchmarks, plots or [[]] * len(benchmarks), strict=True):
+        pieces += _section(results, shown)
     return "\n".join(pieces)

@@ -31,7 +31,8 @@ def results():
         "description": "2 pictures, 3 seeds, blocks of 100 bytes",
         "settings": {
             "model": "coded", "weights": "0123456789", "rates": [0.26], "losses": LOSSES, "channels": ["iid"],
-            "rules": ["paper", "air"],
+            "rules": ["paper", "air"], "seeds": 3, "block_size": 100, "base_bpp": 0.026, "paper_base_bpp": 0.044,
+            "redundancy": 2.0,
         },
         "machine": {"processor": "abacus", "cores": 2},
         "curves": [
@@ -112,3 +113,20 @@ def test_a_file_that_is_no_benchmark(tmp_path, content):
 def test_a_folder_is_read(tmp_path, results):
     (tmp_path / "benchmark.json").write_text(json.dumps(results))
     assert report.read_results(tmp_path) == results
+
+
+def test_the_command_measures_the_same_again(results):
+    assert (
+        "ds2c2 benchmark kodak --model coded --rates 0.26 --losses 0,50,100 --channels iid --rules paper,air --seeds 3 "
+        "--block-size 100 --base-bpp 0.026 --paper-base-bpp 0.044 --redundancy 2.0\n"
+    ) in report.render([results])
+
+
+def test_plots_are_copied_beside_the_page(tmp_path, results):
+    folder, page = tmp_path / "judged", tmp_path / "docs" / "results.md"
+    folder.mkdir()
+    (folder / "psnr-over-loss-air.png").write_bytes(b"plot")
+    copies = report.copy_plots(folder, results, page)
+    assert [copy.relative_to(page.parent).as_posix() for copy in copies] == ["images/kodak-psnr-over-loss-air.png"]
+    assert copies[0].read_bytes() == b"plot"
+    assert "](images/kodak-psnr-over-loss-air.png)" in report.render([results], [copies])
