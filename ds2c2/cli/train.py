@@ -22,11 +22,11 @@ About = Annotated[str, typer.Option(help="What the pictures are and what they ma
 def train(
     pictures: Annotated[list[str], typer.Argument(help="Folders, files or globs of training pictures.")],
     out: Annotated[str, typer.Option(metavar="FILE", help="Weights to write, .safetensors; the card goes beside it.")],
-    profile: Annotated[str, typer.Option(help="binary or coded.")] = "binary",
+    profile: Annotated[str, typer.Option(help="binary or coded.")] = "coded",
     steps: Annotated[int, typer.Option(min=1, help="Steps in all.")] = 20000,
-    batch: Annotated[int | None, typer.Option(min=1, help="Crops a step. Default: 8; coded: 6.")] = None,
+    batch: Annotated[int | None, typer.Option(min=1, help="Crops a step. Default: 6; binary: 8.")] = None,
     crop: Annotated[
-        int | None, typer.Option(help="Side of a crop in pixels, a multiple of 16. Default: 128; coded: 160.")
+        int | None, typer.Option(help="Side of a crop in pixels, a multiple of 16. Default: 160; binary: 128.")
     ] = None,
     learning_rate: Annotated[float, typer.Option(help="Peak of the learning rate.")] = 8e-4,
     seed: Annotated[int, typer.Option(help="Seed of weights, crops, rates and losses.")] = 1,

@@ -42,8 +42,8 @@ class CodedShape:
     fine_steps: int = 2
     fine_width: int = 64
     fine_blocks: int = 3
-    luma: int = 224
-    chroma: int = 64
+    luma: int = 200
+    chroma: int = 48
     widths: tuple[int, int, int] = (64, 96, 160)
     encoder_blocks: tuple[int, int, int] = (2, 1, 1)
     decoder_blocks: tuple[int, int, int] = (4, 2, 3)

@@ -24,8 +24,10 @@ TABLES_PER_OCTAVE = 6
 TABLES = 66  # up to 2^7 steps
 DIRECT = 16  # magnitudes 0 .. 15 have their own frequency
 ROW = DIRECT + 2
-# Large symbols are sent twice, the copy in steps four times as large: a lost one costs far more
-# than the bits of its copy. From this table on, a scale of 1.4 steps.
+# Large symbols are sent twice, the copy in steps twice as large: a lost one costs far more than
+# the bits of its copy. From this table on, a scale of 0.7 steps. Against 1.4 steps and a copy four
+# times as coarse, held-out pictures at 0.26 bpp lose 0.27 dB without loss and gain 0.15 dB at 50 %,
+# their mean over losses stays (measured before any training with it).
 COPY_TABLE = 21
 COPY_OCTAVES = 1
 COPY_MASK = 0.5  # what the mask says of a symbol of which only the copy is known

@@ -45,7 +45,7 @@ def test_coded_training_is_resumed_and_ends_in_weights_with_a_card(ds2c2, photog
     networks = load_networks(tmp_path / "mine.safetensors")
     assert networks.profile == "coded" and networks.symbol_rows.any()
     card = (tmp_path / "mine.md").read_text()
-    for word in ("`coded` profile", "three photographs", "4 of 4, batch 1, crops of 64", "'luma': 224", "terms"):
+    for word in ("`coded` profile", "three photographs", "4 of 4, batch 1, crops of 64", "'luma': 200", "terms"):
         assert word in card
     assert re.search(r"\| 16% \| \d+\.\d\d \| \d+\.\d\d \|", card)
 
@@ -126,6 +126,6 @@ def test_an_update_needs_weights_pictures_beside_the_judges_and_another_name(ds2
 
 def test_a_checkpoint_of_the_other_profile_is_refused(ds2c2, photographs):
     arguments = ("train", photographs, "--steps", "2", "--crop", "64", "--batch", "1", "--out", "a.safetensors")
-    assert ds2c2(*arguments, "--stop-after", "1").returncode == 0
-    process = ds2c2(*arguments, "--profile", "coded", "--resume")
+    assert ds2c2(*arguments, "--profile", "binary", "--stop-after", "1").returncode == 0
+    process = ds2c2(*arguments, "--resume")
     refused(process, errors.WeightsError.exit_code, "profile 'binary', this run is 'coded'")

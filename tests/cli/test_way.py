@@ -169,7 +169,7 @@ def test_evaluate_measures_flips_with_the_binary_model(ds2c2, photographs, tmp_p
 
 
 def test_train_resumes_to_the_same_weights(ds2c2, photographs, tmp_path):
-    common = ("train", photographs, "--steps", "4", "--batch", "1", "--crop", "64")
+    common = ("train", photographs, "--profile", "binary", "--steps", "4", "--batch", "1", "--crop", "64")
     assert ds2c2(*common, "--out", "whole.safetensors").returncode == 0
     first = ds2c2(*common, "--out", "parts.safetensors", "--stop-after", "2")
     assert "left off at step 2 of 4" in first.stdout
