@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from ds2c2.errors import UserError
+from ds2c2.losstrace import TraceError, read_trace_file
 
 MODELS = ("iid", "exact", "gilbert-elliott", "trace")
 EFFECTS = ("erase", "zero", "flip")
@@ -27,17 +28,18 @@ class ChannelError(UserError):
 
 
 def read_trace(path: str | Path) -> np.ndarray:
-    """A loss trace as text, one ``0`` (arrived) or ``1`` (lost) a line, to ``bool[n]``.
+    """A loss trace to ``bool[n]``, True = lost: the file of ``ds2c2 trace record``, where a packet
+    that was missed or failed its CRC is lost, or plain text, one ``0`` (arrived) or ``1`` a line.
 
     Raises ``ChannelError``.
     """
     try:
-        words = Path(path).read_text().split()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ChannelError(f"{path}: no readable loss trace ({error}); give a text file of 0 and 1") from None
-    if not words or set(words) - {"0", "1"}:
-        raise ChannelError(f"{path}: a loss trace holds 0 (arrived) and 1 (lost), one a line")
-    return np.array([word == "1" for word in words])
+        lost = read_trace_file(path).lost()
+    except TraceError as error:
+        raise ChannelError(str(error)) from None
+    if not len(lost):
+        raise ChannelError(f"{path}: the host dropped every packet of this loss trace; nothing is known of the channel")
+    return lost
 
 
 @dataclass

@@ -38,8 +38,11 @@ FLOW = [
     "interleaver",
     "packets",
     "assembler",
+    "losstrace",
+    "tracerecorder",
     "channel",
     "packetchannel",
+    "lossmodels",
     "metrics",
     "session",
 ]
