@@ -42,6 +42,7 @@ FLOW = [
     "tracerecorder",
     "channel",
     "packetchannel",
+    "losschain",
     "lossmodels",
     "metrics",
     "session",
