@@ -10,6 +10,7 @@ from .encoder_source import encoder_source
 from .interleaver import interleaver
 from .loopback import loopback
 from .packetizer import packetizer
+from .radio_air import radio_air
 
 __all__ = [
     "block_erasure_channel",
@@ -23,4 +24,5 @@ __all__ = [
     "interleaver",
     "loopback",
     "packetizer",
+    "radio_air",
 ]

@@ -42,6 +42,7 @@ FLOW = [
     "tracerecorder",
     "channel",
     "packetchannel",
+    "air",
     "losschain",
     "lossmodels",
     "metrics",
