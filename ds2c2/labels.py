@@ -16,13 +16,11 @@ from PIL import Image, UnidentifiedImageError
 
 from ds2c2.errors import FormatError, PictureError
 from ds2c2.favour import LEAST_GAIN, MOST_GAIN
+from ds2c2.labelsets import CAMVID_NAMES
 from ds2c2.pictures import fit_picture, read_picture
 
-# CamVid's 11 classes in the order that SegNet gave them (Badrinarayanan et al., 2017); what
-# belongs to none is 11.
-CLASSES = (
-    "sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car", "pedestrian", "cyclist", "void",
-)  # fmt: skip
+# The classes that a wish can name: CamVid's, and 11 for what belongs to none.
+CLASSES = (*CAMVID_NAMES, "void")
 VOID = CLASSES.index("void")
 OTHER_NAMES = {"person": "pedestrian"}
 FORM = "write X,Y,WxH=GAIN for a rectangle or CLASS=GAIN for a class"

@@ -47,6 +47,24 @@ def tiny_coded_shape():
 
 
 @pytest.fixture(scope="session")
+def tiny_paper_shape():
+    """The same for the profile ``paper``: 0.25 bit per pixel in cells of 8 pixels."""
+    from ds2c2.networks.paper import PaperShape
+
+    return PaperShape(
+        label_set="camvid",
+        width=4,
+        fine_blocks=1,
+        depth=3,
+        channels=16,
+        latent_width=8,
+        sum_width=4,
+        sum_blocks=1,
+        disc_width=4,
+    )
+
+
+@pytest.fixture(scope="session")
 def tiny_models(tmp_path_factory, tiny_shape, tiny_coded_shape):
     """A folder with ``binary.safetensors`` and ``coded.safetensors`` of random weights, always
     the same."""

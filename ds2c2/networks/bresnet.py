@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""BResNet: the residual to latents at H/16 and back."""
+"""BResNet: the residual to latents and back; at laptop size, and the paper's own."""
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ds2c2.networks.layers import GDN, residual_stack, upsample
 
@@ -73,3 +74,54 @@ class BResNetDecoder(nn.Module):
         latents = self.latents(torch.cat([symbols, symbols.abs()], dim=1))
         x = self.stage16(latents + self.features16(features))
         return self.stage4(self.stage8(x + features))
+
+
+# What a normalisation is where GDN is switched off: something must still bend between two convolutions.
+def _normalise(channels: int, gdn: bool, inverse: bool = False) -> nn.Module:
+    return GDN(channels, inverse) if gdn else nn.ReLU()
+
+
+class FullBResNetEncoder(nn.Module):
+    """Residual r ``(B, 3, H, W)`` to latents before the binarizer ``(B, C, H/2^d, W/2^d)``.
+
+    d times a 5x5 convolution of stride 2, GDN and a residual block, all ``width`` (N) wide; then
+    a 3x3 convolution to ``channels`` (C). The paper's Fig. 3; sides multiples of 2^d.
+    """
+
+    def __init__(self, depth: int, width: int, channels: int, gdn: bool):
+        super().__init__()
+        parts: list[nn.Module] = []
+        for step in range(depth):
+            parts += [
+                nn.Conv2d(width if step else 3, width, 5, stride=2, padding=2),
+                _normalise(width, gdn),
+                residual_stack(width, 1, F.relu),
+            ]
+        self.body = nn.Sequential(*parts, nn.Conv2d(width, channels, 3, padding=1))
+
+    def forward(self, residual: Tensor) -> Tensor:
+        return self.body(residual)
+
+
+class FullBResNetDecoder(nn.Module):
+    """Received symbols ``(B, C, H/2^d, W/2^d)`` in {-1, 0, +1} to r-hat ``(B, 3, H, W)``.
+
+    ``upsampling``: ``shuffle`` (3x3 convolution and pixel shuffle, the paper's) or
+    ``transposed`` (3x3 transposed convolution). ``loss_mask``: the magnitude of the symbols,
+    0 where they were lost, enters beside them; the paper's receiver does not know where.
+    """
+
+    def __init__(self, depth: int, width: int, channels: int, gdn: bool, upsampling: str, loss_mask: bool):
+        super().__init__()
+        self.loss_mask = loss_mask
+        parts: list[nn.Module] = [nn.Conv2d(2 * channels if loss_mask else channels, width, 3, padding=1)]
+        for _ in range(depth):
+            if upsampling == "shuffle":
+                up = upsample(width, width, 2)
+            else:
+                up = nn.ConvTranspose2d(width, width, 3, stride=2, padding=1, output_padding=1)
+            parts += [up, _normalise(width, gdn, inverse=True), residual_stack(width, 1, F.relu)]
+        self.body = nn.Sequential(*parts, nn.Conv2d(width, 3, 3, padding=1))
+
+    def forward(self, symbols: Tensor) -> Tensor:
+        return self.body(torch.cat([symbols, symbols.abs()], dim=1) if self.loss_mask else symbols)

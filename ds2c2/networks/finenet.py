@@ -3,10 +3,19 @@
 
 from collections.abc import Iterable
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ds2c2.networks.layers import residual_stack, upsample
+from ds2c2.networks.globalgenerator import (
+    DOWN_STEPS,
+    InstanceBlock,
+    down_path,
+    norm_relu,
+    start_small,
+    to_pixels,
+)
+from ds2c2.networks.layers import clamp_pixels, residual_stack, upsample
 
 
 class FineNet(nn.Module):
@@ -31,6 +40,28 @@ class FineNet(nn.Module):
 
     def forward(self, picture: Tensor) -> Tensor:
         return picture + self.body(picture)
+
+
+class FullFineNet(nn.Module):
+    """x'_j = x'_(j-1) + f_j(s, x'_(j-1)): one-hot s ``(B, classes, H, W)`` and ``(B, 3, H, W)``
+    to the same, clamped to [-1, 1]; the gradient passes the clamp.
+
+    f is pix2pixHD's global generator, as in the paper and DSSLIC. Sides multiples of 8.
+    """
+
+    def __init__(self, classes: int, width: int, blocks: int):
+        super().__init__()
+        widest = width * 2**DOWN_STEPS
+        parts = [down_path(classes + 3, width), *(InstanceBlock(widest) for _ in range(blocks))]
+        for step in range(DOWN_STEPS):
+            channels = widest >> step
+            up = nn.ConvTranspose2d(channels, channels // 2, 3, stride=2, padding=1, output_padding=1)
+            parts += [up, *norm_relu(channels // 2)]
+        self.body = nn.Sequential(*parts, to_pixels(width))
+        start_small(self)
+
+    def forward(self, labels: Tensor, picture: Tensor) -> Tensor:
+        return clamp_pixels(picture + self.body(torch.cat([labels, picture], dim=1)))
 
 
 def refine(small: Tensor, factor: int, finenets: Iterable[FineNet]) -> Tensor:

@@ -67,3 +67,9 @@ def upsample(inputs: int, outputs: int, factor: int) -> nn.Sequential:
         conv.weight.copy_(conv.weight[:: factor**2].repeat_interleave(factor**2, dim=0))
         conv.bias.copy_(conv.bias[:: factor**2].repeat_interleave(factor**2, dim=0))
     return nn.Sequential(conv, nn.PixelShuffle(factor))
+
+
+def clamp_pixels(x: Tensor) -> Tensor:
+    """``x`` clamped to [-1, 1]; the gradient passes as if it were not, so that a pixel beyond
+    the range finds back."""
+    return x + (x.clamp(-1, 1) - x).detach()

@@ -19,6 +19,7 @@ MODULES = sorted(
 # The order in which data flows (ARCHITECTURE: rooms). A module may import those before it.
 FLOW = [
     "errors",
+    "labelsets",
     "pictures",
     "streamformat",
     "permutation",
