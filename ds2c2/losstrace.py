@@ -106,6 +106,24 @@ class LossTrace:
         return [int(word) for word in self.about.get("resumes", "").split()]
 
 
+def check_place(path: str | Path) -> None:
+    """Raises ``TraceError`` before a run, and not after it, where its trace could not be written."""
+    path = Path(path)
+    part = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.touch()
+        part.unlink()
+        if path.is_dir():
+            raise IsADirectoryError(0, "a folder is there")
+    except OSError as error:
+        raise _unwritable(path, error) from None
+
+
+def _unwritable(path: Path, error: OSError) -> TraceError:
+    return TraceError(f"{path}: cannot be written ({error.strerror}); choose another place")
+
+
 def write_trace(path: str | Path, trace: LossTrace) -> Path:
     """Write a trace; its name appears when it is whole. Raises ``TraceError``."""
     path = Path(path)
@@ -126,7 +144,7 @@ def write_trace(path: str | Path, trace: LossTrace) -> Path:
     except OSError as error:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
-        raise TraceError(f"{path}: cannot be written ({error.strerror}); choose another place") from None
+        raise _unwritable(path, error) from None
     return path
 
 

@@ -73,3 +73,7 @@ class RecordingReader:
                 whole = len(data) // size * size
                 self.torn_bytes = len(data) - whole
                 yield np.frombuffer(data[:whole], np.uint8).reshape(-1, size)
+
+    def close(self) -> None:
+        """For who does not read it to its end."""
+        self._file.close()

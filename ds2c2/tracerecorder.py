@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Makes a loss trace of the packets that arrive, whatever arrives."""
 
+import secrets
 from datetime import UTC, datetime
 
 import numpy as np
@@ -8,6 +9,7 @@ import numpy as np
 from ds2c2.assembler import HISTORY_FRAMES, MAX_GAP_FRAMES, REORDER_PACKETS, RESYNC_PACKETS
 from ds2c2.losstrace import CRC_FAIL, DUPLICATE, HOST_DROP, MISSED, OK, LossTrace, TraceError
 from ds2c2.packets import FRAME_MODULUS, HEADER_BYTES, parse_packets
+from ds2c2.packetsource import Arrivals
 from ds2c2.streamformat import StreamFormat
 
 # What is missing this near to an under- or overrun is the host's loss and not the channel's.
@@ -67,6 +69,7 @@ class TraceRecorder:
         self.first = first
         self.host_window = host_window
         self.about = {
+            "run": secrets.token_hex(4),
             "created": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             "format": stream_format.text,
             "stream": str(stream),
@@ -82,15 +85,35 @@ class TraceRecorder:
         self._announced: int | None = None  # an end before the first packet
         self._events: list[tuple[str, float]] = []
 
+    @property
+    def ended(self) -> bool:
+        """The sender, or the last of them, has announced its end."""
+        return (self._runs[-1].total if self._runs else self._announced) is not None
+
+    def take(self, arrivals: Arrivals) -> None:
+        """Take what a ``PacketSource`` brings. Raises ``TraceError``."""
+        for kind, when in arrivals.events:
+            self.host_event(kind, when)
+        self.counts["unattributed"] += arrivals.unreadable
+        columns = [arrivals.times, arrivals.snr_db, arrivals.cfo]
+        if arrivals.intact is None:
+            self.push(arrivals.packets, *columns)
+            return
+        intact = np.asarray(arrivals.intact, bool)
+        self.push(arrivals.packets[intact], *(None if column is None else column[intact] for column in columns))
+        for place in np.flatnonzero(~intact):
+            when, snr_db, cfo = (None if column is None else float(column[place]) for column in columns)
+            self.failed(arrivals.packets[place], np.nan if when is None else when, "crc_fail", snr_db, cfo)
+
     def push(
         self,
         packets: np.ndarray,
-        times: np.ndarray,
+        times: np.ndarray | None,
         snr_db: np.ndarray | None = None,
         cfo: np.ndarray | None = None,
     ) -> None:
         """Take whole packets ``uint8[n, 8 + block_size]`` with their times ``float[n]`` in
-        seconds, SNR in dB and carrier offset in cycles/sample where known."""
+        seconds, SNR in dB and carrier offset in cycles/sample, where known."""
         for frame, rows in self._parsed(packets, times, snr_db, cfo, OK):
             self._take(frame, rows)
 

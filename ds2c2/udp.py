@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Packets over UDP (RFC 768): one packet a datagram, nothing repeated, losses are real."""
 
+import contextlib
 import ipaddress
 import socket
+import sys
 import threading
 import time
 from urllib.parse import urlsplit
@@ -17,6 +19,10 @@ LONGEST_DATAGRAM = 65536
 # The reader's thread holds at most so many packets while pictures are decoded.
 QUEUE_PACKETS = 1 << 20
 SLICE_PACKETS = 32  # packets sent between two looks at the clock
+# Linux gives each datagram the number that the socket's full buffer has dropped before it
+# (socket(7)); Python has no name for the option.
+SO_RXQ_OVFL = 40
+ANCILLARY_BYTES = socket.CMSG_SPACE(4)
 POLL_SECONDS = 0.2
 
 
@@ -78,13 +84,15 @@ class UdpReceiver:
     """Collects datagrams in a thread, so that none is lost while a picture is decoded.
 
     ``wrong_size`` counts datagrams of another length, ``dropped`` those that found the queue
-    full. Raises ``LinkError`` when the port is taken or the address is not this host's.
+    full, ``overflowed`` those that the kernel had no room for (known on Linux only). Raises
+    ``LinkError`` when the port is taken or the address is not this host's.
     """
 
     def __init__(self, host: str, port: int, packet_size: int):
         self.packet_size = packet_size
         self.wrong_size = 0
         self.dropped = 0
+        self.overflowed = 0
         try:
             family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
             self._socket = socket.socket(family, kind, protocol)
@@ -95,9 +103,14 @@ class UdpReceiver:
                 f"udp://{host}:{port}: cannot listen there ({getattr(error, 'strerror', None) or error}); "
                 "is the port in use? choose another"
             ) from None
+        with contextlib.suppress(OSError):
+            self._socket.setsockopt(socket.SOL_SOCKET, SO_RXQ_OVFL, 1)
         self._socket.settimeout(POLL_SECONDS)
         self._lock = threading.Lock()
+        self._began = time.monotonic()
         self._packets: list[bytes] = []
+        self._times: list[float] = []
+        self._drops: list[float] = []
         self._closing = False
         self._thread = threading.Thread(target=self._collect, name="udp-receiver", daemon=True)
         self._thread.start()
@@ -105,27 +118,41 @@ class UdpReceiver:
     def _collect(self) -> None:
         while not self._closing:
             try:
-                data = self._socket.recv(LONGEST_DATAGRAM)
+                data, ancillary, _, _ = self._socket.recvmsg(LONGEST_DATAGRAM, ANCILLARY_BYTES)
             except TimeoutError:
                 continue
             except OSError:
                 return
+            now = time.monotonic() - self._began
+            lost = [int.from_bytes(v, sys.byteorder) for _, kind, v in ancillary if kind == SO_RXQ_OVFL]
             with self._lock:
+                if lost and lost[0] != self.overflowed:
+                    self.overflowed = lost[0]
+                    self._drops.append(now)
                 if len(data) != self.packet_size:
                     self.wrong_size += 1
                 elif len(self._packets) >= QUEUE_PACKETS:
                     self.dropped += 1
+                    self._drops.append(now)
                 else:
                     self._packets.append(data)
+                    self._times.append(now)
 
     def read(self, wait: float) -> np.ndarray:
         """Packets that have come, ``uint8[n, packet_size]``; n = 0 after ``wait`` seconds."""
+        return self.read_timed(wait)[0]
+
+    def read_timed(self, wait: float) -> tuple[np.ndarray, np.ndarray, list[float]]:
+        """The same with each packet's time, ``float64[n]`` in seconds since the receiver began, and
+        the times at which this host dropped some."""
         until = time.monotonic() + wait
         while True:
             with self._lock:
                 packets, self._packets = self._packets, []
-            if packets or time.monotonic() >= until:
-                return np.frombuffer(b"".join(packets), np.uint8).reshape(-1, self.packet_size)
+                times, self._times = self._times, []
+                drops, self._drops = self._drops, []
+            if packets or drops or time.monotonic() >= until:
+                return np.frombuffer(b"".join(packets), np.uint8).reshape(-1, self.packet_size), np.array(times), drops
             time.sleep(0.005)
 
     def close(self) -> None:
