@@ -37,6 +37,7 @@ FLOW = [
     "profiles",
     "codec",
     "interleaver",
+    "symbolchannel",
     "packets",
     "recording",
     "udp",
