@@ -126,6 +126,7 @@ def forward(
     log_step: Tensor,
     loss: Tensor,
     generator: torch.Generator,
+    copies: bool = True,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Send a batch: ``(x-hat, x', rate)``.
 
@@ -138,6 +139,7 @@ def forward(
     encoder's share of the rate's gradient is taken with uniform noise in place of rounding,
     the scale network's with the rounded symbols. Lost symbols are drawn one by one, which
     is what the permutation makes of lost blocks; copies of large symbols are drawn apart.
+    Without ``copies`` no symbol is sent twice, which a link that loses nothing would not need.
     """
     device = pictures.device
     base = networks.base_picture(small)
@@ -153,16 +155,16 @@ def forward(
         scaled = coefficients / steps
         symbols = round_for_rate(scaled.detach(), log_scale.detach())
         bits = _bits(scaled, symbols, log_scale, generator)
-        copied = log_scale.detach() >= COPY_LOG_SCALE
+        copied = (log_scale.detach() >= COPY_LOG_SCALE) & copies
         coarser = scaled / 2**COPY_OCTAVES
-        copies = round_for_rate(coarser.detach(), log_scale.detach() - COPY_OCTAVES)
-        bits = bits + copied * _bits(coarser, copies, log_scale - COPY_OCTAVES, generator)
+        repeated = round_for_rate(coarser.detach(), log_scale.detach() - COPY_OCTAVES)
+        bits = bits + copied * _bits(coarser, repeated, log_scale - COPY_OCTAVES, generator)
         rate = bits.sum(dim=(1, 2, 3)) / (pictures.shape[2] * pictures.shape[3])
         sent = log_scale.detach() >= LEAST_LOG_SCALE
         arrived = _arrived(scaled, loss, generator)
         second = _arrived(scaled, loss, generator) & copied & ~arrived
         mask = (arrived | ~sent).float() + COPY_MASK * second
-        values = torch.where(second, copies * 2**COPY_OCTAVES, symbols * sent)
+        values = torch.where(second, repeated * 2**COPY_OCTAVES, symbols * sent)
         received = (scaled + (values - scaled).detach()) * steps * (mask > 0)
     picture = base + networks.decoder(received, mask, hidden.detach(), log_step, base)
     return picture.float(), base, rate

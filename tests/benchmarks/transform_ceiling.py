@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the transforms of ``coded`` give where nothing is lost, beside a hyperprior codec's curve.
+
+    .venv/bin/python tests/benchmarks/transform_ceiling.py PICTURES... [--weights coded] [--quality 75]
+
+No losses, no copies of large symbols, no block headers: the rate is c's bytes and the ideal code
+length of the symbols, true rounding. Prints bpp and PSNR (all samples of R, G, B), means over
+the pictures, and how far they are from the published curve at the same rate (in dB, linear
+between its points over the logarithm of the rate; that curve is for Kodak).
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+import numpy as np
+import torch
+
+from ds2c2.metrics import psnr
+from ds2c2.networks.binary import REDUCTION
+from ds2c2.networks.bresnet import CELL
+from ds2c2.pictures import list_pictures, read_picture, to_picture, to_tensor
+from ds2c2.smallpicture import decode_small, encode_small, reduce_picture
+from ds2c2.training.coded import forward
+from ds2c2.weights import find_weights, load_networks
+
+# bmshj2018-hyperprior (Ballé et al., ICLR 2018), mean over Kodak, as published by CompressAI in
+# results/image/kodak/compressai-bmshj2018-hyperprior_mse_cuda.json: bpp and PSNR in dB.
+HYPERPRIOR = {0.1313: 27.58, 0.2089: 29.20, 0.3199: 30.97, 0.4784: 32.84, 0.6687: 34.53}
+LOG_STEPS = (6.75, 6.25, 5.75, 5.25, 4.75)  # log2 in 8-bit levels; 0.13 to 0.6 bpp lie there
+
+
+@torch.inference_mode()
+def measure(networks: torch.nn.Module, path: Path, quality: int) -> list[tuple[float, float]]:
+    """bpp and PSNR of a picture at every step; sides are cut to whole cells."""
+    picture = read_picture(path)
+    height, width = (side // CELL * CELL for side in picture.shape[:2])
+    picture = np.ascontiguousarray(picture[:height, :width])
+    data = encode_small(reduce_picture(picture, REDUCTION), quality)
+    pair = [to_tensor(part) for part in (picture, decode_small(data))]
+    points = []
+    for log_step in LOG_STEPS:
+        generator = torch.Generator().manual_seed(1)
+        received, _, rate = forward(networks, *pair, torch.tensor([log_step]), torch.zeros(1), generator, copies=False)
+        bpp = rate.item() + 8 * len(data) / (height * width)
+        points.append((bpp, psnr(picture, to_picture(received))))
+    return points
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("pictures", nargs="+")
+    parser.add_argument("--weights", default="coded")
+    parser.add_argument("--quality", type=int, default=75, help="WebP quality of c")
+    arguments = parser.parse_args()
+    networks = load_networks(find_weights(arguments.weights), torch.device("cpu"))
+    paths = list_pictures(arguments.pictures)
+    curves = np.array([measure(networks, path, arguments.quality) for path in paths])
+    known = np.log(list(HYPERPRIOR)), list(HYPERPRIOR.values())
+    print(f"{arguments.weights}, {len(paths)} pictures, torch {torch.__version__}")
+    print("log2 step   bpp    PSNR   hyperprior  difference")
+    for log_step, (bpp, value) in zip(LOG_STEPS, curves.mean(0), strict=True):
+        there = np.interp(np.log(bpp), *known)
+        print(f"{log_step:9.2f}  {bpp:.3f}  {value:6.2f}  {there:9.2f}  {value - there:+9.2f}")
+
+
+if __name__ == "__main__":
+    main()
