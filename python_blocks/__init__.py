@@ -9,6 +9,8 @@ from .depacketizer import depacketizer
 from .encoder_source import encoder_source
 from .interleaver import interleaver
 from .loopback import loopback
+from .ofdm_demodulator import ofdm_demodulator
+from .ofdm_modulator import ofdm_modulator
 from .packetizer import packetizer
 from .radio_air import radio_air
 
@@ -23,6 +25,8 @@ __all__ = [
     "exit_code",
     "interleaver",
     "loopback",
+    "ofdm_demodulator",
+    "ofdm_modulator",
     "packetizer",
     "radio_air",
 ]

@@ -12,15 +12,18 @@ from gnuradio.ds2c2._stage import END_TAG, FRAME_TAG, frame_number, frame_tag
 DEADLINE = 60.0
 
 
-def run(graph: gr.top_block) -> None:
-    """Run a flowgraph to its end; fail if it does not end by itself or a block failed."""
-    run_to_error(graph)
+def run(graph: gr.top_block, max_items: int = 100_000_000) -> None:
+    """Run a flowgraph to its end; fail if it does not end by itself or a block failed.
+
+    No call of a block gets more than ``max_items`` items of output.
+    """
+    run_to_error(graph, max_items)
     assert ds2c2.errors() == []
 
 
-def run_to_error(graph: gr.top_block) -> None:
+def run_to_error(graph: gr.top_block, max_items: int = 100_000_000) -> None:
     """Run a flowgraph to its end, whatever ends it."""
-    graph.start()
+    graph.start(max_items)
     waiter = threading.Thread(target=graph.wait, daemon=True)
     waiter.start()
     waiter.join(DEADLINE)

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Marks where OFDM bursts begin and takes their carrier offset away."""
+
+import numpy as np
+import pmt
+from gnuradio import gr
+
+from ds2c2.burstfinder import Burst, BurstFinder
+
+from ._failures import guarded
+
+TRIGGER = "ds2c2_trigger"
+# The demultiplexer keeps the trigger's tag to itself; this one goes on with the header.
+BURST = "ds2c2_burst"
+# Bursts that are remembered for their headers, which come some symbols later.
+REMEMBERED = 1024
+
+
+class burst_trigger(gr.sync_block):
+    """Samples in and out, by ``BurstFinder``; on a burst's first sample is a trigger, and its
+    key in ``bursts``."""
+
+    def __init__(self, threshold: float):
+        gr.sync_block.__init__(self, name="burst_trigger", in_sig=[np.complex64], out_sig=[np.complex64])
+        self._finder = BurstFinder(threshold)
+        self.bursts: dict[int, Burst] = {}
+
+    @guarded
+    def work(self, input_items: list, output_items: list) -> int:
+        output_items[0][:], bursts = self._finder.push(input_items[0])
+        for burst in bursts:
+            self.bursts[burst.position] = burst
+            for name in (TRIGGER, BURST):
+                self.add_item_tag(0, burst.position, pmt.intern(name), pmt.from_uint64(burst.position))
+            while len(self.bursts) > REMEMBERED:
+                self.bursts.pop(next(iter(self.bursts)))
+        return len(output_items[0])

@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Packets to what a modem sends: check sum, scrambling."""
+
+import numpy as np
+from gnuradio import gr
+
+from ds2c2.linkframes import LinkFrames, ModemCounts
+
+from ._failures import guarded
+
+
+class link_framer(gr.interp_block):
+    """Packets ``u8[packet]`` to the bytes of frames, ``packet + 4`` and ``tail`` zeros each;
+    counts them as sent in ``counts``."""
+
+    def __init__(self, packet_bytes: int, tail: int = 0):
+        self._frames = LinkFrames(packet_bytes)
+        self._row = self._frames.frame_bytes + tail
+        self.counts = ModemCounts(sent=0)
+        gr.interp_block.__init__(
+            self, name="link_framer", in_sig=[(np.uint8, packet_bytes)], out_sig=[np.uint8], interp=self._row
+        )
+
+    @guarded
+    def work(self, input_items: list, output_items: list) -> int:
+        count = len(output_items[0]) // self._row
+        out = output_items[0][: count * self._row].reshape(count, self._row)
+        out[:, : self._frames.frame_bytes] = self._frames.pack(input_items[0][:count])
+        out[:, self._frames.frame_bytes :] = 0
+        self.counts.sent += count
+        return count * self._row
