@@ -237,6 +237,12 @@ class StreamFormat:
         """The same format, with its model bound to these weights."""
         return replace(self, model=f"{self.model_name}@{weights_sha256[:DIGEST_HEX]}")
 
+    def agrees(self, other: "StreamFormat") -> bool:
+        """Equal, as far as both say: a model without a digest may be any weights of its name."""
+        if not (self.model_digest and other.model_digest):
+            return replace(self, model=self.model_name) == replace(other, model=other.model_name)
+        return self == other
+
     @property
     def model_name(self) -> str:
         return self.model.partition("@")[0]

@@ -8,15 +8,20 @@ import numpy as np
 import pmt
 from gnuradio import gr
 
-from ds2c2.errors import FormatError, PictureError
+from ds2c2 import streamtags
+from ds2c2.errors import FormatError, LinkError, PictureError
 from ds2c2.streamformat import StreamFormat
 
 from ._failures import WORK_DONE, guarded
 
 # On the first block of a frame: pair of the frame's number and N_b.
-FRAME_TAG = pmt.intern("ds2c2_frame")
+FRAME_TAG = pmt.intern(streamtags.FRAME)
+# There as well: the stream format's text form, since a stream may come from another host.
+FORMAT_TAG = pmt.intern(streamtags.FORMAT)
 # On the last block of the last frame: held frames are let go behind it.
-END_TAG = pmt.intern("ds2c2_end")
+END_TAG = pmt.intern(streamtags.END)
+# GNU Radio tells those that are connected here when the block is finished.
+ENDED_PORT = pmt.intern("ended")
 
 # Items that buffers hold at least: small calls are dear in Python (130 us for 64 items), and
 # more of them only make a change of the loss rate show later.
@@ -48,9 +53,20 @@ def frame_tag(number: int, base_blocks: int) -> tuple:
     return FRAME_TAG, pmt.cons(pmt.from_long(number), pmt.from_long(base_blocks))
 
 
+def format_tag(stream_format: StreamFormat) -> tuple:
+    """Key and value of the tag that says what stream a frame is of."""
+    return FORMAT_TAG, pmt.intern(stream_format.text)
+
+
 def frame_number(value) -> int:
     """The number in a frame tag's value."""
     return pmt.to_long(pmt.car(value))
+
+
+def refuse_tag_header(rows: np.ndarray) -> None:
+    """Raises ``LinkError`` when a stream of code blocks begins with a ZeroMQ block's tag header."""
+    if bytes(rows[0, : len(streamtags.HEADER_START)]) == streamtags.HEADER_START:
+        raise LinkError("tags come as if they were code blocks; set Pass Tags to Yes in the ZMQ PULL Source")
 
 
 class Stage(gr.basic_block):
@@ -73,6 +89,7 @@ class Stage(gr.basic_block):
         self.set_min_output_buffer(0, max(2 * stream_format.blocks, WINDOW))
         self._queue: deque = deque()
         self._finished = False
+        self._agreed = pmt.PMT_NIL  # the format tag's value that was last found to be ours
         # Monotonic seconds when something last came in or went out: a block that waits for its
         # output is not waiting for its input.
         self.quiet_since = time.monotonic()
@@ -110,6 +127,9 @@ class Stage(gr.basic_block):
             if came:
                 first = self.nitems_read(0)
                 tags = [(tag.offset - first, tag.key, tag.value) for tag in self.get_tags_in_window(0, 0, came)]
+                for _, key, value in tags:
+                    if key == FORMAT_TAG and not pmt.eqv(value, self._agreed):
+                        self._agree(value)
                 self.take(rows, tags)
                 self.consume(0, came)
             else:
@@ -123,6 +143,13 @@ class Stage(gr.basic_block):
             if not came:
                 time.sleep(NAP)
         return produced
+
+    def _agree(self, value) -> None:
+        """Raises ``FormatError`` when the stream is of another format: it would come out as noise."""
+        text = pmt.symbol_to_string(value)
+        if not StreamFormat.parse(text).agrees(self.format):
+            raise FormatError(f"the stream comes as {text}, the block is set to {self.format.text}: give both the same")
+        self._agreed = value
 
     def _drain(self, out: np.ndarray) -> int:
         written = self.nitems_written(0)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Depacketizer: whatever packets arrive to whole frames of soft bits."""
 
+import math
 import time
 
 import numpy as np
@@ -13,12 +14,12 @@ from ds2c2.softbits import to_soft
 from ds2c2.streamformat import StreamFormat
 
 from ._failures import say
-from ._stage import END_TAG, Stage, as_format, frame_tag
+from ._stage import END_TAG, ENDED_PORT, Stage, as_format, format_tag, frame_tag
 
+# Seconds at most that the last block of a complete frame waits to learn whether it is the last of all.
+END_WAIT = 0.05
 # Packets of another format, and none of ours, after which the user is told: not one by accident.
 TELL_AFTER = 32
-
-ENDED_PORT = pmt.intern("ended")
 
 
 class depacketizer(Stage):
@@ -33,8 +34,9 @@ class depacketizer(Stage):
 
     Output:
         s8[8 * block_size], soft bits of a code block (+1, -1, 0 = erased), N a frame, in
-        order; the first block of a frame carries the tag ``ds2c2_frame`` (frame number, N_b),
-        the last of all the tag ``ds2c2_end`` where frames must wait for it (``depth`` above 1);
+        order; the first block of a frame carries the tags ``ds2c2_frame`` (frame number, N_b) and
+        ``ds2c2_format``, the last of all ``ds2c2_end``, unless that is announced more than 50 ms
+        after a last frame which completes a group of ``depth``;
         message port ``ended``: to be connected to the port ``system`` of a source that never
         ends (ZMQ, UDP), which GNU Radio then finishes when this block is finished
 
@@ -60,7 +62,9 @@ class depacketizer(Stage):
         self.message_port_register_out(ENDED_PORT)
         self.timeout = timeout
         self._assembler = FrameAssembler(stream_format, stream, reorder)
-        self._last: tuple | None = None  # last block of a frame, kept back for the end tag
+        self._format_tag = format_tag(stream_format)
+        self._last: np.ndarray | None = None  # last block of a frame, kept back for the end tag
+        self._kept_until = math.inf  # monotonic seconds
         self._other_digest: int | None = None  # of packets of our stream in another format
         self._told = False
 
@@ -81,8 +85,10 @@ class depacketizer(Stage):
             if self.counts.other_format >= TELL_AFTER:
                 self._tell_other_format()
         self._release(frames)
+        self._let_go_in_time()
 
     def idle(self) -> None:
+        self._let_go_in_time()
         if time.monotonic() - self.quiet_since > self.timeout:
             self._release(self._assembler.flush())
             self._let_go([])
@@ -101,23 +107,25 @@ class depacketizer(Stage):
         for frame in frames:
             self._let_go([])
             soft = to_soft(frame.blocks, frame.arrived)
-            tags = [(0, *frame_tag(frame.number, self.format.base_blocks))]
+            self.put(soft[:-1], [(0, *frame_tag(frame.number, self.format.base_blocks)), (0, *self._format_tag)])
+            self._last = soft[-1:]
             # The Deinterleaver must learn at which frame a stream ends when that does not fill
             # a group: such a frame's last block waits for the next frame or for the end.
-            if (frame.number + 1) % self.format.depth:
-                self._last = soft[-1:]
-                soft = soft[:-1]
-            elif ended and frame is frames[-1]:
-                tags.append((len(soft) - 1, END_TAG, pmt.PMT_T))
-            self.put(soft, tags)
+            full = (frame.number + 1) % self.format.depth == 0
+            self._kept_until = time.monotonic() + END_WAIT if full else math.inf
         if ended:
             self._let_go([(0, END_TAG, pmt.PMT_T)])
             self.end()
 
+    def _let_go_in_time(self) -> None:
+        # The end comes close behind the last frame, or else the next frame does.
+        if self._kept_until < math.inf and (self._assembler.waiting or time.monotonic() > self._kept_until):
+            self._let_go([])
+
     def _let_go(self, tags: list[tuple]) -> None:
         if self._last is not None:
             self.put(self._last, tags)
-            self._last = None
+            self._last, self._kept_until = None, math.inf
 
     def _note_other_format(self, rows: np.ndarray) -> None:
         rows = rows[(rows[:, 0] >> 4 == VERSION) & (rows[:, 1] == self._assembler.stream)]

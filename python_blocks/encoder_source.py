@@ -12,7 +12,7 @@ from ds2c2.errors import UserError
 from ds2c2.streamformat import StreamFormat
 
 from ._failures import WORK_DONE, guarded
-from ._stage import END_TAG, as_format, as_sources, frame_tag
+from ._stage import END_TAG, as_format, as_sources, format_tag, frame_tag
 
 # Seconds at most that a paced source sleeps at once: a flowgraph cannot stop meanwhile.
 LONGEST_NAP = 0.05
@@ -25,8 +25,8 @@ class encoder_source(gr.sync_block):
         none
 
     Output:
-        u8[block_size], one item a code block; the first block of a frame carries the tag
-        ``ds2c2_frame`` (frame number, N_b), the last of all the tag ``ds2c2_end``
+        u8[block_size], one item a code block; the first block of a frame carries the tags
+        ``ds2c2_frame`` (frame number, N_b) and ``ds2c2_format``, the last of all ``ds2c2_end``
 
     Args:
         stream_format: a StreamFormat or its text form
@@ -80,6 +80,7 @@ class encoder_source(gr.sync_block):
         output_items[0][:count] = encoded.blocks
         start = self.nitems_written(0)
         self.add_item_tag(0, start, *frame_tag(frame, self.format.base_blocks))
+        self.add_item_tag(0, start, *format_tag(self.sender.codec.stream))
         if not sender.feed.repeat and sender.frame == len(sender.feed.paths):
             self.add_item_tag(0, start + count - 1, END_TAG, pmt.PMT_T)
         # One frame a call, so that the first is on its way while the second is encoded.

@@ -7,7 +7,7 @@ from ds2c2.interleaver import Interleaver
 from ds2c2.streamformat import StreamFormat
 
 from ._failures import say
-from ._stage import END_TAG, Stage, as_format
+from ._stage import END_TAG, Stage, as_format, refuse_tag_header
 
 
 class interleaver(Stage):
@@ -41,6 +41,8 @@ class interleaver(Stage):
         return True
 
     def take(self, rows: np.ndarray, tags: list[tuple]) -> None:
+        if self.nitems_read(0) == 0:
+            refuse_tag_header(rows)
         held = len(self._held)
         rows = np.concatenate([self._held, rows]) if held else rows
         tags = self._tags + [(held + offset, key, value) for offset, key, value in tags]

@@ -7,7 +7,7 @@ from ds2c2.errors import FormatError
 from ds2c2.packets import HEADER_BYTES, MAX_STREAM, Packetizer
 from ds2c2.streamformat import StreamFormat
 
-from ._stage import END_TAG, Stage, as_format
+from ._stage import END_TAG, ENDED_PORT, Stage, as_format, refuse_tag_header
 
 
 class packetizer(Stage):
@@ -19,7 +19,8 @@ class packetizer(Stage):
         u8[block_size], one item a code block, whole frames from the start
 
     Output:
-        u8[8 + block_size], one item a packet
+        u8[8 + block_size], one item a packet; message port ``ended``: to be connected to the port
+        ``system`` of a source that never ends (ZMQ), which GNU Radio then finishes with this block
 
     Args:
         stream_format: a StreamFormat or its text form
@@ -32,9 +33,12 @@ class packetizer(Stage):
             raise FormatError(f"stream {stream} is out of range: 0 to {MAX_STREAM}")
         size = stream_format.block_size
         Stage.__init__(self, "packetizer", stream_format, (np.uint8, size), (np.uint8, HEADER_BYTES + size))
+        self.message_port_register_out(ENDED_PORT)
         self._packetizer = Packetizer(stream_format, stream)
 
     def take(self, rows: np.ndarray, tags: list[tuple]) -> None:
+        if self.nitems_read(0) == 0:
+            refuse_tag_header(rows)
         ended = [offset for offset, key, _ in tags if key == END_TAG]
         count = ended[0] + 1 if ended else len(rows)
         self.put(self._packetizer.pack(rows[:count]))

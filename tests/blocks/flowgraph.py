@@ -6,7 +6,7 @@ import threading
 import numpy as np
 import pmt
 from gnuradio import blocks, ds2c2, gr
-from gnuradio.ds2c2._stage import END_TAG, FRAME_TAG, frame_number, frame_tag
+from gnuradio.ds2c2._stage import END_TAG, FORMAT_TAG, FRAME_TAG, format_tag, frame_number, frame_tag
 
 # Seconds: far above what any of these flowgraphs takes; a hung one is stopped and fails.
 DEADLINE = 60.0
@@ -60,6 +60,11 @@ def frame_tags(stream_format, numbers, ended=True) -> list[gr.tag_t]:
     return tags
 
 
+def format_tags(stream_format, numbers) -> list[gr.tag_t]:
+    """The tags that say which stream frames with these numbers are of."""
+    return [_tag(place * stream_format.blocks, *format_tag(stream_format)) for place in range(len(numbers))]
+
+
 def _tag(offset, key, value) -> gr.tag_t:
     tag = gr.tag_t()
     tag.offset, tag.key, tag.value = offset, key, value
@@ -91,6 +96,11 @@ def numbers_of(tags) -> list[tuple[int, int]]:
 def ends_of(tags) -> list[int]:
     """Offsets of the end tags."""
     return [tag.offset for tag in tags if pmt.eq(tag.key, END_TAG)]
+
+
+def formats_of(tags) -> list[tuple[int, str]]:
+    """Offset and text of every format tag."""
+    return [(tag.offset, pmt.symbol_to_string(tag.value)) for tag in tags if pmt.eq(tag.key, FORMAT_TAG)]
 
 
 def random_frames(stream_format, frames, seed=1) -> np.ndarray:

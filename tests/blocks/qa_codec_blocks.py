@@ -8,6 +8,7 @@ import pmt
 import pytest
 from flowgraph import ends_of, frame_tags, numbers_of, run
 from gnuradio import blocks, ds2c2, gr
+from gnuradio.ds2c2._stage import FORMAT_TAG, FRAME_TAG
 from PIL import Image
 
 from ds2c2.assembler import FrameAssembler
@@ -76,7 +77,7 @@ def library_pictures(stream_format, folder, effect="erase"):
 
 
 def test_encoder_source(stream_format, picture_folder):
-    """The codec's blocks, a tag on each frame, the end tag on the last block."""
+    """The codec's blocks, on each frame its number and the format, the end tag on the last block."""
     source = ds2c2.encoder_source(stream_format, str(picture_folder), "cpu")
     sink = blocks.vector_sink_b(stream_format.block_size)
     graph = gr.top_block()
@@ -87,7 +88,10 @@ def test_encoder_source(stream_format, picture_folder):
     tags = sorted(sink.tags(), key=lambda tag: tag.offset)
     assert numbers_of(tags) == [(number * stream_format.blocks, number) for number in range(PICTURES)]
     assert ends_of(tags) == [PICTURES * stream_format.blocks - 1]
-    assert {pmt.to_long(pmt.cdr(tag.value)) for tag in tags[:-1]} == {stream_format.base_blocks}
+    frames = [tag for tag in tags if pmt.eq(tag.key, FRAME_TAG)]
+    assert {pmt.to_long(pmt.cdr(tag.value)) for tag in frames} == {stream_format.base_blocks}
+    formats = {tag.offset: pmt.symbol_to_string(tag.value) for tag in tags if pmt.eq(tag.key, FORMAT_TAG)}
+    assert formats == dict.fromkeys([tag.offset for tag in frames], codec_of(stream_format).stream.text)
 
 
 def test_encoder_source_repeats(stream_format, picture_folder):

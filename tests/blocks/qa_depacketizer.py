@@ -3,7 +3,7 @@
 
 import numpy as np
 import pytest
-from flowgraph import ends_of, frame_tags, numbers_of, random_frames, row_sink, run, through
+from flowgraph import ends_of, formats_of, frame_tags, numbers_of, random_frames, row_sink, run, through
 from gnuradio import blocks, ds2c2, gr
 
 from ds2c2.errors import FormatError
@@ -44,6 +44,8 @@ def test_all_arrive(stream_format):
     out, tags, counts = receive(stream_format, np.concatenate([packets, ends]))
     np.testing.assert_array_equal(out, soft_of(rows))
     assert numbers_of(tags) == offsets(stream_format, range(FRAMES))
+    assert formats_of(tags) == offsets(stream_format, [stream_format.text] * FRAMES)
+    assert ends_of(tags) == [len(rows) - 1]
     assert (counts.used, counts.missing, counts.end) == (len(packets), 0, END_COPIES)
 
 
@@ -130,6 +132,22 @@ def test_two_streams_mixed(stream_format, stream):
     out, _, counts = receive(stream_format, mixed, stream=stream)
     np.testing.assert_array_equal(out, soft_of(both[stream][0]))
     assert counts.foreign >= len(both[stream][0]) - 1
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_end_tag_with_the_last_block(stream_format, together):
+    """Also where the end packets come in a later call than what completed the last frame."""
+    rows, packets, ends = sent(stream_format)
+    queue = np.concatenate([packets, ends])
+    # A call takes one packet or many.
+    source = blocks.vector_source_b(queue.reshape(-1), False, queue.shape[1])
+    source.set_max_noutput_items(8192 if together else 1)
+    block = ds2c2.depacketizer(stream_format)
+    sink = blocks.vector_sink_b(8 * stream_format.block_size)
+    graph = gr.top_block()
+    graph.connect(source, block, sink)
+    run(graph)
+    assert ends_of(sink.tags()) == [len(rows) - 1]
 
 
 def test_no_end_packet(stream_format):

@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Interleaver and Deinterleaver against the library, and as each other's inverse."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from flowgraph import ends_of, frame_tags, numbers_of, random_frames, through
-from gnuradio import ds2c2
+from flowgraph import ends_of, format_tags, formats_of, frame_tags, numbers_of, random_frames, run_to_error, through
+from gnuradio import blocks, ds2c2, gr
 
+from ds2c2.errors import FormatError, LinkError
 from ds2c2.interleaver import Interleaver
 from ds2c2.softbits import to_soft
 from ds2c2.streamformat import StreamFormat
+from ds2c2.streamtags import FORMAT, Tag, pack_message
 
 
 def as_frames(rows, stream_format):
@@ -129,3 +133,43 @@ def test_tags_stay_when_the_output_takes_a_group_in_pieces():
     assert len(out) == len(rows)
     assert numbers_of(tags) == [(number * large.blocks, number) for number in range(11)]
     assert ends_of(tags) == [11 * large.blocks - 1]
+
+
+@pytest.mark.parametrize("block", [ds2c2.interleaver, ds2c2.packetizer, ds2c2.deinterleaver])
+def test_a_stream_of_another_format_is_refused(stream_format, block):
+    """Which stream it is stands in its tags: another one ends the flowgraph and is named."""
+    other = replace(stream_format, seed=2)
+    block = block(stream_format)
+    size = block.input_signature().sizeof_stream_item(0)
+    source = blocks.vector_source_b([0] * size * stream_format.blocks, True, size, format_tags(other, [0]))
+    graph = gr.top_block()
+    graph.connect(source, block, blocks.null_sink(block.output_signature().sizeof_stream_item(0)))
+    run_to_error(graph)
+    (error,) = ds2c2.errors()
+    ds2c2.clear_errors()
+    assert isinstance(error, FormatError)
+    assert other.text in str(error) and stream_format.text in str(error)
+
+
+def test_a_model_without_its_digest_is_any_of_its_name(stream_format):
+    rows = random_frames(stream_format, 2)
+    pinned = replace(stream_format, model="binary@0123abcd")
+    out, tags = through(rows, ds2c2.packetizer(stream_format), tags=format_tags(pinned, [0, 1]))
+    assert len(out) == len(rows)
+    out, tags = through(rows, ds2c2.interleaver(stream_format), tags=format_tags(pinned, [0, 1]))
+    assert formats_of(tags) == [(0, pinned.text), (stream_format.blocks, pinned.text)]
+
+
+@pytest.mark.parametrize("block", [ds2c2.interleaver, ds2c2.packetizer])
+def test_tags_that_come_as_items_are_refused(stream_format, block):
+    """A ZMQ PULL Source without Pass Tags takes another host's tags for code blocks."""
+    message = pack_message([Tag(0, FORMAT, stream_format.text)], bytes(4000), stream_format.block_size)
+    block = block(stream_format)
+    source = blocks.vector_source_b(list(message), True)
+    whole = blocks.stream_to_vector(1, stream_format.block_size)
+    graph = gr.top_block()
+    graph.connect(source, whole, block, blocks.null_sink(block.output_signature().sizeof_stream_item(0)))
+    run_to_error(graph)
+    (error,) = ds2c2.errors()
+    ds2c2.clear_errors()
+    assert isinstance(error, LinkError) and "Pass Tags" in str(error)

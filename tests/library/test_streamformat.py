@@ -227,3 +227,12 @@ def test_text_with_a_value_out_of_range_says_which():
 
 def test_text_may_leave_out_what_is_usual():
     assert StreamFormat.parse("ds2c2/1 768x512 seed=5") == StreamFormat(768, 512, seed=5)
+
+
+def test_formats_agree_where_only_one_names_the_weights():
+    named, other = StreamFormat(768, 512, model="coded@0123abcd"), StreamFormat(768, 512, model="coded@0123abce")
+    bare = StreamFormat(768, 512)
+    assert bare.agrees(bare) and bare.agrees(named) and named.agrees(bare) and named.agrees(named)
+    assert not named.agrees(other)
+    assert not bare.agrees(StreamFormat(768, 512, seed=2, model="coded@0123abcd"))
+    assert not bare.agrees(StreamFormat(768, 512, model="binary@0123abcd"))

@@ -22,6 +22,7 @@ FLOW = [
     "labelsets",
     "pictures",
     "streamformat",
+    "streamtags",
     "permutation",
     "networks",
     "smallpicture",
