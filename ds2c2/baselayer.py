@@ -16,10 +16,17 @@ import raptorq
 from PIL import Image
 
 from ds2c2.errors import UserError
-from ds2c2.smallpicture import SmallPictureError, decode_small, encode_small_within
+from ds2c2.smallpicture import (
+    SmallPictureError,
+    decode_lossless,
+    decode_small,
+    encode_lossless,
+    encode_small_within,
+)
 from ds2c2.streamformat import CRC_BYTES, StreamFormat
 
-LAYOUT = 1  # version of the container, in the high half of its first byte
+# Versions of the container, in the high half of its first byte: c as a VP8 key frame, or lossless.
+LAYOUT, LOSSLESS_LAYOUT = 1, 2
 # First byte (layout, halvings of c), bytes of c, bytes of side information.
 HEADER = struct.Struct("!BHH")
 MAX_PART_BYTES = 0xFFFF
@@ -54,15 +61,19 @@ class ReceivedBase:
     repaired: int
 
 
-def pack_base(small: np.ndarray, side_info: bytes, capacity: int) -> bytes:
+def pack_base(small: np.ndarray, side_info: bytes, capacity: int, lossless: bool = False) -> bytes:
     """c ``uint8[h, w, 3]`` and what the profile sends beside it (may be empty) to ``capacity`` bytes.
 
-    Takes the best quality that fits. Where even the worst does not, c is halved until it
-    does: a coarse base layer is worth more than none.
+    Takes the best quality that fits; with ``lossless`` c as it is, where that fits. Where even
+    the worst does not, c is halved until it does: a coarse base layer is worth more than none.
     """
     if len(side_info) > MAX_PART_BYTES:
         raise BaseLayerError(f"side information of {len(side_info)} bytes is too large: {MAX_PART_BYTES} at most")
     budget = min(capacity - HEADER.size - len(side_info), MAX_PART_BYTES)
+    exact = encode_lossless(small) if lossless else b""
+    if exact and len(exact) <= budget:
+        header = HEADER.pack(LOSSLESS_LAYOUT << 4, len(exact), len(side_info))
+        return (header + exact + side_info).ljust(capacity, b"\0")
     for halvings in range(MAX_HALVINGS + 1):
         data = encode_small_within(_halve(small, halvings), budget)
         if data is not None:
@@ -75,10 +86,12 @@ def unpack_base(container: bytes, height: int, width: int) -> BaseLayer:
     """The container back to c of ``height`` x ``width``. Raises ``BaseLayerError``."""
     try:
         first, small_bytes, label_bytes = HEADER.unpack_from(container)
-        if first >> 4 != LAYOUT or HEADER.size + small_bytes + label_bytes > len(container):
-            raise BaseLayerError(f"base layer of layout {first >> 4}; this program reads layout {LAYOUT}")
+        layouts = {LAYOUT: decode_small, LOSSLESS_LAYOUT: decode_lossless}
+        if first >> 4 not in layouts or HEADER.size + small_bytes + label_bytes > len(container):
+            known = " and ".join(map(str, layouts))
+            raise BaseLayerError(f"base layer of layout {first >> 4}; this program reads layouts {known}")
         start = HEADER.size
-        small = decode_small(container[start : start + small_bytes])
+        small = layouts[first >> 4](container[start : start + small_bytes])
     except (struct.error, SmallPictureError) as error:
         raise BaseLayerError(f"the base layer is damaged: {error}") from None
     if small.shape[:2] != (height, width):

@@ -11,8 +11,7 @@ import numpy as np
 import torch
 
 from ds2c2.baselayer import BaseLayerError, protect_base, recover_base
-from ds2c2.errors import PictureError, WeightsError
-from ds2c2.networks.bresnet import CELL
+from ds2c2.errors import FormatError, PictureError, WeightsError
 from ds2c2.pictures import pad_to_multiple, to_picture
 from ds2c2.profiles import make_profile
 from ds2c2.softbits import to_hard
@@ -73,14 +72,26 @@ class Codec:
         self.profile = make_profile(load_networks(stream.model_name, self.device), self.stream)
         self._last: np.ndarray | None = None
 
+    @property
+    def label_set(self) -> str:
+        """What the model's label maps are made of; ``none``: it sends none."""
+        return self.profile.label_set
+
     @torch.inference_mode()
-    def encode(self, picture: np.ndarray, side_info: bytes = b"", favour: np.ndarray | None = None) -> EncodedPicture:
+    def encode(
+        self,
+        picture: np.ndarray,
+        side_info: bytes = b"",
+        favour: np.ndarray | None = None,
+        labels: np.ndarray | None = None,
+    ) -> EncodedPicture:
         """``uint8[H, W, 3]`` of the stream's size to its N blocks.
 
         ``side_info`` rides in the base layer and takes its room from c. ``favour``
         ``float[H, W]``: 2 where the quantizer's step shall be half as large as elsewhere, at
-        the same total rate. Raises ``PictureError``, and ``FormatError`` for a favour that the
-        profile cannot give.
+        the same total rate. ``labels`` ``uint8[H, W]`` is the label map s, for profiles that send
+        one; without it their SegNet makes it. Raises ``PictureError``, and ``FormatError`` for a
+        favour or a label map that the profile cannot use.
         """
         stream = self.stream
         if picture.shape != (stream.height, stream.width, 3):
@@ -91,8 +102,16 @@ class Codec:
         if favour is not None:
             if favour.shape != picture.shape[:2]:
                 raise PictureError(f"a favour of {favour.shape} for a picture of {picture.shape[:2]}; give one a pixel")
-            favour = pad_to_multiple(favour[:, :, None], CELL)[:, :, 0]
-        layers = self.profile.encode(pad_to_multiple(picture, CELL), side_info, favour)
+            favour = self._pad(favour[:, :, None])[:, :, 0]
+        if labels is not None:
+            if self.label_set == "none":
+                raise FormatError(f"model {stream.model_name} sends no label map; leave it out")
+            if labels.shape != picture.shape[:2]:
+                raise PictureError(
+                    f"a label map of {labels.shape} for a picture of {picture.shape[:2]}; as large wanted"
+                )
+            labels = self._pad(labels[:, :, None])[:, :, 0]
+        layers = self.profile.encode(self._pad(picture), side_info, favour, labels)
         blocks = np.concatenate([protect_base(layers.container, stream), layers.enhancement])
         return EncodedPicture(blocks, self._crop(layers.picture), layers.small_bytes)
 
@@ -128,6 +147,9 @@ class Codec:
     def forget(self) -> None:
         """Forget the last picture: the next lost base is concealed by grey."""
         self._last = None
+
+    def _pad(self, picture: np.ndarray) -> np.ndarray:
+        return pad_to_multiple(picture, self.profile.cell)
 
     def _crop(self, pixels: torch.Tensor) -> np.ndarray:
         return np.ascontiguousarray(to_picture(pixels)[: self.stream.height, : self.stream.width])

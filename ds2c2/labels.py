@@ -108,16 +108,21 @@ class FavourMaps:
 
     def _labels(self, place: int) -> np.ndarray:
         """Class numbers ``uint8[height, width]``, void where padding is."""
-        picture = self.paths[place]
-        path = self.folder / f"{picture.stem}.png"
-        labels = read_labels(path)
-        height, width = read_picture(picture).shape[:2]
-        if labels.shape != (height, width):
-            raise PictureError(
-                f"{path}: {labels.shape[1]}x{labels.shape[0]}, its picture {picture.name} is {width}x{height}; "
-                "a label map is as large as its picture"
-            )
-        return fit_picture(labels, self.width, self.height, self.fit, Image.Resampling.NEAREST, VOID)
+        return fitted_labels(self.folder, self.paths[place], self.width, self.height, self.fit, VOID)
+
+
+def fitted_labels(folder: Path, picture: Path, width: int, height: int, fit: str, void: int) -> np.ndarray:
+    """The label map in ``folder`` of a picture file, its stem and ``.png``, fitted to a stream's size
+    as the picture is: ``uint8[height, width]``, ``void`` where padding is. Raises ``PictureError``."""
+    path = folder / f"{picture.stem}.png"
+    labels = read_labels(path)
+    high, wide = read_picture(picture).shape[:2]
+    if labels.shape != (high, wide):
+        raise PictureError(
+            f"{path}: {labels.shape[1]}x{labels.shape[0]}, its picture {picture.name} is {wide}x{high}; "
+            "a label map is as large as its picture"
+        )
+    return fit_picture(labels, width, height, fit, Image.Resampling.NEAREST, void)
 
 
 def read_labels(path: Path) -> np.ndarray:

@@ -10,9 +10,11 @@ import numpy as np
 
 from ds2c2.codec import Codec, EncodedPicture
 from ds2c2.errors import PictureError
-from ds2c2.labels import FavourMaps
+from ds2c2.labels import FavourMaps, fitted_labels
+from ds2c2.labelsets import label_set_of
 from ds2c2.metrics import ms_ssim, psnr
 from ds2c2.pictures import check_size, fit_picture, list_pictures, read_picture, write_picture
+from ds2c2.segmentation import default_segnet, names_segmenter, open_segmenter
 
 
 def common_size(paths: list[Path]) -> tuple[int, int]:
@@ -52,11 +54,40 @@ class PictureFeed:
             frame += 1
 
 
+class LabelMaps:
+    """The label maps s that a model of profile paper sends: of a folder, a PNG for each picture with
+    its stem, or made by a SegNet (``ds2c2.segmentation`` says how one is named; by default ours).
+
+    All files are read once, and the SegNet is loaded, before the first picture is sent. Raises
+    ``PictureError``, ``WeightsError`` and ``UserError``.
+    """
+
+    def __init__(self, codec: Codec, feed: PictureFeed, labels: str):
+        self.feed = feed
+        self.label_set = label_set_of(codec.label_set)
+        labels = labels or default_segnet(self.label_set.name)
+        self.folder = None if names_segmenter(labels) else Path(labels)
+        if self.folder is None:
+            self.segmenter = open_segmenter(labels, self.label_set, str(codec.device))
+        else:
+            for place in range(len(feed.paths)):
+                self.of(place)
+
+    def of(self, place: int) -> np.ndarray:
+        """Class numbers ``uint8[height, width]`` of the picture at this place."""
+        feed = self.feed
+        if self.folder is None:
+            return self.segmenter.labels(feed.picture(place))
+        void = self.label_set.void
+        return fitted_labels(self.folder, feed.paths[place], feed.width, feed.height, feed.fit, void)
+
+
 class SendingEnd:
     """Encodes a feed frame by frame; what a repeated feed has encoded once is kept.
 
     ``favour``: regions to be sent finer than the rest, as ``ds2c2.labels`` reads them, and
-    ``labels``, the folder with the pictures' label maps. Raises ``FormatError`` and ``PictureError``.
+    ``labels``, the folder with the pictures' label maps; for a model that sends label maps,
+    ``labels`` is where they come from (``LabelMaps``). Raises ``FormatError`` and ``PictureError``.
     """
 
     KEPT_BYTES = 64 << 20
@@ -64,7 +95,9 @@ class SendingEnd:
     def __init__(self, codec: Codec, feed: PictureFeed, favour: Sequence[str] = (), labels: str = ""):
         self.codec = codec
         self.feed = feed
-        self.favours = FavourMaps(favour, labels, feed.paths, feed.width, feed.height, feed.fit)
+        self.labels = None if codec.label_set == "none" else LabelMaps(codec, feed, labels)
+        by_class = labels if self.labels is None else ""
+        self.favours = FavourMaps(favour, by_class, feed.paths, feed.width, feed.height, feed.fit)
         self.frame = 0
         self.small_bytes = 0  # of c in the frame sent last
         self._kept: dict[int, EncodedPicture] = {}
@@ -76,7 +109,8 @@ class SendingEnd:
         place = self.frame % len(self.feed.paths)
         encoded = self._kept.get(place)
         if encoded is None:
-            encoded = self.codec.encode(self.feed.picture(place), favour=self.favours.of(place))
+            labels = self.labels.of(place) if self.labels is not None else None
+            encoded = self.codec.encode(self.feed.picture(place), favour=self.favours.of(place), labels=labels)
         if self.feed.repeat and (len(self._kept) + 1) * encoded.blocks.nbytes < self.KEPT_BYTES:
             self._kept[place] = encoded
         self.frame += 1

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""c, the small picture of the base layer, to few bytes and back: lossy WebP.
+"""c, the small picture of the base layer, to few bytes and back: WebP, lossy or lossless.
 
 At 96x64 pixels WebP needs about 1.25 kB for 31.7 dB, the equal of AVIF and a seventh of
-lossless WebP. The RIFF container is the same 20 bytes every time and is not sent.
+lossless WebP. The RIFF container is the same 20 bytes every time and is not sent. Label maps
+go the lossless way, too.
 """
 
 import io
@@ -18,6 +19,10 @@ RIFF_BYTES = 20  # "RIFF" size "WEBP" "VP8 " size: RFC 9649, section 2
 # for a scaling that we do not; they make it too large.
 KEY_FRAME = struct.Struct("<6sHH")
 START_CODE = bytes.fromhex("9d012a")
+# Lossless: a signature byte, 14 bits of width - 1, 14 of height - 1: RFC 9649, section 3.4.
+LOSSLESS_HEADER = struct.Struct("<BI")
+LOSSLESS_SIGNATURE = 0x2F
+SIDE_BITS = 14
 MAX_SMALL_SIDE = 512  # pixels: 4096 / 8
 MAX_QUALITY = 100
 # libwebp's slowest method; c is small, so it costs a millisecond or two.
@@ -34,15 +39,45 @@ def reduce_picture(picture: np.ndarray, factor: int) -> np.ndarray:
     return np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BOX))
 
 
-def encode_small(small: np.ndarray, quality: int) -> bytes:
-    """``uint8[h, w, 3]`` to a bare VP8 key frame (RFC 6386), WebP quality 0 to 100."""
+def _bare(picture: np.ndarray, chunk: bytes, **options) -> bytes:
     buffer = io.BytesIO()
-    Image.fromarray(small).save(buffer, "WEBP", quality=quality, method=METHOD)
+    Image.fromarray(picture).save(buffer, "WEBP", method=METHOD, **options)
     webp = buffer.getvalue()
-    if webp[12:16] != b"VP8 ":
+    if webp[12:16] != chunk:
         raise SmallPictureError("libwebp wrote an extended file where a simple one was expected")
     length = struct.unpack("<I", webp[16:20])[0]
     return webp[RIFF_BYTES : RIFF_BYTES + length]
+
+
+def _decode_bare(data: bytes, chunk: bytes) -> np.ndarray:
+    even = data + b"\0" * (len(data) % 2)
+    header = b"RIFF" + struct.pack("<I", 12 + len(even)) + b"WEBP" + chunk + struct.pack("<I", len(data))
+    try:
+        with Image.open(io.BytesIO(header + even), formats=["WEBP"]) as image:
+            return np.asarray(image.convert("RGB"))
+    except (OSError, ValueError, SyntaxError):
+        raise SmallPictureError("the base layer does not hold a small picture") from None
+
+
+def encode_small(small: np.ndarray, quality: int) -> bytes:
+    """``uint8[h, w, 3]`` to a bare VP8 key frame (RFC 6386), WebP quality 0 to 100."""
+    return _bare(small, b"VP8 ", quality=quality)
+
+
+def encode_lossless(picture: np.ndarray) -> bytes:
+    """``uint8[h, w, 3]`` to a bare lossless WebP bitstream (RFC 9649, section 3)."""
+    return _bare(picture, b"VP8L", lossless=True, quality=MAX_QUALITY)
+
+
+def decode_lossless(data: bytes, most_side: int = MAX_SMALL_SIDE) -> np.ndarray:
+    """A bare lossless WebP bitstream to ``uint8[h, w, 3]``. Raises ``SmallPictureError``, also for
+    sides beyond ``most_side``."""
+    # Looked at before Pillow makes room for it: these bytes come from a network.
+    signature, bits = LOSSLESS_HEADER.unpack(data[: LOSSLESS_HEADER.size].ljust(LOSSLESS_HEADER.size, b"\0"))
+    sides = ((bits >> shift & (1 << SIDE_BITS) - 1) + 1 for shift in (0, SIDE_BITS))
+    if signature != LOSSLESS_SIGNATURE or max(sides) > most_side:
+        raise SmallPictureError("the base layer does not hold a lossless picture")
+    return _decode_bare(data, b"VP8L")
 
 
 def decode_small(data: bytes) -> np.ndarray:
@@ -51,13 +86,7 @@ def decode_small(data: bytes) -> np.ndarray:
     tag, width, height = KEY_FRAME.unpack(data[: KEY_FRAME.size].ljust(KEY_FRAME.size, b"\0"))
     if tag[3:] != START_CODE or not 0 < width <= MAX_SMALL_SIDE or not 0 < height <= MAX_SMALL_SIDE:
         raise SmallPictureError("the base layer does not hold a small picture")
-    even = data + b"\0" * (len(data) % 2)
-    header = b"RIFF" + struct.pack("<I", 12 + len(even)) + b"WEBPVP8 " + struct.pack("<I", len(data))
-    try:
-        with Image.open(io.BytesIO(header + even), formats=["WEBP"]) as image:
-            return np.asarray(image.convert("RGB"))
-    except (OSError, ValueError, SyntaxError):
-        raise SmallPictureError("the base layer does not hold a small picture") from None
+    return _decode_bare(data, b"VP8 ")
 
 
 def encode_small_within(small: np.ndarray, budget: int) -> bytes | None:

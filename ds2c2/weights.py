@@ -13,13 +13,20 @@ from safetensors.torch import load_file, save_file
 from ds2c2.errors import DeviceError, WeightsError
 from ds2c2.networks.binary import BinaryNetworks, BinaryShape
 from ds2c2.networks.coded import CodedNetworks, CodedShape
+from ds2c2.networks.paper import PaperNetworks, PaperShape
+from ds2c2.networks.segnet import SegNet, SegNetShape
 
-# A profile's networks and the sizes that its files carry.
-PROFILES = {"binary": (BinaryNetworks, BinaryShape), "coded": (CodedNetworks, CodedShape)}
-Networks = BinaryNetworks | CodedNetworks
+# A profile's networks and the sizes that its files carry; a SegNet is no codec but the eye of one.
+PROFILES = {
+    "binary": (BinaryNetworks, BinaryShape),
+    "coded": (CodedNetworks, CodedShape),
+    "paper": (PaperNetworks, PaperShape),
+    "segnet": (SegNet, SegNetShape),
+}
+Networks = BinaryNetworks | CodedNetworks | PaperNetworks | SegNet
 # What the interleaver does when nobody says otherwise. Binary symbols lie in a picture's order, so
 # a lost block would be a hole; coded blocks hold symbols from everywhere, and decode alone.
-INTERLEAVES = {"binary": "bit", "coded": "none"}
+INTERLEAVES = {"binary": "bit", "coded": "none", "paper": "bit"}
 WEIGHTS_VERSION = "1"
 FOLDER_VARIABLE = "DS2C2_MODELS"
 SUFFIX = ".safetensors"
@@ -96,7 +103,7 @@ def read_metadata(path: Path) -> dict[str, str]:
 
 
 def weights_profile(model: str | Path) -> str:
-    """The profile of a model's weights: ``binary`` or ``coded``. Raises ``WeightsError``."""
+    """The profile of a model's weights, one of ``PROFILES``. Raises ``WeightsError``."""
     return read_metadata(find_weights(model))["profile"]
 
 
@@ -105,7 +112,15 @@ def resolve_interleave(interleave: str, model: str) -> str:
 
     ``model`` is a name, with or without a digest. Raises ``WeightsError``.
     """
-    return INTERLEAVES[weights_profile(model.partition("@")[0])] if interleave == "auto" else interleave
+    return INTERLEAVES[codec_profile(model.partition("@")[0])] if interleave == "auto" else interleave
+
+
+def codec_profile(model: str | Path) -> str:
+    """``weights_profile`` of weights that must be a codec's. Raises ``WeightsError`` for a SegNet's."""
+    profile = weights_profile(model)
+    if profile not in INTERLEAVES:
+        raise WeightsError(f"model {model}: weights of a SegNet, which makes label maps; choose a codec's")
+    return profile
 
 
 def load_networks(model: str | Path, device: torch.device | str = "cpu") -> Networks:

@@ -37,7 +37,8 @@ class encoder_source(gr.sync_block):
         frame_rate: frames a second at most, 0 for as fast as they are taken
         favour: regions that are sent finer at the same rate, a list of ``X,Y,WxH=GAIN`` and
             ``CLASS=GAIN`` (``ds2c2.labels``); for models of profile coded
-        labels: folder of the label maps that classes need
+        labels: folder of the label maps that classes need; for models of profile paper where
+            their label maps come from (``ds2c2.session.LabelMaps``)
     """
 
     def __init__(

@@ -65,13 +65,15 @@ def tiny_paper_shape():
 
 
 @pytest.fixture(scope="session")
-def tiny_models(tmp_path_factory, tiny_shape, tiny_coded_shape):
-    """A folder with ``binary.safetensors`` and ``coded.safetensors`` of random weights, always
+def tiny_models(tmp_path_factory, tiny_shape, tiny_coded_shape, tiny_paper_shape):
+    """A folder with ``binary``, ``coded``, ``paper`` and ``segnet-camvid`` of random weights, always
     the same."""
     import torch
 
     from ds2c2.networks.binary import BinaryNetworks
     from ds2c2.networks.coded import CodedNetworks
+    from ds2c2.networks.paper import PaperNetworks
+    from ds2c2.networks.segnet import SegNet, SegNetShape
     from ds2c2.weights import save_weights
 
     folder = tmp_path_factory.mktemp("models")
@@ -79,11 +81,16 @@ def tiny_models(tmp_path_factory, tiny_shape, tiny_coded_shape):
     save_weights(folder / "binary.safetensors", BinaryNetworks(tiny_shape), {})
     torch.manual_seed(1)
     save_weights(folder / "coded.safetensors", CodedNetworks(tiny_coded_shape), {})
+    torch.manual_seed(1)
+    save_weights(folder / "paper.safetensors", PaperNetworks(tiny_paper_shape), {})
+    torch.manual_seed(1)
+    segnet = SegNet(SegNetShape(widths=(4, 4, 8), blocks=(1, 1, 1)))
+    save_weights(folder / "segnet-camvid.safetensors", segnet, {})
     return folder
 
 
 @pytest.fixture
 def models(tiny_models, monkeypatch):
-    """The tiny weights are what the models ``binary`` and ``coded`` are."""
+    """The tiny weights are what the models ``binary``, ``coded`` and ``paper`` are."""
     monkeypatch.setenv("DS2C2_MODELS", str(tiny_models))
     return tiny_models

@@ -15,7 +15,7 @@ BaseBpp = Annotated[float, typer.Option(help="Bits per pixel of the base layer b
 Redundancy = Annotated[float, typer.Option(help="Repair blocks per source block of the base layer.")]
 Interleave = Annotated[
     Literal["auto", "bit", "block", "none"],
-    typer.Option(help="What the interleaver permutes; auto: what the model's profile wants, coded none, binary bit."),
+    typer.Option(help="What the interleaver permutes; auto: what the model's profile wants, coded none, others bit."),
 ]
 Depth = Annotated[int, typer.Option(help="Frames that --interleave block spreads over.")]
 Seed = Annotated[int, typer.Option(help="Seed of the permutation.")]
@@ -44,7 +44,12 @@ Favour = Annotated[
     ),
 ]
 Labels = Annotated[
-    str, typer.Option(metavar="FOLDER", help="Label maps for --favour CLASS=GAIN: a PNG of class numbers a picture.")
+    str,
+    typer.Option(
+        metavar="FOLDER",
+        help="Label maps, a PNG of class numbers a picture: for --favour CLASS=GAIN, and for models of profile paper, "
+        "where segnet:MODEL or smp:ENCODER:FILE names a SegNet instead.",
+    ),
 ]
 ProtectBase = Annotated[bool, typer.Option("--protect-base", help="Base blocks are never hit (the paper's rule).")]
 
@@ -87,7 +92,7 @@ def unsuited_effect(effect: str, model: str) -> str:
     from ds2c2.weights import weights_profile
 
     name = model.partition("@")[0]
-    if effect == "erase" or weights_profile(name) == "binary":
+    if effect == "erase" or weights_profile(name) != "coded":
         return ""
     return (
         f"model {name} (profile coded) needs a link that drops damaged packets: single flipped bits would show as "

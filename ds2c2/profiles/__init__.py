@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What differs between the codec's profiles: how a residual becomes code blocks and back."""
 
-from ds2c2.networks.binary import BinaryNetworks
+from ds2c2.errors import WeightsError
 from ds2c2.profiles.binary import BinaryProfile
 from ds2c2.profiles.coded import CodedProfile
+from ds2c2.profiles.paper import PaperProfile
 from ds2c2.profiles.profile import Base, EncodedLayers, Profile
 from ds2c2.streamformat import StreamFormat
 from ds2c2.weights import Networks
@@ -14,5 +15,7 @@ __all__ = ["Base", "EncodedLayers", "Profile", "make_profile"]
 def make_profile(networks: Networks, stream: StreamFormat) -> Profile:
     """The profile of these networks. Raises ``WeightsError`` and ``FormatError`` when it
     cannot serve the stream format."""
-    kind = BinaryProfile if isinstance(networks, BinaryNetworks) else CodedProfile
-    return kind(networks, stream)
+    kinds = {"binary": BinaryProfile, "coded": CodedProfile, "paper": PaperProfile}
+    if networks.profile not in kinds:
+        raise WeightsError(f"model {stream.model_name}: weights of a SegNet, which makes label maps; choose a codec's")
+    return kinds[networks.profile](networks, stream)

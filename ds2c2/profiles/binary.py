@@ -32,7 +32,9 @@ class BinaryProfile(Profile):
                 f"use bpp {stream.bpp * symbols / stream.enhancement_bits // 0.01 / 100:g} or less"
             )
 
-    def encode(self, picture: np.ndarray, side_info: bytes, favour: np.ndarray | None) -> EncodedLayers:
+    def encode(
+        self, picture: np.ndarray, side_info: bytes, favour: np.ndarray | None, labels: np.ndarray | None = None
+    ) -> EncodedLayers:
         if favour is not None:
             raise FormatError(
                 f"model {self.stream.model_name} sends every region alike; to favour one, use a model of profile coded"

@@ -72,7 +72,9 @@ class CodedProfile(Profile):
         """Of all symbols, channel by channel, and after them of all copies."""
         return seeded_order(self.stream.seed, 2 * self.networks.shape.channels * self.rows * self.columns)
 
-    def encode(self, picture: np.ndarray, side_info: bytes, favour: np.ndarray | None) -> EncodedLayers:
+    def encode(
+        self, picture: np.ndarray, side_info: bytes, favour: np.ndarray | None, labels: np.ndarray | None = None
+    ) -> EncodedLayers:
         small = reduce_picture(picture, REDUCTION)
         pixels = to_tensor(picture).to(self.device)
         shifts = None if favour is None else cell_favour(favour)

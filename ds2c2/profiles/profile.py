@@ -35,19 +35,27 @@ class Base:
 
 
 class Profile(ABC):
-    """Networks at work for one stream format. H and W below are padded to whole cells."""
+    """Networks at work for one stream format. H and W below are padded to whole cells of
+    ``cell`` pixels each way. ``label_set`` names what the profile's label maps are made of;
+    ``none``: it sends none."""
+
+    cell = CELL
+    label_set = "none"
 
     def __init__(self, networks: Networks, stream: StreamFormat):
         self.networks = networks
         self.stream = stream
         self.device = next(networks.parameters()).device
-        self.rows, self.columns = -(-stream.height // CELL), -(-stream.width // CELL)
+        self.rows, self.columns = -(-stream.height // self.cell), -(-stream.width // self.cell)
 
     @abstractmethod
-    def encode(self, picture: np.ndarray, side_info: bytes, favour: np.ndarray | None) -> EncodedLayers:
+    def encode(
+        self, picture: np.ndarray, side_info: bytes, favour: np.ndarray | None, labels: np.ndarray | None
+    ) -> EncodedLayers:
         """``uint8[H, W, 3]`` to its layers. ``side_info`` is carried for the receiver;
-        ``favour`` ``float[H, W]`` says how much finer than 1 a region is quantized.
-        Raises ``FormatError`` where the profile cannot do that."""
+        ``favour`` ``float[H, W]`` says how much finer than 1 a region is quantized; ``labels``
+        ``uint8[H, W]`` is the label map s, None to find it. Raises ``FormatError`` where the
+        profile cannot do that."""
 
     @abstractmethod
     def decode(self, soft: np.ndarray, base: Base) -> tuple[torch.Tensor, int]:
@@ -56,8 +64,12 @@ class Profile(ABC):
 
     def read_base(self, container: bytes) -> Base:
         """Raises ``BaseLayerError`` when the container cannot be read."""
-        layer = unpack_base(container, self.rows * CELL // REDUCTION, self.columns * CELL // REDUCTION)
+        layer = self.read_layer(container)
         return Base(layer, self.base_picture(layer.small))
+
+    def read_layer(self, container: bytes) -> BaseLayer:
+        """Raises ``BaseLayerError``."""
+        return unpack_base(container, self.rows * self.cell // REDUCTION, self.columns * self.cell // REDUCTION)
 
     def base_picture(self, small: np.ndarray) -> torch.Tensor:
         """c ``uint8[h, w, 3]`` to x'."""

@@ -190,3 +190,18 @@ def test_demo_writes_a_contact_sheet(ds2c2, photographs, tmp_path):
     # Four panels of 160x128 in two columns, with captions and gaps.
     assert sheet.width == 2 * 160 + 3 * 8
     assert "coffee" in done.stdout and "received PSNR" in done.stdout and "damaged" in done.stdout
+
+
+def test_a_paper_model_is_sent_at_its_own_rate_through_the_papers_channel(ds2c2, photographs, tmp_path):
+    """The refusal of another rate names the right one; label maps come from the SegNet in models/."""
+    options = ("--model", "paper", "--base-bpp", "0.2", "--redundancy", "0.2")
+    refused = ds2c2("send", photographs, "--to", "packets.ds2c2", *options, "--bpp", "0.7")
+    assert refused.returncode == 4 and refused.stderr.count("\n") == 1
+    bpp = re.search(r"5120 symbols for 160x128, exactly 7 blocks .*: use bpp ([\d.]+)", refused.stderr)[1]
+    hits = ("--loss", "0.3", "--channel", "exact", "--effect", "zero", "--protect-base")
+    sent = ds2c2("send", photographs, "--to", "packets.ds2c2", *options, "--bpp", bpp, *hits)
+    assert sent.returncode == 0, sent.stderr
+    assert "6 of them hit" in sent.stdout
+    got = ds2c2("receive", "--from", "packets.ds2c2", "--out", "received", "--originals", photographs)
+    assert "wrote 3 pictures to received, 0 of them concealed" in got.stdout
+    assert len(re.findall(r"PSNR \d+\.\d\d dB", got.stdout)) == 3

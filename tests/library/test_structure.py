@@ -35,6 +35,8 @@ FLOW = [
     "scalemodel",
     "favour",
     "labels",
+    "labelcoder",
+    "segmentation",
     "profiles",
     "codec",
     "interleaver",
