@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Finds OFDM preambles in samples and takes the carrier offset away.
+"""Finds preambles that repeat themselves in samples, and takes the carrier offset away.
 
-Schmidl and Cox (1997): the preamble's second half is its first half turned. The metric is
-|P|^2 / R^2 with P the correlation of the halves and R the energy of both, so that it is 1 for a
-preamble without noise and (S / (S + N))^2 with it.
+Schmidl and Cox (Robust frequency and timing synchronization for OFDM, IEEE Trans. Commun. 45(12),
+1997): the metric is |P|^2 / R^2 with P the correlation of samples with those ``lag`` before them
+and R the mean energy of both, so that it is 1 for a preamble without noise and (S / (S + N))^2
+with it. P's angle tells the carrier offset.
 
 Every operation here gives the same bits wherever the stream is cut: sums are trees of shifted
 adds, products are written out in real numbers. Stock blocks differ in the last bit with the
@@ -18,49 +19,81 @@ import numpy as np
 
 from ds2c2.ofdm import FFT_SIZE, PREFIX, SYMBOL, ModemError
 
+
+@dataclass(frozen=True)
+class Preamble:
+    """What to look for; all in samples.
+
+    Args:
+        lag: after which the preamble repeats itself
+        length: of the stretch that is compared with the one ``lag`` before it
+        back: from the metric's plateau to where the burst is taken to begin
+        longest: plateau; a longer one is no preamble, for a carrier without modulation looks like
+            one for ever
+        apart: that the next plateau begins behind this one, at least
+        turned: what is repeated has the opposite sign
+        before_end: where on the plateau, before its end; None for its middle
+    """
+
+    lag: int
+    length: int
+    back: int
+    longest: int
+    apart: int
+    turned: bool = False
+    before_end: int | None = None
+
+    @property
+    def window(self) -> int:
+        return self.lag + self.length
+
+    @property
+    def delay(self) -> int:
+        """Samples from a finder's input to its output."""
+        return self.back + (self.longest // 2 + 1 if self.before_end is None else self.before_end)
+
+    def place(self, begin: int, end: int) -> int:
+        """The sample of a plateau at which it is measured."""
+        return (begin + end) // 2 if self.before_end is None else max(begin, end - self.before_end)
+
+
+# The first symbol uses odd carriers only, so that its halves have opposite signs. The plateau's
+# middle is the end of a window that begins in the middle of the prefix; GNU Radio's choice is to
+# begin 9 samples early, so that noise does not place the symbols too late.
+OFDM_PREAMBLE = Preamble(FFT_SIZE // 2, FFT_SIZE // 2, SYMBOL, 2 * FFT_SIZE, PREFIX, turned=True)
 # digital.ofdm_rx has 0.9 and loses packets at SNRs where their payload is still good.
-THRESHOLD = 0.7
-WINDOW = FFT_SIZE  # samples
-HALF = WINDOW // 2
-# The middle of the plateau is the last sample of a window that begins in the middle of the prefix.
-# From there back to where the receiver takes the burst to begin, GNU Radio's choice: 9 samples
-# early, in the prefix, so that noise does not place the window into the next symbol.
-BACK = SYMBOL
-# A longer plateau is no preamble: a carrier without modulation looks like one for ever.
-LONGEST_PLATEAU = 128  # samples
-DELAY = BACK + LONGEST_PLATEAU  # samples from input to output
+OFDM_THRESHOLD = 0.7
+# Power of the last ``lag`` samples over that of the whole window, below which the burst is over.
+FADED = 0.25
 
 
 @dataclass(frozen=True)
 class Burst:
-    """A preamble: where it begins among the samples that go out, carrier offset in cycles/sample
-    (without whole carriers), SNR in dB."""
+    """What begins with a preamble: at which sample of those that go out and of those that came in;
+    carrier offset in cycles/sample, without multiples of 1 / lag; SNR in dB."""
 
     position: int
+    start: int
     cfo: float
     snr_db: float
 
-    @property
-    def start(self) -> int:
-        """Where it begins among the samples that came in."""
-        return self.position - DELAY
-
 
 class BurstFinder:
-    """Samples in, the same number out: ``DELAY`` later, and turned back by the carrier offset of
-    the last preamble, from its first sample on.
+    """Samples in, the same number out: ``preamble.delay`` later, and turned back by the carrier
+    offset of the last burst, from its first sample on.
 
     Args:
+        preamble: of the bursts
         threshold: of the metric, above 0 and below 1
 
     Raises ``ModemError``.
     """
 
-    def __init__(self, threshold: float = THRESHOLD):
+    def __init__(self, preamble: Preamble = OFDM_PREAMBLE, threshold: float = OFDM_THRESHOLD):
         if not 0 < threshold < 1:
             raise ModemError(f"threshold {threshold:g} is out of range: above 0 and below 1")
-        self.threshold = threshold
-        self._held = np.zeros(DELAY, np.complex64)
+        self.preamble, self.threshold = preamble, threshold
+        self._held = np.zeros(preamble.delay, np.complex64)
         self._seen = 0  # samples taken
         self._plateau: int | None = None  # where the plateau under way began
         self._blind = 0  # before it no plateau begins
@@ -87,13 +120,19 @@ class BurstFinder:
         return turned, begun
 
     def _find(self, stream: np.ndarray) -> list[Burst]:
-        """Bursts whose plateau ends in the new samples, those of ``stream`` from ``DELAY`` on."""
-        near = stream[DELAY - WINDOW + 1 :]
+        """Bursts whose plateau ends in the new samples, those of ``stream`` from ``delay`` on."""
+        preamble = self.preamble
+        lag, length, delay = preamble.lag, preamble.length, preamble.delay
+        near = stream[delay - preamble.window + 1 :]
         real, imag = near.real.copy(), near.imag.copy()
-        inner = _box(real[:-HALF] * real[HALF:] + imag[:-HALF] * imag[HALF:], HALF)
-        outer = _box(real[:-HALF] * imag[HALF:] - imag[:-HALF] * real[HALF:], HALF)
-        energy = np.float32(0.5) * _box(real * real + imag * imag, WINDOW)
+        inner = _box(real[:-lag] * real[lag:] + imag[:-lag] * imag[lag:], length)
+        outer = _box(real[:-lag] * imag[lag:] - imag[:-lag] * real[lag:], length)
+        powers = real * real + imag * imag
+        power = _box(powers, length)
+        energy = np.float32(0.5) * (power[:-lag] + power[lag:])
         over = (inner * inner + outer * outer >= np.float32(self.threshold) * (energy * energy)) & (energy > 0)
+        # Where a burst ends, its last samples alone would look like a preamble.
+        over &= _box(powers, lag)[length:] * np.float32(length / lag) >= np.float32(FADED) * energy
         found = []
         for edge in np.flatnonzero(np.diff(over, prepend=self._plateau is not None)).tolist():
             end = self._seen + edge
@@ -103,12 +142,27 @@ class BurstFinder:
             begin, self._plateau = max(self._plateau, self._blind), None
             # One sample is no plateau.
             if end - begin > 1:
-                self._blind = end + PREFIX
-                if end - begin <= LONGEST_PLATEAU:
-                    middle = (begin + end) // 2
-                    last = middle - self._seen + DELAY + 1
-                    found.append(_measured(middle - BACK + DELAY, stream[last - WINDOW : last]))
+                self._blind = end + preamble.apart
+                if end - begin <= preamble.longest:
+                    place = preamble.place(begin, end)
+                    last = place - self._seen + delay + 1
+                    found.append(self._measured(place - preamble.back, stream[last - preamble.window : last]))
         return found
+
+    def _measured(self, start: int, window: np.ndarray) -> Burst:
+        """The burst in whose preamble the window lies."""
+        lag = self.preamble.lag
+        real, imag = window.real.astype(float), window.imag.astype(float)
+        sign = -1 if self.preamble.turned else 1
+        # fsum rounds once, whatever the order.
+        inner = sign * math.fsum(real[:-lag] * real[lag:] + imag[:-lag] * imag[lag:])
+        outer = sign * math.fsum(real[:-lag] * imag[lag:] - imag[:-lag] * real[lag:])
+        power = real * real + imag * imag
+        energy = 0.5 * (math.fsum(power[:-lag]) + math.fsum(power[lag:]))
+        # The metric's square root is S / (S + N).
+        share = min(math.hypot(inner, outer) / energy, 1 - 1e-6)
+        cfo = math.atan2(outer, inner) / (2 * math.pi * lag)
+        return Burst(start + self.preamble.delay, start, cfo, 10 * math.log10(share / (1 - share)))
 
     def _turned(self, samples: np.ndarray, first: int) -> np.ndarray:
         if self._cfo == 0:
@@ -123,22 +177,15 @@ class BurstFinder:
 
 
 def _box(values: np.ndarray, length: int) -> np.ndarray:
-    """Sums of ``length`` values in a row, a power of two: ``n - length + 1`` of them."""
-    step = 1
-    while step < length:
+    """Sums of ``length`` values in a row, ``n - length + 1`` of them."""
+    count = len(values) - length + 1
+    total, done, step = None, 0, 1
+    while True:
+        if length & step:
+            piece = values[done : done + count]
+            total = piece if total is None else total + piece
+            done += step
+        if done == length:
+            return total
         values = values[step:] + values[:-step]
         step *= 2
-    return values
-
-
-def _measured(position: int, window: np.ndarray) -> Burst:
-    """The burst whose preamble's first symbol fills the window."""
-    real, imag = window.real.astype(float), window.imag.astype(float)
-    # The halves have opposite signs: the preamble is on odd carriers. fsum rounds once.
-    inner = -math.fsum(real[:HALF] * real[HALF:] + imag[:HALF] * imag[HALF:])
-    outer = -math.fsum(real[:HALF] * imag[HALF:] - imag[:HALF] * real[HALF:])
-    energy = 0.5 * math.fsum(real * real + imag * imag)
-    # The metric's square root is S / (S + N).
-    share = min(math.hypot(inner, outer) / energy, 1 - 1e-6)
-    cfo = math.atan2(outer, inner) / (2 * math.pi * HALF)
-    return Burst(position, cfo, 10 * math.log10(share / (1 - share)))

@@ -7,6 +7,8 @@ from .decoder_sink import decoder_sink
 from .deinterleaver import deinterleaver
 from .depacketizer import depacketizer
 from .encoder_source import encoder_source
+from .gmsk_demodulator import gmsk_demodulator
+from .gmsk_modulator import gmsk_modulator
 from .interleaver import interleaver
 from .loopback import loopback
 from .ofdm_demodulator import ofdm_demodulator
@@ -23,6 +25,8 @@ __all__ = [
     "encoder_source",
     "errors",
     "exit_code",
+    "gmsk_demodulator",
+    "gmsk_modulator",
     "interleaver",
     "loopback",
     "ofdm_demodulator",

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Marks where OFDM bursts begin and takes their carrier offset away."""
+"""Marks where bursts begin and takes their carrier offset away."""
 
 import numpy as np
 import pmt
 from gnuradio import gr
 
-from ds2c2.burstfinder import Burst, BurstFinder
+from ds2c2.burstfinder import Burst, BurstFinder, Preamble
 
 from ._failures import guarded
 
@@ -13,16 +13,16 @@ TRIGGER = "ds2c2_trigger"
 # The demultiplexer keeps the trigger's tag to itself; this one goes on with the header.
 BURST = "ds2c2_burst"
 # Bursts that are remembered for their headers, which come some symbols later.
-REMEMBERED = 1024
+REMEMBERED = 4096
 
 
 class burst_trigger(gr.sync_block):
     """Samples in and out, by ``BurstFinder``; on a burst's first sample is a trigger, and its
     key in ``bursts``."""
 
-    def __init__(self, threshold: float):
+    def __init__(self, preamble: Preamble, threshold: float):
         gr.sync_block.__init__(self, name="burst_trigger", in_sig=[np.complex64], out_sig=[np.complex64])
-        self._finder = BurstFinder(threshold)
+        self._finder = BurstFinder(preamble, threshold)
         self.bursts: dict[int, Burst] = {}
 
     @guarded

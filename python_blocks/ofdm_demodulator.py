@@ -6,7 +6,7 @@ from collections.abc import Callable
 from gnuradio import blocks, digital, fft, gr
 from gnuradio import fec as codes
 
-from ds2c2.burstfinder import THRESHOLD
+from ds2c2.burstfinder import OFDM_PREAMBLE, OFDM_THRESHOLD
 from ds2c2.linkframes import ModemCounts
 from ds2c2.ofdm import (
     CC_LENGTH,
@@ -56,7 +56,7 @@ class ofdm_demodulator(gr.hier_block2):
         modulation: str = "qpsk",
         fec: str = "none",
         payload_level: float = 1.0,
-        threshold: float = THRESHOLD,
+        threshold: float = OFDM_THRESHOLD,
         sample_rate: float = 1e6,
     ):
         stream_format = as_format(stream_format)
@@ -70,7 +70,7 @@ class ofdm_demodulator(gr.hier_block2):
         self.ofdm = OfdmFormat(packet_bytes, modulation, fec, payload_level)
         self.counts = ModemCounts()
         data, pilots = carriers()
-        trigger = burst_trigger(threshold)
+        trigger = burst_trigger(OFDM_PREAMBLE, threshold)
         demux = digital.header_payload_demux(
             PREAMBLE_SYMBOLS + HEADER_SYMBOLS, FFT_SIZE, PREFIX, SYMBOLS, TRIGGER, True
         )
@@ -114,7 +114,7 @@ class ofdm_demodulator(gr.hier_block2):
 
     def set_listener(self, listener: Callable[[Arrivals], None]) -> None:
         """Call with all that is noticed on the air, packets whose check sum is wrong among it; from
-        threads of the flowgraph. ``QueuedSource.put`` is one, ``TraceRecorder`` takes the same."""
+        threads of the flowgraph. ``QueuedSource.put`` is one, ``TraceRecorder.take`` another."""
         self._check.listener = listener
 
     def _decoder(self, constellation) -> list:

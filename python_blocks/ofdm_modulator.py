@@ -107,7 +107,7 @@ class ofdm_modulator(gr.hier_block2):
         """Packets to payload bytes."""
         ofdm = self.ofdm
         bytes_in = ofdm.frame_bytes + ofdm.tail_bytes
-        parts = [link_framer(packet_bytes, ofdm.tail_bytes)]
+        parts = [link_framer(packet_bytes, tail=bytes(ofdm.tail_bytes))]
         if ofdm.fec == "cc":
             code = codes.cc_encoder_make(8 * bytes_in, CC_LENGTH, 2, list(CC_POLYNOMIALS), 0, codes.CC_TRUNCATED)
             parts += [

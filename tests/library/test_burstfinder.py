@@ -4,7 +4,7 @@
 import numpy as np
 import pytest
 
-from ds2c2.burstfinder import DELAY, LONGEST_PLATEAU, BurstFinder
+from ds2c2.burstfinder import OFDM_PREAMBLE, BurstFinder
 from ds2c2.ofdm import FFT_SIZE, PREFIX, ModemError, OfdmFormat, sync_words
 
 SPACING = 1500  # samples between bursts
@@ -28,7 +28,7 @@ def stream_of(bursts, snr=30.0, cfo=0.0, seed=1):
 
 
 def found_in(samples, sizes, threshold=0.7):
-    finder, place, outs, bursts = BurstFinder(threshold), 0, [], []
+    finder, place, outs, bursts = BurstFinder(threshold=threshold), 0, [], []
     for size in sizes:
         out, begun = finder.push(samples[place : place + size])
         outs.append(out)
@@ -68,9 +68,10 @@ def test_what_goes_out_is_what_came_later_without_its_offset():
     samples = stream_of(3, 80, cfo=0.004)
     out, bursts = found_in(samples, [1000] * 4 + [500])
     first = bursts[0].position
+    delay = OFDM_PREAMBLE.delay
     # Before the first burst nothing is known of the offset.
-    np.testing.assert_array_equal(out[DELAY:first], samples[: first - DELAY])
-    piece = samples[first - DELAY : first - DELAY + 800] * np.exp(-2j * np.pi * 0.004 * np.arange(800))
+    np.testing.assert_array_equal(out[delay:first], samples[: first - delay])
+    piece = samples[first - delay : first - delay + 800] * np.exp(-2j * np.pi * 0.004 * np.arange(800))
     assert np.max(np.abs(out[first : first + 800] - piece)) < 0.01
 
 
@@ -80,7 +81,7 @@ def test_a_carrier_is_no_burst():
     samples[:1200] = np.exp(0.1j * np.arange(1200) + 0.1j)
     _, bursts = found_in(samples, [700, len(samples) - 700])
     assert [burst.start // SPACING for burst in bursts] == [1]
-    assert 1200 > LONGEST_PLATEAU
+    assert 1200 > OFDM_PREAMBLE.longest
 
 
 def test_silence_and_noise_are_no_bursts():
@@ -91,7 +92,7 @@ def test_silence_and_noise_are_no_bursts():
 @pytest.mark.parametrize("threshold", [0, 1, -1, float("nan")])
 def test_threshold_out_of_range(threshold):
     with pytest.raises(ModemError, match="threshold"):
-        BurstFinder(threshold)
+        BurstFinder(threshold=threshold)
 
 
 def test_air_time():

@@ -54,6 +54,7 @@ FLOW = [
     "packetchannel",
     "air",
     "burstfinder",
+    "gmsk",
     "losschain",
     "lossmodels",
     "metrics",
