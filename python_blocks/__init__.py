@@ -8,10 +8,12 @@ from .deinterleaver import deinterleaver
 from .depacketizer import depacketizer
 from .encoder_source import encoder_source
 from .gmsk_demodulator import gmsk_demodulator
+from .gmsk_link import gmsk_link
 from .gmsk_modulator import gmsk_modulator
 from .interleaver import interleaver
 from .loopback import loopback
 from .ofdm_demodulator import ofdm_demodulator
+from .ofdm_link import ofdm_link
 from .ofdm_modulator import ofdm_modulator
 from .packetizer import packetizer
 from .radio_air import radio_air
@@ -26,10 +28,12 @@ __all__ = [
     "errors",
     "exit_code",
     "gmsk_demodulator",
+    "gmsk_link",
     "gmsk_modulator",
     "interleaver",
     "loopback",
     "ofdm_demodulator",
+    "ofdm_link",
     "ofdm_modulator",
     "packetizer",
     "radio_air",

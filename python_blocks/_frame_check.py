@@ -33,7 +33,7 @@ class frame_check(Stage):
         self._frames = LinkFrames(HEADER_BYTES + stream_format.block_size)
         ends = (np.uint8, self._frames.frame_bytes), (np.uint8, self._frames.packet_bytes)
         Stage.__init__(self, "frame_check", stream_format, *ends)
-        self._owner, self._counts, self._receptions = owner, counts, receptions
+        self.owner, self._counts, self._receptions = owner, counts, receptions
         self._sample_rate = sample_rate
         self.listener: Callable[[Arrivals], None] | None = None
 
@@ -54,5 +54,5 @@ class frame_check(Stage):
             self.listener(Arrivals(nothing, unreadable=1))
 
     def stop(self) -> bool:
-        say(self._owner, self._counts.line())
+        say(self.owner, self._counts.line())
         return True

@@ -2,20 +2,17 @@
 """GMSK Demodulator: samples to packets."""
 
 import math
-from collections.abc import Callable
 
-from gnuradio import analog, digital, filter, gr
+from gnuradio import analog, digital, filter
 from gnuradio.filter import firdes
 
 from ds2c2.gmsk import GMSK_THRESHOLD, GmskFormat
-from ds2c2.linkframes import ModemCounts
-from ds2c2.packets import HEADER_BYTES
-from ds2c2.packetsource import Arrivals
 from ds2c2.streamformat import StreamFormat
 
 from ._burst_trigger import burst_trigger
 from ._frame_check import frame_check
 from ._gmsk_slicer import gmsk_slicer
+from ._packet_modem import PacketDemodulator
 from ._stage import as_format
 
 # The channel filter, in symbol rates: measured best for BT 0.5. Without one, noise of the whole
@@ -30,7 +27,7 @@ CLOCK_DEVIATION = 0.005
 VECTOR = 16  # samples
 
 
-class gmsk_demodulator(gr.hier_block2):
+class gmsk_demodulator(PacketDemodulator):
     """Receives the bursts of a GMSK Modulator, whatever comes between them.
 
     Input:
@@ -55,15 +52,8 @@ class gmsk_demodulator(gr.hier_block2):
         sample_rate: float = 1e6,
     ):
         stream_format = as_format(stream_format)
-        packet_bytes = HEADER_BYTES + stream_format.block_size
-        gr.hier_block2.__init__(
-            self,
-            "gmsk_demodulator",
-            gr.io_signature(1, 1, gr.sizeof_gr_complex),
-            gr.io_signature(1, 1, packet_bytes),
-        )
-        self.gmsk = GmskFormat(packet_bytes, samples_per_symbol, bt)
-        self.counts = ModemCounts()
+        PacketDemodulator.__init__(self, "gmsk_demodulator", stream_format)
+        self.gmsk = GmskFormat(self.packet_bytes, samples_per_symbol, bt)
         trigger = burst_trigger(self.gmsk.preamble, threshold)
         channel = filter.fir_filter_ccf(1, firdes.low_pass(1, samples_per_symbol, CUTOFF, TRANSITION))
         discriminator = analog.quadrature_demod_cf(samples_per_symbol / (math.pi / 2))
@@ -83,8 +73,3 @@ class gmsk_demodulator(gr.hier_block2):
         slicer.failed = check.header_failed
         self.connect(self, trigger, channel, discriminator, clock, slicer, check, self)
         self._check, self._others = check, (trigger, slicer)  # Python blocks that nobody else holds
-
-    def set_listener(self, listener: Callable[[Arrivals], None]) -> None:
-        """Call with all that is noticed on the air, packets whose check sum is wrong among it; from
-        a thread of the flowgraph. ``QueuedSource.put`` is one, ``TraceRecorder.take`` another."""
-        self._check.listener = listener

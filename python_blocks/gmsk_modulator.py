@@ -1,20 +1,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """GMSK Modulator: packets to bursts of samples."""
 
-from gnuradio import digital, gr
+from gnuradio import digital
 
 from ds2c2.gmsk import ACCESS_CODE, GAP_SYMBOLS, PREAMBLE, TAIL, GmskFormat
-from ds2c2.linkframes import ModemCounts
 from ds2c2.ofdm import ModemError
-from ds2c2.packets import HEADER_BYTES
 from ds2c2.streamformat import StreamFormat
 
 from ._burst_spacer import burst_spacer
 from ._link_framer import link_framer
+from ._packet_modem import PacketModulator
 from ._stage import as_format
 
 
-class gmsk_modulator(gr.hier_block2):
+class gmsk_modulator(PacketModulator):
     """Sends each packet as one GMSK burst of constant envelope, followed by zeros.
 
     Input:
@@ -37,26 +36,10 @@ class gmsk_modulator(gr.hier_block2):
         bt: float = 0.5,
         gap: int = GAP_SYMBOLS,
     ):
-        packet_bytes = HEADER_BYTES + as_format(stream_format).block_size
-        gr.hier_block2.__init__(
-            self,
-            "gmsk_modulator",
-            gr.io_signature(1, 1, packet_bytes),
-            gr.io_signature(1, 1, gr.sizeof_gr_complex),
-        )
+        PacketModulator.__init__(self, "gmsk_modulator", as_format(stream_format))
         if gap < GAP_SYMBOLS:
             raise ModemError(f"gap {gap} is too short: {GAP_SYMBOLS} symbols or more, else packets are lost")
-        self.gmsk = GmskFormat(packet_bytes, samples_per_symbol, bt)
-        self._framer = link_framer(packet_bytes, PREAMBLE + ACCESS_CODE, TAIL)
+        self.gmsk = GmskFormat(self.packet_bytes, samples_per_symbol, bt)
+        self._framer = link_framer(self.packet_bytes, PREAMBLE + ACCESS_CODE, TAIL)
         self._spacer = burst_spacer(self.gmsk.burst_samples, gap * samples_per_symbol, 1.0)
         self.connect(self, self._framer, digital.gmsk_mod(samples_per_symbol, bt), self._spacer, self)
-
-    @property
-    def sent(self) -> int:
-        """Packets sent so far."""
-        return self._framer.counts.sent
-
-    def count_in(self, counts: ModemCounts) -> None:
-        """Count the packets that are sent in these counts, the receiver's, before it runs."""
-        counts.sent = 0
-        self._framer.counts = counts

@@ -1,13 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """OFDM Demodulator: samples to packets."""
 
-from collections.abc import Callable
-
-from gnuradio import blocks, digital, fft, gr
+from gnuradio import blocks, digital, fft
 from gnuradio import fec as codes
 
 from ds2c2.burstfinder import OFDM_PREAMBLE, OFDM_THRESHOLD
-from ds2c2.linkframes import ModemCounts
 from ds2c2.ofdm import (
     CC_LENGTH,
     CC_POLYNOMIALS,
@@ -19,14 +16,13 @@ from ds2c2.ofdm import (
     pilot_symbols,
     sync_words,
 )
-from ds2c2.packets import HEADER_BYTES
-from ds2c2.packetsource import Arrivals
 from ds2c2.streamformat import StreamFormat
 
 from ._burst_trigger import TRIGGER, burst_trigger
 from ._frame_check import frame_check
 from ._header_gate import CARRIERS, SYMBOLS, header_gate
 from ._ofdm_parts import HEADER_CONSTELLATION, carriers, header_format, payload_constellation, roomy
+from ._packet_modem import PacketDemodulator
 from ._stage import as_format
 
 # Weight of the channel estimate so far against that of the last symbol. The carrier offset's
@@ -34,7 +30,7 @@ from ._stage import as_format
 TRACKING = 0.1
 
 
-class ofdm_demodulator(gr.hier_block2):
+class ofdm_demodulator(PacketDemodulator):
     """Receives the bursts of an OFDM Modulator, whatever comes between them.
 
     Input:
@@ -60,15 +56,8 @@ class ofdm_demodulator(gr.hier_block2):
         sample_rate: float = 1e6,
     ):
         stream_format = as_format(stream_format)
-        packet_bytes = HEADER_BYTES + stream_format.block_size
-        gr.hier_block2.__init__(
-            self,
-            "ofdm_demodulator",
-            gr.io_signature(1, 1, gr.sizeof_gr_complex),
-            gr.io_signature(1, 1, packet_bytes),
-        )
-        self.ofdm = OfdmFormat(packet_bytes, modulation, fec, payload_level)
-        self.counts = ModemCounts()
+        PacketDemodulator.__init__(self, "ofdm_demodulator", stream_format)
+        self.ofdm = OfdmFormat(self.packet_bytes, modulation, fec, payload_level)
         data, pilots = carriers()
         trigger = burst_trigger(OFDM_PREAMBLE, threshold)
         demux = digital.header_payload_demux(
@@ -111,11 +100,6 @@ class ofdm_demodulator(gr.hier_block2):
         self.msg_connect(gate, "header_data", demux, "header_data")
         self.connect((demux, 1), payload_fft, level, equalizer, serializer, *decoder, check, self)
         self._check, self._others = check, (trigger, gate)  # Python blocks that nobody else holds
-
-    def set_listener(self, listener: Callable[[Arrivals], None]) -> None:
-        """Call with all that is noticed on the air, packets whose check sum is wrong among it; from
-        threads of the flowgraph. ``QueuedSource.put`` is one, ``TraceRecorder.take`` another."""
-        self._check.listener = listener
 
     def _decoder(self, constellation) -> list:
         """Equalized carriers to frames."""

@@ -7,7 +7,6 @@ import numpy as np
 from gnuradio import blocks, digital, fft, gr
 from gnuradio import fec as codes
 
-from ds2c2.linkframes import ModemCounts
 from ds2c2.ofdm import (
     CC_LENGTH,
     CC_POLYNOMIALS,
@@ -19,16 +18,16 @@ from ds2c2.ofdm import (
     pilot_symbols,
     sync_words,
 )
-from ds2c2.packets import HEADER_BYTES
 from ds2c2.streamformat import StreamFormat
 
 from ._burst_spacer import burst_spacer
 from ._link_framer import link_framer
 from ._ofdm_parts import HEADER_CONSTELLATION, carriers, header_format, payload_constellation, roomy
+from ._packet_modem import PacketModulator
 from ._stage import as_format
 
 
-class ofdm_modulator(gr.hier_block2):
+class ofdm_modulator(PacketModulator):
     """Sends each packet as one OFDM burst, followed by zeros.
 
     Check sum, scrambling, header and preamble are those of GNU Radio's ``digital.ofdm_tx``: its
@@ -57,21 +56,15 @@ class ofdm_modulator(gr.hier_block2):
         payload_level: float = 1.0,
     ):
         stream_format = as_format(stream_format)
-        packet_bytes = HEADER_BYTES + stream_format.block_size
-        gr.hier_block2.__init__(
-            self,
-            "ofdm_modulator",
-            gr.io_signature(1, 1, packet_bytes),
-            gr.io_signature(1, 1, gr.sizeof_gr_complex),
-        )
+        PacketModulator.__init__(self, "ofdm_modulator", stream_format)
         if gap < MIN_GAP:
             raise ModemError(f"gap {gap} is too short: {MIN_GAP} samples or more, else the receiver loses packets")
-        self.ofdm = OfdmFormat(packet_bytes, modulation, fec, payload_level)
+        self.ofdm = OfdmFormat(self.packet_bytes, modulation, fec, payload_level)
         # Length tags of their own for each instance: those of another modem in the same flowgraph
         # would be taken for ours.
         tag = f"ds2c2_tx_{self.unique_id()}"
         data, pilots = carriers()
-        coded = self._coder(packet_bytes)
+        coded = self._coder()
         tagged = blocks.stream_to_tagged_stream(1, 1, self.ofdm.payload_bytes, tag)
         header_gen = digital.packet_headergenerator_bb(header_format(self.ofdm, tag, f"{tag}_symbols").base(), tag)
         header_mod = digital.chunks_to_symbols_bc(HEADER_CONSTELLATION().points())
@@ -93,21 +86,11 @@ class ofdm_modulator(gr.hier_block2):
         self.connect(mux, allocator, inverse, prefixer, spacer, self)
         self._framer, self._spacer = coded[0], spacer  # Python blocks that nobody else holds
 
-    @property
-    def sent(self) -> int:
-        """Packets sent so far."""
-        return self._framer.counts.sent
-
-    def count_in(self, counts: ModemCounts) -> None:
-        """Count the packets that are sent in these counts, the receiver's, before it runs."""
-        counts.sent = 0
-        self._framer.counts = counts
-
-    def _coder(self, packet_bytes: int) -> list:
+    def _coder(self) -> list:
         """Packets to payload bytes."""
         ofdm = self.ofdm
         bytes_in = ofdm.frame_bytes + ofdm.tail_bytes
-        parts = [link_framer(packet_bytes, tail=bytes(ofdm.tail_bytes))]
+        parts = [link_framer(self.packet_bytes, tail=bytes(ofdm.tail_bytes))]
         if ofdm.fec == "cc":
             code = codes.cc_encoder_make(8 * bytes_in, CC_LENGTH, 2, list(CC_POLYNOMIALS), 0, codes.CC_TRUNCATED)
             parts += [

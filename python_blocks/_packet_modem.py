@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the modems have in common: counts, and somebody who listens to them."""
+
+from collections.abc import Callable
+
+from gnuradio import gr
+
+from ds2c2.linkframes import ModemCounts
+from ds2c2.packets import HEADER_BYTES
+from ds2c2.packetsource import Arrivals
+from ds2c2.streamformat import StreamFormat
+
+
+class PacketModulator(gr.hier_block2):
+    """Packets in, samples out; ``self._framer`` is its ``link_framer``."""
+
+    def __init__(self, name: str, stream_format: StreamFormat):
+        self.packet_bytes = HEADER_BYTES + stream_format.block_size
+        packets = gr.io_signature(1, 1, self.packet_bytes)
+        gr.hier_block2.__init__(self, name, packets, gr.io_signature(1, 1, gr.sizeof_gr_complex))
+
+    @property
+    def sent(self) -> int:
+        """Packets sent so far."""
+        return self._framer.counts.sent
+
+    def count_in(self, counts: ModemCounts) -> None:
+        """Count what is sent in the receiver's counts; before anything is sent."""
+        counts.sent = 0
+        self._framer.counts = counts
+
+
+class PacketDemodulator(gr.hier_block2):
+    """Samples in, packets out; ``self._check`` is its ``frame_check``.
+
+    ``counts`` says what became of the packets.
+    """
+
+    def __init__(self, name: str, stream_format: StreamFormat):
+        self.packet_bytes = HEADER_BYTES + stream_format.block_size
+        self.counts = ModemCounts()
+        packets = gr.io_signature(1, 1, self.packet_bytes)
+        gr.hier_block2.__init__(self, name, gr.io_signature(1, 1, gr.sizeof_gr_complex), packets)
+
+    def set_listener(self, listener: Callable[[Arrivals], None]) -> None:
+        """Call with all that is noticed on the air, packets whose check sum is wrong among it; from
+        threads of the flowgraph. ``QueuedSource.put`` is one, ``TraceRecorder.take`` another."""
+        self._check.listener = listener
+
+    def speak_for(self, owner: str) -> None:
+        """Say the counts in the name of another block."""
+        self._check.owner = owner
