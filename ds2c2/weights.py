@@ -130,7 +130,9 @@ def load_networks(model: str | Path, device: torch.device | str = "cpu") -> Netw
         metadata = read_metadata(path)
         kind, sizes = PROFILES[metadata["profile"]]
         shape = sizes.from_dict(json.loads(metadata["shape"]))
-        with torch.device("meta"):
+        # Not on the device "meta": there arange and eye import sympy and torch._dynamo, 2 s. What is
+        # drawn here and overwritten below (0.6 s for 100 million weights) is no draw of the caller's.
+        with torch.random.fork_rng(devices=[]):
             networks = kind(shape)
         tensors = {name: t.float() if t.is_floating_point() else t for name, t in load_file(path).items()}
         networks.load_state_dict(tensors, assign=True)

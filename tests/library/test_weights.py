@@ -3,6 +3,8 @@
 
 import hashlib
 import json
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -32,6 +34,26 @@ def test_weights_come_back_in_half_precision(tmp_path, tiny_shape):
     assert not any(parameter.requires_grad for parameter in loaded.parameters())
     assert read_metadata(path)["note"] == "seed 1"
     assert [entry.name for entry in path.parent.iterdir()] == ["mine.safetensors"]
+
+
+@pytest.mark.parametrize("model", ["binary", "coded"])
+def test_loading_draws_nothing(models, model):
+    """Whoever draws after loading, in training or in a channel, draws the same as without."""
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    load_networks(model)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_loading_is_light(models):
+    """torch's compiler takes as long to import as torch itself, and nothing here compiles."""
+    script = (
+        "import sys; from ds2c2.weights import load_networks; load_networks('binary'); load_networks('coded'); "
+        "sys.exit(', '.join({'sympy', 'torch._dynamo'} & sys.modules.keys()) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=110)
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_digest_is_that_of_the_file(models):
