@@ -11,6 +11,9 @@ PYTHON ?= /usr/bin/python3# an interpreter that has GNU Radio; pyenv's or conda'
 VENV := .venv
 ARGS ?=# more arguments for `ds2c2 demo` or pytest
 TEST_SECONDS ?= 1500# a hung test run ends
+# A process of tests a core; each takes 1 GB and flowgraphs have threads of their own, so not too many.
+# The last one wins: `make test ARGS="-n 0"` runs them in one, as a debugger wants it.
+TEST_WORKERS := --numprocesses logical --maxprocesses 4 --dist worksteal
 
 # As few as will do: --no-install-recommends leaves out what GNU Radio Companion needs.
 PACKAGES := gnuradio gir1.2-gtk-3.0 gir1.2-pango-1.0 python3-gi-cairo cmake python3-venv
@@ -30,7 +33,7 @@ demo: setup
 	@$(VENV)/bin/ds2c2 demo $(ARGS)
 
 test: setup test-packages
-	timeout --kill-after=30 $(TEST_SECONDS) xvfb-run --auto-servernum $(VENV)/bin/pytest $(ARGS)
+	timeout --kill-after=30 $(TEST_SECONDS) xvfb-run --auto-servernum $(VENV)/bin/pytest $(TEST_WORKERS) $(ARGS)
 
 # The venv's interpreter runs GNU Radio Companion, which runs flowgraphs with its own interpreter.
 # It wants the terminal by its whole path, else it complains at the first run; "." means none.

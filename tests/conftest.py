@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Every test sees the checkout's library and blocks, installed or not; weights for flowgraphs."""
 
+import os
 import sys
 from pathlib import Path
 
 import pytest
+
+# One thread a process, the processes that tests start included: tests run beside each other, a core each.
+# Set before anything imports numpy or torch, which read it once.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
