@@ -6,7 +6,7 @@ import sys
 import typer
 from rich.console import Console
 
-from ds2c2.cli import benchmark, demo, doctor, evaluate, info, receive, report, send, trace, train, update
+from ds2c2.cli import benchmark, demo, doctor, evaluate, info, receive, report, send, serve, trace, train, update
 from ds2c2.errors import UserError
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ for command in (
     benchmark.benchmark, report.report,
 ):  # fmt: skip
     app.command()(command)
+app.add_typer(serve.serve_app, name="serve")
 app.add_typer(trace.trace_app, name="trace")
 
 INTERRUPTED = 130  # the shell's code for SIGINT

@@ -59,6 +59,7 @@ FLOW = [
     "lossmodels",
     "metrics",
     "session",
+    "serve",
 ]
 
 
@@ -104,9 +105,9 @@ assert not asked, asked
 
 
 def test_what_thin_blocks_need_does_not_load_torch():
-    """Flowgraphs must open quickly: format, packets and channel know no networks."""
+    """Flowgraphs must open quickly: format, packets and channel know no networks. Nor does a radio host's relay."""
     script = (
-        "import sys, ds2c2.packets, ds2c2.channel, ds2c2.assembler, ds2c2.interleaver; "
+        "import sys, ds2c2.packets, ds2c2.channel, ds2c2.assembler, ds2c2.interleaver, ds2c2.serve.relay; "
         "assert 'torch' not in sys.modules"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=110, check=False)
