@@ -16,11 +16,28 @@ from ds2c2.errors import PictureError, UserError
 console = Console(highlight=False, soft_wrap=True)
 
 Precision = Annotated[Literal["float32", "bfloat16"], typer.Option(help="bfloat16: mixed precision.")]
+Vgg = Annotated[
+    str,
+    typer.Option(metavar="FILE", help="VGG19 or VGG16 in torchvision's layout, for the VGG loss; default: $DS2C2_VGG."),
+]
+RecipeLabels = Annotated[
+    str,
+    typer.Option(
+        metavar="FOLDER",
+        help="Label maps for networks of profile paper: a folder, segnet:MODEL or smp:ENCODER:FILE. Default: the data "
+        "set's own, else the SegNet in models/.",
+    ),
+]
+# What a recipe says itself.
+RECIPES_OWN = ("profile", "steps", "batch", "crop", "learning_rate", "seed", "precision")
 About = Annotated[str, typer.Option(help="What the pictures are and what they may be used for, for the card.")]
 
 
 def train(
-    pictures: Annotated[list[str], typer.Argument(help="Folders, files or globs of training pictures.")],
+    context: typer.Context,
+    pictures: Annotated[
+        list[str], typer.Argument(help="Folders, files or globs of training pictures; the data set's root of a recipe.")
+    ],
     out: Annotated[str, typer.Option(metavar="FILE", help="Weights to write, .safetensors; the card goes beside it.")],
     profile: Annotated[str, typer.Option(help="binary or coded.")] = "coded",
     steps: Annotated[int, typer.Option(min=1, help="Steps in all.")] = 20000,
@@ -46,8 +63,39 @@ def train(
     checkpoint: Annotated[str, typer.Option(metavar="FILE", help="Default: runs/NAME.pt.")] = "",
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint, to the same result.")] = False,
     stop_after: Annotated[int, typer.Option(metavar="STEP", help="Leave off at this step; --resume goes on.")] = 0,
+    recipe_name: Annotated[
+        str,
+        typer.Option("--recipe", metavar="FILE", help="Train the paper's networks: a recipe, or a name from recipes/."),
+    ] = "",
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change a value of the recipe; may be repeated."),
+    ] = None,
+    labels: RecipeLabels = "",
+    vgg: Vgg = "",
+    tensorboard: Annotated[
+        str, typer.Option(metavar="FOLDER", help="With a recipe: write figures for TensorBoard there.")
+    ] = "",
 ) -> None:
     """Train the networks of a profile; checkpoints resume to the same result."""
+    if recipe_name:
+        from ds2c2.cli.trainrecipe import Job, train_recipe
+
+        for option in RECIPES_OWN:
+            if context.get_parameter_source(option).name == "COMMANDLINE":
+                raise UserError(
+                    f"--{option.replace('_', '-')}: the recipe says that itself; change it with --set, such as "
+                    "--set training.batch=4"
+                )
+        job = Job(
+            pictures, Path(out), labels, vgg, start_from, device, tuple(hold_out or ()),
+            Path(checkpoint or f"runs/{Path(out).stem}.pt"), resume, stop_after, tensorboard, about,
+        )  # fmt: skip
+        train_recipe(recipe_name, changes or [], job)
+        return
+    for value, option in ((changes, "--set"), (labels, "--labels"), (vgg, "--vgg"), (tensorboard, "--tensorboard")):
+        if value:
+            raise UserError(f"{option} goes with --recipe")
     from ds2c2.cli.trainingbar import training_bar
     from ds2c2.pictures import list_pictures
     from ds2c2.training.card import Report, write_card

@@ -12,7 +12,7 @@ from rich.progress import track
 from rich.table import Table
 
 from ds2c2.cli import options
-from ds2c2.cli.train import About, Precision
+from ds2c2.cli.train import About, Precision, RecipeLabels, Vgg
 from ds2c2.errors import PictureError, UserError
 
 console = Console(highlight=False, soft_wrap=True)
@@ -40,6 +40,8 @@ def update(
         ),
     ] = None,
     about: About = "",
+    labels: RecipeLabels = "",
+    vgg: Vgg = "",
 ) -> None:
     """Train weights a little further on a few pictures; the base layer's networks stay as they are."""
     from ds2c2.cli.trainingbar import training_bar
@@ -51,13 +53,24 @@ def update(
     from ds2c2.training.loop import TrainingSettings
     from ds2c2.training.loop import train as run
     from ds2c2.training.recipes import recipe_of
-    from ds2c2.weights import SUFFIX, choose_device, find_weights, load_networks
+    from ds2c2.weights import SUFFIX, choose_device, codec_profile, find_weights, load_networks
 
     source, target = find_weights(model), Path(out)
     if target.suffix != SUFFIX:
         raise UserError(f"--out {out}: weights end in {SUFFIX}")
     if target.resolve() == source.resolve():
         raise UserError(f"--out {out}: the weights that are updated; choose another name")
+    if codec_profile(source) == "paper":
+        from ds2c2.cli.trainrecipe import Job, update_paper
+
+        job = Job(
+            pictures, target, labels, vgg, str(source), device, tuple(judge_by or ()), about=about, update=True
+        )  # fmt: skip
+        update_paper(job, steps, learning_rate, crop, seed)
+        return
+    for value, option in ((labels, "--labels"), (vgg, "--vgg")):
+        if value:
+            raise UserError(f"{option} is for models of profile paper; {model} is one of {codec_profile(source)}")
     networks = load_networks(source)
     recipe = recipe_of(networks.profile)
     settings = TrainingSettings(

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ds2c2.networks.globalgenerator import start_small
+from ds2c2.networks.globalgenerator import InstanceNorm, start_small
 
 SCALES = 3
 LAYERS = 5  # of a PatchGAN; the last one's output is the verdict
@@ -21,7 +21,7 @@ def patch_gan(inputs: int, width: int) -> nn.ModuleList:
     for stride in (2, 2, 1):
         wider = min(2 * channels, WIDEST * width)
         conv = nn.Conv2d(channels, wider, 4, stride=stride, padding=2)
-        layers.append(nn.Sequential(conv, nn.InstanceNorm2d(wider), nn.LeakyReLU(SLOPE)))
+        layers.append(nn.Sequential(conv, InstanceNorm(wider), nn.LeakyReLU(SLOPE)))
         channels = wider
     layers.append(nn.Conv2d(channels, 1, 4, padding=2))
     return layers

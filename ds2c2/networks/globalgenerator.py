@@ -6,14 +6,29 @@ with conditional GANs", CVPR 2018; with three strided convolutions as in DSSLIC 
 Han, ICASSP 2019).
 """
 
+import torch
 from torch import Tensor, nn
 
 DOWN_STEPS = 3  # strided convolutions: H/8
 START_SPREAD = 0.02  # standard deviation of the convolutions' first weights
 
 
+class InstanceNorm(nn.InstanceNorm2d):
+    """PyTorch's, without parameters, and with right gradients for a batch of one.
+
+    On CPUs PyTorch 2.14 takes a gradient in the channels_last format for a contiguous one where the
+    batch is one picture, and is wrong by more than its size.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = super().forward(x)
+        if y.requires_grad:
+            y.register_hook(torch.Tensor.contiguous)
+        return y
+
+
 def norm_relu(channels: int) -> list[nn.Module]:
-    return [nn.InstanceNorm2d(channels), nn.ReLU()]
+    return [InstanceNorm(channels), nn.ReLU()]
 
 
 def down_path(inputs: int, width: int) -> nn.Sequential:
@@ -41,7 +56,7 @@ class InstanceBlock(nn.Module):
             *norm_relu(channels),
             nn.ReflectionPad2d(1),
             nn.Conv2d(channels, channels, 3),
-            nn.InstanceNorm2d(channels),
+            InstanceNorm(channels),
         )
 
     def forward(self, x: Tensor) -> Tensor:

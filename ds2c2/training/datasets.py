@@ -150,6 +150,11 @@ def find_samples(layout: str, roots: list[str], split: str, with_labels: bool) -
     return _all_there(samples, f"layout {layout} wants {wanted}")
 
 
+def has_split(layout: str, roots: list[str], split: str) -> bool:
+    """Whether pictures of this split are there."""
+    return layout != FOLDER and any(LAYOUTS[layout].find(Path(root).expanduser(), split) for root in roots)
+
+
 def pair_labels(samples: list[Sample], folder: Path) -> list[Sample]:
     """Label maps of a folder, each of its picture's name with ``.png``. Raises ``DataError``."""
     if not folder.is_dir():

@@ -65,16 +65,32 @@ class SampleStore:
         if fit.how == "scale" and picture.shape[:2] != size[::-1]:
             picture = np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BICUBIC))
             labels = np.asarray(Image.fromarray(labels).resize(size, Image.Resampling.NEAREST))
-        if min(picture.shape[0] - fit.height, picture.shape[1] - fit.width) < 0:
-            raise DataError(
-                f"{sample.picture}: {picture.shape[1]}x{picture.shape[0]} is smaller than the crop of "
-                f"{fit.width}x{fit.height}; take it out, or use data.fit = scale"
-            )
+        self._check_size(sample, *picture.shape[:2])
         size_bytes = picture.nbytes + labels.nbytes
         if self._bytes + size_bytes <= CACHE_BYTES:
             self._kept[index] = picture, labels
             self._bytes += size_bytes
         return picture, labels
+
+    def check(self) -> None:
+        """Raise ``DataError`` or ``PictureError`` for what would break a run later: a picture smaller than
+        a crop, and a first sample that cannot be read. Of the others only headers are read."""
+        if self.fit.how == "crop":
+            for sample in self.samples:
+                try:
+                    with Image.open(sample.picture) as image:
+                        width, height = image.size
+                except (OSError, Image.DecompressionBombError):
+                    height, width = read_picture(sample.picture).shape[:2]  # names the file and what is wrong
+                self._check_size(sample, height, width)
+        self[0]
+
+    def _check_size(self, sample: Sample, height: int, width: int) -> None:
+        if self.fit.how == "crop" and (height < self.fit.height or width < self.fit.width):
+            raise DataError(
+                f"{sample.picture}: {width}x{height} is smaller than the crop of {self.fit.width}x{self.fit.height}; "
+                "take it out, or use data.fit = scale"
+            )
 
     def index_of(self, seed: int, number: int) -> int:
         """Which sample the run's ``number``-th draw is: every epoch a new seeded order."""
@@ -99,8 +115,7 @@ class SampleStore:
 def to_batch(drawn: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[torch.Tensor, torch.Tensor]:
     """Pictures ``float32[B, 3, H, W]`` in [-1, 1] and label maps ``uint8[B, H, W]``."""
     pictures, labels = (torch.from_numpy(np.stack(parts)) for parts in zip(*drawn, strict=True))
-    pixels = pictures.permute(0, 3, 1, 2).float() / 127.5 - 1.0
-    return pixels.contiguous(memory_format=torch.channels_last), labels
+    return (pictures.permute(0, 3, 1, 2).float() / 127.5 - 1.0).contiguous(), labels
 
 
 class SamplesAhead:

@@ -210,6 +210,9 @@ def test_pictures_without_maps_are_void_and_small_ones_are_named(camvid):
     store = SampleStore(samples, Fit(16, 12), labels, values_table("folder", labels))
     assert (store[0][1] == 11).all()
     small = SampleStore(samples, Fit(32, 32, "crop"), labels, values_table("folder", labels))
-    refused(lambda: small[0], "0001TP_0.png: 16x12 is smaller than the crop of 32x32", "data.fit = scale")
+    refused(small.check, "0001TP_0.png: 16x12 is smaller than the crop of 32x32", "data.fit = scale")
+    refused(lambda: small[0], "smaller than the crop")
+    (camvid / "train/0001TP_0.png").write_text("I am no picture")
+    refused(small.check, "0001TP_0.png: not a picture", kind=PictureError)
     with pytest.raises(UserError, match="fit 'pad' is unknown; choose one of scale, crop"):
         Fit(16, 12, "pad")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The paper's networks: sizes at full width, rates, and what the settings change."""
 
+import copy
 from dataclasses import replace
 
 import pytest
@@ -86,6 +87,22 @@ def test_every_setting_goes_through_and_every_parameter_learns(tiny_paper_shape,
     # The blocks of a residual network start with their second convolution at zero, so in the
     # first step some first convolutions have a gradient of zeros; none has no gradient at all.
     assert all(p.grad is not None for p in networks.parameters())
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_gradients_are_right_in_any_memory_layout(tiny_paper_shape, batch, layout):
+    """Against double precision; PyTorch's own instance norm fails for one picture in channels_last."""
+    torch.manual_seed(1)
+    fine = PaperNetworks(tiny_paper_shape).finenets[0]
+    exact = copy.deepcopy(fine).double()
+    labels, picture, weight = (torch.rand(batch, channels, 64, 64) for channels in (11, 3, 3))
+    (exact(labels.double(), picture.double()) * weight).sum().backward()
+    fine.to(memory_format=layout)
+    (fine(labels.to(memory_format=layout), picture.to(memory_format=layout)) * weight).sum().backward()
+    for (name, ours), theirs in zip(fine.named_parameters(), exact.parameters(), strict=True):
+        if name.endswith("weight"):
+            assert (ours.grad - theirs.grad).norm() < 1e-4 * theirs.grad.norm(), name
 
 
 def test_a_fresh_sumnet_is_a_sum(tiny_paper_shape):

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the paper's networks give on pictures they were not trained on, and their model card."""
+
+import json
+import os
+import platform
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ds2c2.labelcoder import encode_labels
+from ds2c2.metrics import ms_ssim, psnr
+from ds2c2.networks.binarizer import binarize
+from ds2c2.networks.paper import PaperNetworks
+from ds2c2.pictures import to_picture, to_tensor
+from ds2c2.smallpicture import encode_lossless
+from ds2c2.training.paperloop import PaperTrainer
+from ds2c2.training.recipefile import PaperRecipe
+from ds2c2.training.samples import SampleStore
+
+LOSSES = (0.0, 0.16)  # the paper's pe_test
+MOST_JUDGED = 50  # pictures, as many as the paper tests with
+SEED = 1  # of the hits
+NO_LIMIT = 1 << 30  # bytes for a label map
+
+
+@dataclass(frozen=True)
+class PaperJudgement:
+    """Means over ``pictures`` pictures at one ``pe_test``: PSNR in dB of x-hat and x', MS-SSIM (not
+    a number below 161 pixels a side), and bit per pixel of r, c and s, the latter two without loss."""
+
+    pe_test: float
+    pictures: int
+    psnr: float
+    base_psnr: float
+    ms_ssim: float
+    r_bpp: float
+    c_bpp: float
+    s_bpp: float
+
+
+def _centre(picture: np.ndarray, height: int, width: int) -> np.ndarray:
+    top, left = (picture.shape[0] - height) // 2, (picture.shape[1] - width) // 2
+    return np.ascontiguousarray(picture[top : top + height, left : left + width])
+
+
+@torch.inference_mode()
+def judge_paper(
+    networks: PaperNetworks, store: SampleStore, recipe: PaperRecipe, indices: Iterable[int], device: torch.device
+) -> list[PaperJudgement]:
+    """Quality at every ``pe_test`` with the recipe's kind of channel; c and s arrive.
+
+    Pictures have the size that they were trained at; of larger ones the middle is taken.
+    """
+    data, shape = recipe.data, recipe.networks
+    generator = torch.Generator().manual_seed(SEED)
+    rows: dict[float, list[tuple[float, ...]]] = {loss: [] for loss in LOSSES}
+    for index in indices:
+        original, labels = (_centre(part, data.height, data.width) for part in store[index])
+        pixels = to_tensor(original).to(device)
+        known = networks.one_hot(torch.from_numpy(labels)[None].to(device))
+        small = networks.small(known, pixels)
+        base = networks.base_pictures(known, small)[-1]
+        symbols = binarize(networks.latents(pixels, base).float())
+        c_bits = 8 * len(encode_lossless(to_picture(small)))
+        s_bits = 8 * len(encode_labels(labels, NO_LIMIT)) if shape.classes else 0
+        area = data.width * data.height
+        for loss in LOSSES:
+            hits = recipe.channel.channel.draw(symbols.numel(), loss, generator).to(device)
+            received = recipe.channel.channel.through(symbols.flatten(), hits).view_as(symbols)
+            picture = to_picture(networks.picture(networks.residual(received), base))
+            rows[loss].append((
+                psnr(original, picture), psnr(original, to_picture(base)), ms_ssim(original, picture),
+                symbols.numel() / area, c_bits / area, s_bits / area,
+            ))  # fmt: skip
+    return [PaperJudgement(loss, len(found), *np.mean(found, axis=0)) for loss, found in rows.items() if found]
+
+
+def write_paper_card(
+    path: Path, trainer: PaperTrainer, command: str, about: str, pictures: int, held_out: str, origin: str,
+    after: list[PaperJudgement], before: list[PaperJudgement] = (),
+) -> Path:  # fmt: skip
+    """Write the card beside the weights, ``name.md``."""
+    recipe, networks = trainer.recipe, trainer.networks
+    plan, channel = recipe.training, recipe.channel
+    machine = f"{trainer.device}, {os.cpu_count()} cores, {platform.machine()}, torch {torch.__version__}"
+    count = sum(p.numel() for p in networks.parameters())
+    lines = [
+        f"# {path.stem}",
+        "",
+        f"Weights of the `paper` profile, {count / 1e6:.2f} M parameters, half precision.",
+        "",
+        "| | |",
+        "|---|---|",
+        f"| pictures | {about or 'not described'} |",
+        f"| of them trained on | {pictures}, layout {recipe.data.layout} |",
+        *([f"| started from | {origin} |"] if origin else []),
+        f"| phases | {', '.join(plan.phases)}, {trainer.steps} steps each, batch {plan.batch}, "
+        f"{recipe.data.width}x{recipe.data.height} ({recipe.data.fit}) |",
+        f"| channel in training | {channel.effect}, by {channel.unit}, pe_train {_range(channel.pe_train)} |",
+        f"| seed, learning rate, precision | {plan.seed}, {plan.learning_rate:g}, {plan.precision} |",
+        f"| time | {trainer.seconds / 3600:.2f} h, {trainer.processes.count} processes on {machine} |",
+        f"| command | `{command}` |",
+        "",
+        "Whoever passes these weights on or uses them is bound by the terms of the pictures, too.",
+        "",
+    ]
+    if after:
+        lines += [
+            f"Held-out pictures: {after[0].pictures} ({held_out}); bits per pixel: r {after[0].r_bpp:.4f}, "
+            f"c {after[0].c_bpp:.4f} and s {after[0].s_bpp:.4f} coded without loss. c and s arrive:",
+            "",
+            f"| pe_test |{' PSNR dB before |' if before else ''} PSNR dB | MS-SSIM | PSNR(x, x') dB |",
+            f"|---|{'---|' if before else ''}---|---|---|",
+            *(
+                f"| {row.pe_test:.0%} |{f' {before[i].psnr:.2f} |' if before else ''} {row.psnr:.2f} | "
+                f"{row.ms_ssim:.4f} | {row.base_psnr:.2f} |"
+                for i, row in enumerate(after)
+            ),
+            "",
+        ]
+    lines += ["Recipe:", "", "```json", json.dumps(recipe.as_dict(), indent=1), "```", ""]
+    path.with_suffix(".md").write_text("\n".join(lines))
+    return path.with_suffix(".md")
+
+
+def _range(share: tuple[float, ...]) -> str:
+    return f"{share[0]:.0%}" if share[0] == share[1] else f"{share[0]:.0%} to {share[1]:.0%}"
