@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Recordings of samples in SigMF (Signal Metadata Format 1.x, github.com/sigmf/SigMF).
+
+Two files, NAME.sigmf-data (``cf32_le``) and NAME.sigmf-meta (JSON). The metadata are there from the
+first sample on and rewritten as a whole, so that what an interrupted recording leaves can be read; only a
+recording that was closed says ``ds2c2:complete``, the number of its samples and its SHA-512. An annotation
+over all samples, with the label ``ds2c2 run``, holds the stream format and the configuration.
+"""
+
+import hashlib
+import json
+import os
+import time
+import warnings
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from ds2c2 import __version__
+from ds2c2.errors import FormatError, LinkError, UserError
+
+DATATYPE = "cf32_le"
+SAMPLE_BYTES = 8
+DATA, META = ".sigmf-data", ".sigmf-meta"
+RUN_LABEL = "ds2c2 run"
+EXTENSION = {"name": "ds2c2", "version": "1.0.0", "optional": True}
+# Metadata that changed are written so often at most while recording.
+REWRITE_SECONDS = 1.0
+
+
+def _sigmf():
+    try:
+        import sigmf
+    except ImportError:
+        raise UserError("recordings of samples need the package sigmf: pip install sigmf") from None
+    return sigmf
+
+
+def recording_paths(path: str | Path) -> tuple[Path, Path]:
+    """Data and metadata file of a recording that is named with either extension or none."""
+    path = Path(path)
+    stem = path.name.removesuffix(DATA).removesuffix(META)
+    return path.with_name(stem + DATA), path.with_name(stem + META)
+
+
+def utc(seconds: float) -> str:
+    """Seconds since 1970 as SigMF writes a time."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+class IqWriter:
+    """Writes a recording; ``close`` makes it complete.
+
+    Args:
+        path: with or without an extension; an existing recording is not overwritten
+        rate: samples/s
+        frequency: Hz, 0 where there is none
+        hardware: what recorded, in words
+        stream_format: text form, empty if not known
+        about: the run's configuration, name and value
+
+    Raises ``LinkError`` when the files cannot be written or are there, ``UserError`` without sigmf.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        rate: float,
+        frequency: float = 0.0,
+        hardware: str = "",
+        stream_format: str = "",
+        about: dict[str, str] | None = None,
+    ):
+        self.data_path, self.meta_path = recording_paths(path)
+        self.samples = 0
+        self._hash = hashlib.sha512()
+        self._written = 0.0
+        self._dirty = False
+        self._signal = _sigmf().SigMFFile(
+            global_info={
+                "core:datatype": DATATYPE,
+                "core:sample_rate": float(rate),
+                "core:recorder": f"gr-ds2c2 {__version__}",
+                "core:extensions": [EXTENSION],
+                "ds2c2:complete": False,
+                **({"core:hw": hardware} if hardware else {}),
+            }
+        )
+        self._frequency = frequency
+        self._run = {
+            "core:label": RUN_LABEL,
+            "core:comment": "\n".join(f"{name}: {value}" for name, value in (about or {}).items()),
+            **({"ds2c2:format": stream_format} if stream_format else {}),
+        }
+        self._signal.add_annotation(0, metadata=self._run)
+        self.capture(time.time())
+        for there in (self.data_path, self.meta_path):
+            if there.exists():
+                raise LinkError(f"{there}: there is a recording already; choose another name or move it away")
+        try:
+            self._file = self.data_path.open("xb")
+            self._write_metadata()
+        except OSError as error:
+            raise LinkError(f"{self.data_path}: cannot be written ({error.strerror})") from None
+
+    def capture(self, seconds: float, frequency: float | None = None) -> None:
+        """The next sample was taken at a time, seconds since 1970: at the start, after a gap, after tuning."""
+        if frequency is not None:
+            self._frequency = frequency
+        tuned = {"core:frequency": float(self._frequency)} if self._frequency else {}
+        self._signal.add_capture(self.samples, metadata={"core:datetime": utc(seconds), **tuned})
+        self._dirty = True
+
+    def event(self, label: str, comment: str = "") -> None:
+        """Something happened at the next sample, an overrun for instance."""
+        words = {"core:label": label, **({"core:comment": comment} if comment else {})}
+        self._signal.add_annotation(self.samples, metadata=words)
+        self._dirty = True
+
+    def write(self, samples: np.ndarray) -> None:
+        """Append ``complex64[n]``. Raises ``LinkError``, the disk may be full."""
+        data = samples.astype("<c8", copy=False).tobytes()
+        try:
+            self._file.write(data)
+            if self._dirty and time.monotonic() - self._written > REWRITE_SECONDS:
+                self._write_metadata()
+        except OSError as error:
+            raise LinkError(
+                f"{self.data_path}: cannot be written on ({error.strerror}); the {self.samples} samples "
+                "before stay readable"
+            ) from None
+        self._hash.update(data)
+        self.samples += len(samples)
+
+    def close(self) -> None:
+        """Everything is in the files, and the metadata say so. Raises ``LinkError``."""
+        if self._file.closed:
+            return
+        try:
+            self._file.close()
+            self._run["core:sample_count"] = self.samples
+            self._signal.set_global_field("core:sha512", self._hash.hexdigest())
+            self._signal.set_global_field("ds2c2:complete", True)
+            self._write_metadata()
+        except OSError as error:
+            raise LinkError(f"{self.data_path}: cannot be completed ({error.strerror})") from None
+
+    def _write_metadata(self) -> None:
+        self._signal.validate()
+        part = self.meta_path.with_name(f".{self.meta_path.name}.part")
+        part.write_text(self._signal.dumps() + "\n", encoding="utf-8")
+        os.replace(part, self.meta_path)
+        self._written, self._dirty = time.monotonic(), False
+
+
+@dataclass(frozen=True)
+class Capture:
+    """From sample ``start`` on; ``frequency`` in Hz and ``time`` (ISO 8601) are None where not known."""
+
+    start: int
+    frequency: float | None
+    time: str | None
+
+
+class IqReader:
+    """Reads a recording, ours or anybody's, of one channel and any complex type.
+
+    ``samples`` is their number, ``rate`` samples/s, ``stream_format`` and ``about`` what our own
+    recordings tell of the run. ``trouble`` says in words what is wrong with it: interrupted, torn or
+    truncated; empty if nothing.
+
+    Raises ``LinkError`` for missing files, ``FormatError`` for what is no recording of complex samples.
+    """
+
+    def __init__(self, path: str | Path):
+        sigmf = _sigmf()
+        import jsonschema  # which sigmf validates with
+
+        self.data_path, meta = recording_paths(path)
+        for wanted in (meta, self.data_path):
+            if not wanted.is_file():
+                raise LinkError(f"{wanted}: no such file; a SigMF recording is a pair of {META} and {DATA}")
+        try:
+            with warnings.catch_warnings():
+                # What they say of length is in ``trouble``.
+                warnings.simplefilter("ignore")
+                metadata = json.loads(meta.read_text(encoding="utf-8"))
+                self._signal = sigmf.SigMFFile(metadata=metadata)
+                self._signal.validate()
+                size = self.data_path.stat().st_size
+                if size:
+                    self._signal.set_data_file(self.data_path, skip_checksum=True)
+                sample_bytes = self._signal.get_sample_size()
+        except (
+            ValueError, TypeError, KeyError, AttributeError, sigmf.error.SigMFError, jsonschema.ValidationError
+        ) as error:  # fmt: skip
+            reason = getattr(error, "message", error)
+            raise FormatError(f"{meta}: no SigMF recording that can be read ({reason})") from None
+        about = self._signal.get_global_info()
+        if not about["core:datatype"].startswith("c") or about.get("core:num_channels", 1) != 1:
+            raise FormatError(f"{meta}: complex samples of one channel are wanted, not {about['core:datatype']}")
+        self.rate = about.get("core:sample_rate")
+        self.hardware = about.get("core:hw", "")
+        self.samples = size // sample_bytes
+        self.captures = [
+            Capture(entry["core:sample_start"], entry.get("core:frequency"), entry.get("core:datetime"))
+            for entry in self._signal.get_captures()
+        ]
+        annotations = self._signal.get_annotations()
+        run = next((entry for entry in annotations if entry.get("core:label") == RUN_LABEL), {})
+        self.stream_format = run.get("ds2c2:format", "")
+        lines = (line.partition(": ") for line in run.get("core:comment", "").splitlines())
+        self.about = {name: value for name, _, value in lines}
+        self.events = [
+            (entry["core:sample_start"], entry.get("core:label", "")) for entry in annotations if entry is not run
+        ]
+        self.trouble = self._trouble(about.get("ds2c2:complete"), size % sample_bytes, run.get("core:sample_count"))
+
+    def _trouble(self, complete: bool | None, torn: int, told: int | None) -> str:
+        words = []
+        if complete is False:
+            words.append("the recording was interrupted")
+        if torn:
+            words.append(f"{torn} bytes of a torn last sample")
+        if told is not None and told > self.samples:
+            words.append(f"{told - self.samples} of {told} samples are missing at the end")
+        return ", ".join(words)
+
+    def read(self, start: int, count: int) -> np.ndarray:
+        """Up to ``count`` samples from ``start`` on, ``complex64[n]``; n = 0 at the end."""
+        count = min(count, self.samples - start)
+        return self._signal.read_samples(start, count) if count > 0 else np.zeros(0, np.complex64)

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""SigMF recordings: what is written is read back, by others too, and an interruption is survived and said."""
+
+import hashlib
+import json
+import warnings
+
+import numpy as np
+import pytest
+import sigmf
+
+from ds2c2.errors import FormatError, LinkError
+from ds2c2.iqrecording import IqReader, IqWriter, recording_paths
+
+RATE = 2e6
+
+
+@pytest.fixture
+def samples():
+    rng = np.random.default_rng(1)
+    return (rng.normal(size=3000) + 1j * rng.normal(size=3000)).astype(np.complex64)
+
+
+def write(path, samples, **settings):
+    writer = IqWriter(path, RATE, **settings)
+    writer.write(samples[:1000])
+    writer.write(samples[1000:])
+    return writer
+
+
+def test_what_is_written_is_read(samples, tmp_path):
+    writer = write(tmp_path / "run", samples, frequency=868.3e6, hardware="a radio", stream_format="ds2c2/1 text",
+                   about={"gain": "12 dB", "antenna": "TX/RX"})  # fmt: skip
+    writer.close()
+    reader = IqReader(tmp_path / "run.sigmf-meta")
+    np.testing.assert_array_equal(np.concatenate([reader.read(0, 7), reader.read(7, 10**9)]), samples)
+    assert len(reader.read(3000, 5)) == 0
+    assert (reader.samples, reader.rate, reader.hardware) == (3000, RATE, "a radio")
+    assert reader.stream_format == "ds2c2/1 text" and reader.about == {"gain": "12 dB", "antenna": "TX/RX"}
+    assert reader.captures[0].frequency == 868.3e6 and reader.captures[0].time.endswith("Z")
+    assert reader.trouble == ""
+
+
+def test_others_read_it_too(samples, tmp_path):
+    """The sigmf library itself, check sum included."""
+    write(tmp_path / "run", samples).close()
+    signal = sigmf.sigmffile.fromfile(tmp_path / "run.sigmf-meta")
+    np.testing.assert_array_equal(signal.read_samples(), samples)
+    assert signal.get_global_field("core:sha512") == hashlib.sha512(samples.tobytes()).hexdigest()
+    signal.validate()
+
+
+def test_gaps_and_events_stand_at_their_samples(samples, tmp_path):
+    writer = IqWriter(tmp_path / "run", RATE, frequency=1e9)
+    writer.write(samples[:500])
+    writer.event("overrun", "120 samples lost")
+    writer.capture(1_700_000_000.25, 2e9)
+    writer.write(samples[500:])
+    writer.close()
+    reader = IqReader(tmp_path / "run")
+    assert [(capture.start, capture.frequency) for capture in reader.captures] == [(0, 1e9), (500, 2e9)]
+    assert reader.captures[1].time == "2023-11-14T22:13:20.250000Z"
+    assert reader.events == [(500, "overrun")]
+
+
+@pytest.mark.parametrize("torn", [0, 5])
+def test_an_interrupted_recording_is_readable_and_says_so(samples, tmp_path, torn):
+    """As a process that was killed leaves it: data written, nothing closed."""
+    writer = write(tmp_path / "run", samples)
+    writer._file.flush()
+    with writer.data_path.open("ab") as file:
+        file.write(b"\0" * torn)
+    reader = IqReader(tmp_path / "run")
+    np.testing.assert_array_equal(reader.read(0, 10**6), samples)
+    assert "interrupted" in reader.trouble and ("5 bytes of a torn" in reader.trouble) == bool(torn)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert sigmf.sigmffile.fromfile(tmp_path / "run.sigmf-meta", skip_checksum=True).sample_count == 3000
+
+
+def test_a_truncated_recording_says_so(samples, tmp_path):
+    write(tmp_path / "run", samples).close()
+    data, _ = recording_paths(tmp_path / "run")
+    data.write_bytes(data.read_bytes()[: 2000 * 8])
+    assert IqReader(tmp_path / "run").trouble == "1000 of 3000 samples are missing at the end"
+
+
+def test_nothing_is_overwritten(samples, tmp_path):
+    write(tmp_path / "run", samples).close()
+    before = [path.read_bytes() for path in recording_paths(tmp_path / "run")]
+    with pytest.raises(LinkError, match="run.sigmf-data: there is a recording already"):
+        IqWriter(tmp_path / "run", RATE)
+    assert [path.read_bytes() for path in recording_paths(tmp_path / "run")] == before
+
+
+def test_integers_of_others_are_scaled(tmp_path):
+    (tmp_path / "other.sigmf-data").write_bytes(np.array([16384, -16384, 0, 32767], "<i2").tobytes())
+    meta = {
+        "global": {"core:datatype": "ci16_le", "core:sample_rate": 1e6, "core:version": "1.0.0"},
+        "captures": [{"core:sample_start": 0}],
+        "annotations": [],
+    }
+    (tmp_path / "other.sigmf-meta").write_text(json.dumps(meta))
+    reader = IqReader(tmp_path / "other")
+    np.testing.assert_allclose(reader.read(0, 10), [0.5 - 0.5j, 1j], atol=1e-4)
+    assert (reader.stream_format, reader.about, reader.trouble) == ("", {}, "")
+
+
+def test_an_empty_recording_has_no_samples(tmp_path):
+    IqWriter(tmp_path / "run", RATE).close()
+    reader = IqReader(tmp_path / "run")
+    assert reader.samples == 0 and len(reader.read(0, 10)) == 0 and reader.trouble == ""
+
+
+@pytest.mark.parametrize(
+    ("metadata", "named"),
+    [
+        ("no json", "no SigMF recording that can be read"),
+        ("[]", "no SigMF recording that can be read"),
+        ('{"global": {"core:version": "1.0.0"}, "captures": [], "annotations": []}', "can be read"),
+        (
+            '{"global": {"core:datatype": "rf32_le", "core:version": "1.0.0"}, "captures": [], "annotations": []}',
+            "complex samples of one channel are wanted, not rf32_le",
+        ),
+    ],
+)
+def test_what_is_no_recording_is_refused(tmp_path, metadata, named):
+    (tmp_path / "bad.sigmf-meta").write_text(metadata)
+    (tmp_path / "bad.sigmf-data").write_bytes(bytes(16))
+    with pytest.raises(FormatError) as refused:
+        IqReader(tmp_path / "bad")
+    assert named in str(refused.value) and "bad.sigmf-meta" in str(refused.value)
+
+
+def test_missing_files_are_named(tmp_path):
+    with pytest.raises(LinkError, match="nowhere.sigmf-meta: no such file"):
+        IqReader(tmp_path / "nowhere")
+    with pytest.raises(LinkError, match="cannot be written"):
+        IqWriter(tmp_path / "no" / "folder", RATE)
