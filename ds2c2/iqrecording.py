@@ -77,7 +77,7 @@ class IqWriter:
         self.samples = 0
         self._hash = hashlib.sha512()
         self._written = 0.0
-        self._dirty = False
+        self._dirty = self._failed = False
         self._signal = _sigmf().SigMFFile(
             global_info={
                 "core:datatype": DATATYPE,
@@ -124,22 +124,25 @@ class IqWriter:
         data = samples.astype("<c8", copy=False).tobytes()
         try:
             self._file.write(data)
+            self._hash.update(data)
             if self._dirty and time.monotonic() - self._written > REWRITE_SECONDS:
                 self._write_metadata()
         except OSError as error:
+            self._failed = True
             raise LinkError(
                 f"{self.data_path}: cannot be written on ({error.strerror}); the {self.samples} samples "
                 "before stay readable"
             ) from None
-        self._hash.update(data)
         self.samples += len(samples)
 
     def close(self) -> None:
-        """Everything is in the files, and the metadata say so. Raises ``LinkError``."""
+        """Everything is in the files, and the metadata say so, unless writing failed. Raises ``LinkError``."""
         if self._file.closed:
             return
         try:
             self._file.close()
+            if self._failed:
+                return
             self._run["core:sample_count"] = self.samples
             self._signal.set_global_field("core:sha512", self._hash.hexdigest())
             self._signal.set_global_field("ds2c2:complete", True)

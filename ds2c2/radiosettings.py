@@ -23,6 +23,7 @@ HARDWARE_SCALE = 0.2
 DEFAULT_MAX_DURATION = 60.0  # seconds on the air
 MAX_DURATION = 86400.0
 LOCK_SECONDS = 2.0  # for an oscillator to lock
+WAIT_SECONDS = 30.0  # without a sample
 # What a device may be off from what was asked for.
 RATE_TOLERANCE = 1e-6  # relative; a modem's clock recovery bears 1e-3
 FREQUENCY_TOLERANCE = 10.0  # Hz; the steps of a synthesizer and its DSP together are finer
@@ -56,6 +57,7 @@ class RadioSettings:
         clock_source, time_source: ``internal``, ``external``, ``gpsdo``
         lock_timeout: seconds that the oscillator has to lock
         off_loopback: zmq may leave this host; it knows no keys
+        timeout: seconds without a sample after which sim and zmq give up, 0 for never
 
     Raises ``RadioError``.
     """
@@ -73,6 +75,7 @@ class RadioSettings:
     time_source: str = ""
     lock_timeout: float = LOCK_SECONDS
     off_loopback: bool = False
+    timeout: float = WAIT_SECONDS
 
     def __post_init__(self) -> None:
         if self.backend not in BACKENDS:
@@ -85,6 +88,7 @@ class RadioSettings:
         self._check("gain", -MAX_GAIN, MAX_GAIN, "dB")
         self._check("bandwidth", 0, MAX_RATE, "Hz")
         self._check("lock_timeout", 0, 3600, "seconds")
+        self._check("timeout", 0, math.inf, "seconds")
         if self.backend == "zmq":
             self._check_endpoint()
         if self.backend == "file" and not self.address:
@@ -100,7 +104,8 @@ class RadioSettings:
             raise RadioError(f"{name} {value:g} is out of range: {low:g} to {high:g} {unit}")
 
     def _check_endpoint(self) -> None:
-        parts = urlsplit(self.address)
+        # A sender may have any free port: tcp://127.0.0.1:*
+        parts = urlsplit(self.address.replace(":*", ":0"))
         try:
             whole = parts.scheme == "ipc" or (parts.scheme == "tcp" and parts.hostname and parts.port is not None)
         except ValueError:
@@ -192,18 +197,15 @@ class ReceiveSettings(RadioSettings):
 
     Args:
         air: what happens to the samples of sim, zmq and file on their way, settings or text form
-        timeout: seconds without a sample after which sim and zmq end, 0 for never
 
     Raises ``RadioError`` and ``AirError``.
     """
 
     air: AirSettings = field(default_factory=AirSettings)
-    timeout: float = 30.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "air", as_air(self.air))
-        self._check("timeout", 0, math.inf, "seconds")
         if self.on_air and self.air != AirSettings():
             raise RadioError(f"radio {self.backend} has an air of its own; {self.air.text!r} cannot be simulated")
 

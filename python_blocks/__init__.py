@@ -17,6 +17,8 @@ from .ofdm_link import ofdm_link
 from .ofdm_modulator import ofdm_modulator
 from .packetizer import packetizer
 from .radio_air import radio_air
+from .radio_sink import radio_sink
+from .radio_source import radio_source
 
 __all__ = [
     "block_erasure_channel",
@@ -37,4 +39,6 @@ __all__ = [
     "ofdm_modulator",
     "packetizer",
     "radio_air",
+    "radio_sink",
+    "radio_source",
 ]

@@ -85,6 +85,19 @@ def test_a_truncated_recording_says_so(samples, tmp_path):
     assert IqReader(tmp_path / "run").trouble == "1000 of 3000 samples are missing at the end"
 
 
+def test_a_full_disk_leaves_what_was_written(samples, tmp_path):
+    """The error says so, and the recording does not claim to be complete."""
+    writer = IqWriter(tmp_path / "run", RATE)
+    writer.write(samples)
+    writer._file.flush()
+    writer._file = open("/dev/full", "wb", buffering=0)  # noqa: SIM115
+    with pytest.raises(LinkError, match="cannot be written on .*the 3000 samples before stay readable"):
+        writer.write(samples)
+    writer.close()
+    assert "interrupted" in IqReader(tmp_path / "run").trouble
+    np.testing.assert_array_equal(IqReader(tmp_path / "run").read(0, 10**6), samples)
+
+
 def test_nothing_is_overwritten(samples, tmp_path):
     write(tmp_path / "run", samples).close()
     before = [path.read_bytes() for path in recording_paths(tmp_path / "run")]

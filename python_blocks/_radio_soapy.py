@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Radios that SoapySDR knows: set and read back."""
+
+from gnuradio import soapy
+
+from ds2c2.errors import DeviceError
+from ds2c2.radiosettings import RadioError, RadioSettings, check_read_back
+
+from ._failures import say
+from ._radio_uhd import first_line
+
+CHANNEL = 0
+
+
+def soapy_sink(settings: RadioSettings):
+    """A Soapy Sink, set. Raises ``DeviceError`` and ``RadioError``."""
+    return _set("radio_sink", settings, soapy.sink)
+
+
+def soapy_source(settings: RadioSettings):
+    """A Soapy Source, set. Raises ``DeviceError`` and ``RadioError``."""
+    return _set("radio_source", settings, soapy.source)
+
+
+def _set(name: str, settings: RadioSettings, make):
+    tuning = f"OFFSET={settings.lo_offset:.12g}" if settings.lo_offset else ""
+    try:
+        block = make(settings.address, "fc32", 1, "", "", [tuning], [""])
+    except (RuntimeError, ValueError) as error:
+        raise DeviceError(
+            f"radio soapy: no device for {settings.address!r} ({first_line(error)}); is it connected and its "
+            "SoapySDR module installed? `SoapySDRUtil --find` lists what there is"
+        ) from None
+    steps = [
+        ("clock_source", lambda: block.set_clock_source(settings.clock_source)),
+        ("time_source", lambda: block.set_time_source(settings.time_source)),
+        ("subdevice", lambda: block.set_frontend_mapping(settings.subdevice)),
+        ("rate", lambda: block.set_sample_rate(CHANNEL, settings.rate)),
+        ("antenna", lambda: block.set_antenna(CHANNEL, settings.antenna)),
+        ("frequency", lambda: block.set_frequency(CHANNEL, settings.frequency)),
+        ("gain", lambda: block.set_gain(CHANNEL, settings.gain)),
+        ("bandwidth", lambda: block.set_bandwidth(CHANNEL, settings.bandwidth)),
+    ]
+    for setting, step in steps:
+        if setting == "gain" or getattr(settings, setting):
+            try:
+                step()
+            except (RuntimeError, ValueError) as error:
+                raise RadioError(
+                    f"radio soapy: {setting} {getattr(settings, setting)} cannot be set ({first_line(error)})"
+                ) from None
+    asked = {"rate": settings.rate, "frequency": settings.frequency, "gain": settings.gain}
+    got = {
+        "rate": block.get_sample_rate(CHANNEL),
+        "frequency": block.get_frequency(CHANNEL),
+        "gain": block.get_gain(CHANNEL),
+    }
+    if settings.bandwidth:
+        asked["bandwidth"], got["bandwidth"] = settings.bandwidth, block.get_bandwidth(CHANNEL)
+    for note in check_read_back("soapy", asked, got):
+        say(name, note)
+    return block

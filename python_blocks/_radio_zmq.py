@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Samples between two processes over ZeroMQ PUSH and PULL.
+
+Messages are plain ``complex64`` samples, those of GNU Radio's ``zeromq.push_sink`` and
+``pull_source``, which may be at the other end. What theirs do not have: an empty message says that
+the sender has ended, and a sender that ends stays until everything is taken.
+"""
+
+import numpy as np
+import zmq
+from gnuradio import gr
+
+from ds2c2.errors import LinkError
+
+from ._failures import WORK_DONE, guarded, say
+from ._waiting import POLL_SECONDS, Patience
+
+MESSAGE_SAMPLES = 1 << 15  # at most
+# Messages that wait at each end: a virtual radio must not hold minutes of air.
+HIGH_WATER = 4
+DRAIN_SECONDS = 10.0  # that a receiver has to take what is left when the sender has ended
+SAMPLE_BYTES = 8
+
+
+class zmq_sink(gr.sync_block):
+    """Complex samples to whoever connects; waits while nobody does."""
+
+    def __init__(self, endpoint: str, timeout: float):
+        gr.sync_block.__init__(self, name="radio_sink", in_sig=[np.complex64], out_sig=None)
+        self._context = zmq.Context()
+        self._socket = self._context.socket(zmq.PUSH)
+        self._socket.set(zmq.LINGER, 0)
+        self._socket.set(zmq.SNDHWM, HIGH_WATER)
+        try:
+            self._socket.bind(endpoint)
+        except zmq.ZMQError as error:
+            self._socket.close()
+            raise LinkError(f"radio zmq: cannot send at {endpoint} ({error.strerror}); choose another") from None
+        self.endpoint = self._socket.get(zmq.LAST_ENDPOINT).decode().rstrip("\0")
+        self._patience = Patience(timeout, f"nobody takes samples at {endpoint}; is a receiver running?")
+
+    @guarded
+    def work(self, input_items: list, output_items: list) -> int:
+        samples = input_items[0][:MESSAGE_SAMPLES]
+        ready = self._socket.poll(int(1000 * POLL_SECONDS), zmq.POLLOUT)
+        self._patience.check(ready)
+        if not ready:
+            return 0
+        self._socket.send(samples.tobytes())
+        return len(samples)
+
+    def stop(self) -> bool:
+        if not self._socket.closed:
+            # A sender that never sent has no receiver to tell.
+            drain = int(1000 * DRAIN_SECONDS) if self.nitems_read(0) else 0
+            if self._socket.poll(drain, zmq.POLLOUT):
+                self._socket.send(b"")
+            self._socket.close(drain)
+            self._context.term()
+            say("radio_sink", f"{self.nitems_read(0)} samples sent to {self.endpoint}")
+        return True
+
+
+class zmq_source(gr.sync_block):
+    """Complex samples from a sender that may start later, or anew; ends when it has ended."""
+
+    def __init__(self, endpoint: str, timeout: float):
+        gr.sync_block.__init__(self, name="radio_source", in_sig=None, out_sig=[np.complex64])
+        self.malformed = 0  # messages that are no samples
+        self._endpoint = endpoint
+        self._pending = np.zeros(0, np.complex64)
+        self._context = zmq.Context()
+        self._socket = self._context.socket(zmq.PULL)
+        self._socket.set(zmq.LINGER, 0)
+        self._socket.set(zmq.RCVHWM, HIGH_WATER)
+        try:
+            self._socket.connect(endpoint)
+        except zmq.ZMQError as error:
+            self._socket.close()
+            raise LinkError(f"radio zmq: cannot listen to {endpoint} ({error.strerror})") from None
+        self._patience = Patience(timeout, f"no samples come from {endpoint}; is a sender running?")
+
+    @guarded
+    def work(self, input_items: list, output_items: list) -> int:
+        out = output_items[0]
+        if not len(self._pending):
+            ready = self._socket.poll(int(1000 * POLL_SECONDS), zmq.POLLIN)
+            self._patience.check(ready)
+            if not ready:
+                return 0
+            message = self._socket.recv()
+            if not message:
+                return WORK_DONE
+            if len(message) % SAMPLE_BYTES:
+                self.malformed += 1
+                return 0
+            self._pending = np.frombuffer(message, np.complex64)
+        count = min(len(out), len(self._pending))
+        out[:count], self._pending = self._pending[:count], self._pending[count:]
+        return count
+
+    def stop(self) -> bool:
+        if not self._socket.closed:
+            self._socket.close(0)
+            self._context.term()
+            malformed = f", {self.malformed} messages that are no samples" if self.malformed else ""
+            say("radio_source", f"{self.nitems_written(0)} samples came from {self._endpoint}{malformed}")
+        return True

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Radio Source: samples from wherever they come, one block for all back ends."""
+
+import pmt
+from gnuradio import gr
+
+from ds2c2.air import AirSettings
+from ds2c2.radiosettings import DEFAULT_RATE, LOCK_SECONDS, WAIT_SECONDS, ReceiveSettings
+
+from .radio_air import radio_air
+
+ENDED_PORT = pmt.intern("ended")
+
+
+class radio_source(gr.hier_block2):
+    """Receives samples: from a Radio Sink of this process or another one, a recording, or the air.
+
+    sim, zmq and file end when their samples do. A real radio never ends: connect the Depacketizer's
+    port ``ended`` to the port of the same name here. A radio is opened, set, read back and locked
+    before this constructor returns.
+
+    Input:
+        none; message port ``ended``: finishes this source
+
+    Output:
+        complex samples
+
+    Args:
+        backend: sim (one process), zmq (samples from another process), file (SigMF recording), uhd
+            (USRP) or soapy (whatever SoapySDR knows)
+        address: sim: a name that both ends share; zmq: the sender's endpoint; file: the recording;
+            uhd, soapy: device arguments
+        rate: samples/s
+        frequency: centre, Hz
+        gain: dB
+        antenna: name of the connector, empty for the device's default
+        bandwidth: of the analogue filter, Hz, 0 for the device's default
+        lo_offset: of the local oscillator from the centre, Hz
+        subdevice, clock_source, time_source: of the device, empty for its default
+        lock_timeout: seconds that the oscillator has to lock
+        timeout: seconds without a sample after which sim and zmq end with an error, 0 for never
+        off_loopback: zmq may connect to another host
+        air: what happens to the samples of sim, zmq and file on their way: an AirSettings or its
+            text form, ``snr=20 cfo=0.001 fading=rayleigh seed=1``
+    """
+
+    def __init__(
+        self,
+        backend: str = "sim",
+        address: str = "",
+        rate: float = DEFAULT_RATE,
+        frequency: float = 0.0,
+        gain: float = 0.0,
+        antenna: str = "",
+        bandwidth: float = 0.0,
+        lo_offset: float = 0.0,
+        subdevice: str = "",
+        clock_source: str = "",
+        time_source: str = "",
+        lock_timeout: float = LOCK_SECONDS,
+        timeout: float = WAIT_SECONDS,
+        off_loopback: bool = False,
+        air: AirSettings | str = "",
+    ):
+        self.settings = ReceiveSettings(
+            backend=backend, address=address, rate=rate, frequency=frequency, lo_offset=lo_offset, gain=gain,
+            antenna=antenna, bandwidth=bandwidth, subdevice=subdevice, clock_source=clock_source,
+            time_source=time_source, lock_timeout=lock_timeout, off_loopback=off_loopback, timeout=timeout, air=air,
+        )  # fmt: skip
+        gr.hier_block2.__init__(
+            self, "radio_source", gr.io_signature(0, 0, 0), gr.io_signature(1, 1, gr.sizeof_gr_complex)
+        )
+        self.message_port_register_hier_in("ended")
+        self._watch = None
+        self.start_block = self._start()
+        parts = [self.start_block]
+        if self.settings.air != AirSettings():
+            parts.append(radio_air(**vars(self.settings.air)))
+        self._parts = parts
+        self.connect(*parts, self)
+        self.msg_connect(self, "ended", self.start_block, "system")
+
+    @property
+    def events(self) -> list[tuple[str, float]]:
+        """Overruns so far: kind, and seconds of samples since the first one."""
+        return getattr(self._watch or self.start_block, "events", [])
+
+    @property
+    def lost(self) -> int:
+        """Samples that this host lost so far."""
+        return self._watch.lost if self._watch is not None else 0
+
+    def _start(self):
+        settings = self.settings
+        # Here and not above: each brings libraries that the others do not need.
+        if settings.backend == "sim":
+            from ._radio_sim import sim_source
+
+            return sim_source(settings.address, settings.timeout)
+        if settings.backend == "zmq":
+            from ._radio_zmq import zmq_source
+
+            return zmq_source(settings.address, settings.timeout)
+        if settings.backend == "file":
+            from ._radio_file import file_source
+
+            return file_source(settings)
+        from ._host_events import receive_events
+
+        if settings.backend == "soapy":
+            from ._radio_soapy import soapy_source as make
+        else:
+            from ._radio_uhd import uhd_source as make
+        block = make(settings)
+        self._watch = receive_events(settings.rate)
+        self.connect(block, self._watch)
+        return block
