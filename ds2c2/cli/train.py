@@ -79,7 +79,8 @@ def train(
 ) -> None:
     """Train the networks of a profile; checkpoints resume to the same result."""
     if recipe_name:
-        from ds2c2.cli.trainrecipe import Job, train_recipe
+        from ds2c2.cli.trainrecipe import train_recipe
+        from ds2c2.cli.trainsamples import Job
 
         for option in RECIPES_OWN:
             if context.get_parameter_source(option).name == "COMMANDLINE":

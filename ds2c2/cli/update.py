@@ -61,7 +61,8 @@ def update(
     if target.resolve() == source.resolve():
         raise UserError(f"--out {out}: the weights that are updated; choose another name")
     if codec_profile(source) == "paper":
-        from ds2c2.cli.trainrecipe import Job, update_paper
+        from ds2c2.cli.trainrecipe import update_paper
+        from ds2c2.cli.trainsamples import Job
 
         job = Job(
             pictures, target, labels, vgg, str(source), device, tuple(judge_by or ()), about=about, update=True

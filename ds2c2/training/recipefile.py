@@ -3,6 +3,7 @@
 
 Recipes are TOML files (``recipes/*.toml``) with the sections ``networks``, ``data``, ``losses``,
 ``channel`` and ``training``; what a file leaves out has the defaults below. Every key is checked.
+One that begins with ``profile = "segnet"`` trains a SegNet and has no losses and no channel.
 """
 
 import json
@@ -14,6 +15,7 @@ from typing import Any
 from ds2c2.errors import UserError
 from ds2c2.labelsets import label_set_of
 from ds2c2.networks.paper import PaperShape
+from ds2c2.networks.segnet import STRIDE, SegNetShape
 from ds2c2.symbolchannel import SymbolChannel
 from ds2c2.training.datasets import check_layout
 from ds2c2.training.losses import PRESETS, LossWeights
@@ -130,20 +132,60 @@ class PaperRecipe:
     training: Plan = field(default_factory=Plan)
 
     def __post_init__(self) -> None:
-        shape, data = self.networks, self.data
-        check_layout(data.layout, label_set_of(shape.label_set))
-        data.sizing  # noqa: B018 - checks its values
-        self.channel.channel  # noqa: B018
-        for name in ("width", "height"):
-            side = getattr(data, name)
-            if side < LEAST_SIDE or side % shape.cell:
-                raise RecipeError(
-                    f"data.{name} {side}: the networks take multiples of {shape.cell}, {LEAST_SIDE} at least"
-                )
+        check_layout(self.data.layout, label_set_of(self.networks.label_set))
+        self.channel.channel  # noqa: B018 - checks its values
+        _check_sides(self.data, self.networks.cell)
 
     def as_dict(self) -> dict:
         """Plain values, as JSON gives them back."""
         return json.loads(json.dumps(asdict(self)))
+
+
+@dataclass(frozen=True)
+class SegNetPlan:
+    """The course of a SegNet's run: ``epochs``, or ``steps`` instead (0: epochs); pictures a step;
+    the rate at the start, from which it falls to zero; the seed of weights, order and flips."""
+
+    epochs: int = 100
+    steps: int = 0
+    batch: int = 8
+    learning_rate: float = 2e-3
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        if self.batch < 1 or self.steps < 0 or self.epochs < 1:
+            raise RecipeError("training: batch and epochs must be 1 at least, steps not negative")
+
+    def steps_of(self, samples: int) -> int:
+        """Steps of a run with so many pictures."""
+        return self.steps or max(1, -(-self.epochs * samples // self.batch))
+
+
+@dataclass(frozen=True)
+class SegNetRecipe:
+    """The sections of a SegNet's recipe. Raises ``UserError`` for what does not go together."""
+
+    networks: SegNetShape = field(default_factory=SegNetShape)
+    data: DataSettings = field(default_factory=DataSettings)
+    training: SegNetPlan = field(default_factory=SegNetPlan)
+
+    def __post_init__(self) -> None:
+        if not self.networks.classes:
+            raise RecipeError("networks.label_set none: a SegNet needs classes")
+        check_layout(self.data.layout, label_set_of(self.networks.label_set))
+        _check_sides(self.data, STRIDE)
+
+    def as_dict(self) -> dict:
+        """Plain values, as JSON gives them back."""
+        return json.loads(json.dumps({"profile": "segnet", **asdict(self)}))
+
+
+def _check_sides(data: DataSettings, cell: int) -> None:
+    data.sizing  # noqa: B018 - checks its values
+    for name in ("width", "height"):
+        side = getattr(data, name)
+        if side < LEAST_SIDE or side % cell:
+            raise RecipeError(f"data.{name} {side}: the networks take multiples of {cell}, {LEAST_SIDE} at least")
 
 
 def _value(given: Any, default: Any, name: str) -> Any:
@@ -172,19 +214,25 @@ def _section(kind: type, table: Any, name: str, start: Any = None) -> Any:
                    for key, default in known.items()})  # fmt: skip
 
 
-def make_recipe(tables: dict) -> PaperRecipe:
+def make_recipe(tables: dict) -> PaperRecipe | SegNetRecipe:
     """Tables as a recipe file or ``as_dict`` has them to the recipe. Raises ``UserError``."""
-    kinds = {"networks": PaperShape, "data": DataSettings, "losses": LossWeights, "channel": ChannelSettings,
-             "training": Plan}  # fmt: skip
+    tables = dict(tables)
+    profile = tables.pop("profile", "paper")
+    if profile not in ("paper", "segnet"):
+        raise RecipeError(f"profile {profile!r}: recipes are for paper or segnet")
+    kind = PaperRecipe if profile == "paper" else SegNetRecipe
+    kinds = {f.name: f.default_factory for f in fields(kind)}
     for name in tables:
         if name not in kinds:
             raise RecipeError(f"[{name}] is unknown; a recipe has the sections {', '.join(kinds)}")
-    losses = dict(tables.get("losses", {}))
-    preset = losses.pop("preset", "paper")
-    if preset not in PRESETS:
-        raise RecipeError(f"losses.preset {preset!r} is unknown; choose one of {', '.join(PRESETS)}")
-    sections = {name: _section(kind, tables.get(name, {}), name) for name, kind in kinds.items() if name != "losses"}
-    return PaperRecipe(losses=_section(LossWeights, losses, "losses", PRESETS[preset]), **sections)
+    starts = {}
+    if "losses" in tables and isinstance(tables["losses"], dict):
+        tables["losses"] = dict(tables["losses"])
+        preset = tables["losses"].pop("preset", "paper")
+        if preset not in PRESETS:
+            raise RecipeError(f"losses.preset {preset!r} is unknown; choose one of {', '.join(PRESETS)}")
+        starts["losses"] = PRESETS[preset]
+    return kind(**{name: _section(part, tables.get(name, {}), name, starts.get(name)) for name, part in kinds.items()})
 
 
 def recipe_folders() -> list[Path]:
@@ -193,7 +241,7 @@ def recipe_folders() -> list[Path]:
     return [package.parent / "recipes", package / "recipes"]
 
 
-def read_recipe(name: str, changes: list[str] | tuple[str, ...] = ()) -> PaperRecipe:
+def read_recipe(name: str, changes: list[str] | tuple[str, ...] = ()) -> PaperRecipe | SegNetRecipe:
     """A recipe by path or by name, with changes ``SECTION.KEY=VALUE``. Raises ``UserError``."""
     path = Path(name)
     if not path.is_file():

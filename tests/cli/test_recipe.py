@@ -147,7 +147,35 @@ def test_what_cannot_be_trained_is_refused_before_the_first_step(camvid, tmp_pat
     assert not list(Path().iterdir())
 
 
+def test_a_segnet_is_trained_resumed_and_makes_the_label_maps(camvid):
+    command = (
+        "train", camvid, "--recipe", "segnet-camvid", "--device", "cpu", "--set", "data.width=64",
+        "--set", "data.height=64", "--set", "training.steps=4", "--set", "training.batch=2", "--set", "networks.widths=[4, 4, 8]",
+    )  # fmt: skip
+    ds2c2(*command, "--out", "whole.safetensors")
+    assert "left off at step 3 of 4" in ds2c2(*command, "--out", "mine.safetensors", "--stop-after", "3")
+    said = ds2c2(*command, "--out", "mine.safetensors", "--resume")
+    assert re.search(r"held-out pictures: 2, \d+\.\d% of the pixels right, mean IoU \d+\.\d%", said)
+    assert parts(load_file("whole.safetensors"), load_file("mine.safetensors")) == set()
+    card = Path("mine.md").read_text()
+    assert "makes label maps of camvid" in card and re.search(r"\| pedestrian \| \d+\.\d% \|", card)
+    assert "of a run with another recipe" in refused(
+        *command, "--out", "mine.safetensors", "--resume", "--set", "training.batch=4"
+    )
+    assert "--vgg is not for a SegNet's recipe" in refused(*command, "--out", "a.safetensors", "--vgg", "x")
+    label_maps = ("--labels", "segnet:./mine.safetensors", "--set", "training.steps=1")
+    said = ds2c2("train", camvid, *CAMVID, "--out", "paper.safetensors", *label_maps)
+    assert "label maps of segnet:./mine.safetensors are in runs/paper-labels" in said
+    assert len(list(Path("runs/paper-labels").glob("*.png"))) == 6
+
+
 def test_tensorboard_without_its_package(camvid, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorboardX", None)
     said = refused("train", camvid, "--out", "mine.safetensors", *CAMVID, "--tensorboard", "figures")
     assert "--tensorboard needs the package tensorboardX: pip install 'gr-ds2c2[tensorboard]'" in said
+
+
+def test_the_papers_segnet_without_its_package(camvid, monkeypatch):
+    monkeypatch.setitem(sys.modules, "segmentation_models_pytorch", None)
+    said = refused("train", camvid, "--out", "mine.safetensors", *CAMVID, "--labels", "smp:resnet101:psp.pth")
+    assert "needs the package segmentation-models-pytorch: pip install 'gr-ds2c2[segmentation]'" in said

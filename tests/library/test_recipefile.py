@@ -9,8 +9,8 @@ from ds2c2.training.recipefile import PaperRecipe, make_recipe, read_recipe, rec
 SHIPPED = sorted(path.stem for path in recipe_folders()[0].glob("*.toml"))
 
 
-def test_four_recipes_are_shipped():
-    assert SHIPPED == ["ade20k", "camvid", "cityscapes", "smoke"]
+def test_five_recipes_are_shipped():
+    assert SHIPPED == ["ade20k", "camvid", "cityscapes", "segnet-camvid", "smoke"]
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -64,6 +64,7 @@ def test_changes_are_applied_and_words_need_no_quotes():
         ("networks.label_set=ade20k", "layout camvid has label maps of camvid, the networks are for ade20k"),
         ("losses.preset=mine", "losses.preset 'mine' is unknown; choose one of paper, dsslic"),
         ("losses.form=hinge", "form 'hinge'"),
+        ("losses.l1=-2", "weight -2 of the loss l1 is negative"),
         ("channel.pe_train=1.5", "pe_train [1.5, 1.5]: a share of 0 to 1"),
         ("channel.pe_train=[0.3, 0.1]", "pe_train [0.3, 0.1]"),
         ("channel.effect=drop", "effect 'drop' is unknown"),
@@ -82,6 +83,14 @@ def test_files_that_are_no_recipe(tmp_path):
     for text, words in (
         ("networks", "not a recipe in TOML"),
         ("networks = 3", "networks is a section, write [networks]"),
+        ("losses = 3", "losses is a section, write [losses]"),
+        ('profile = "coded"', "profile 'coded': recipes are for paper or segnet"),
+        (
+            'profile = "segnet"\n[losses]\nl1 = 1',
+            "[losses] is unknown; a recipe has the sections networks, data, training",
+        ),
+        ('profile = "segnet"\n[networks]\nlabel_set = "none"', "a SegNet needs classes"),
+        ('profile = "segnet"\n[training]\nepochs = 0', "epochs must be 1 at least"),
         ("[losses]\nl1 = [1]", "losses.l1 = [1]: a number is wanted"),
     ):
         (tmp_path / "mine.toml").write_text(text)
