@@ -150,7 +150,8 @@ def test_what_cannot_be_trained_is_refused_before_the_first_step(camvid, tmp_pat
 def test_a_segnet_is_trained_resumed_and_makes_the_label_maps(camvid):
     command = (
         "train", camvid, "--recipe", "segnet-camvid", "--device", "cpu", "--set", "data.width=64",
-        "--set", "data.height=64", "--set", "training.steps=4", "--set", "training.batch=2", "--set", "networks.widths=[4, 4, 8]",
+        "--set", "data.height=64", "--set", "training.steps=4", "--set", "training.batch=2",
+        "--set", "networks.widths=[4, 4, 8]",
     )  # fmt: skip
     ds2c2(*command, "--out", "whole.safetensors")
     assert "left off at step 3 of 4" in ds2c2(*command, "--out", "mine.safetensors", "--stop-after", "3")
