@@ -21,7 +21,7 @@ TAIL = bytes([0x1D, 0x34])
 CODE_SYMBOLS = 8 * len(ACCESS_CODE)
 # Symbols behind a burst's beginning, as the burst finder places it, where the code may begin: 103 if
 # that was right, 7 of them the filters' delay.
-SEARCH = range(78, 130)
+SEARCH = range(70, 160)
 # Of the correlation coefficient between symbols and access code: noise has one of 0.13 (one sigma).
 CODE_THRESHOLD = 0.6
 # The metric of a packet that is just noticed: (S / (S + N))^2, an SNR of 3.8 dB.
@@ -109,11 +109,11 @@ class GmskSlicer:
     def __init__(self, frame_bytes: int):
         self._bits = 8 * frame_bytes
         self._code = 2 * np.unpackbits(np.frombuffer(ACCESS_CODE, np.uint8)).astype(np.int64) - 1
-        self._need = SEARCH.stop + CODE_SYMBOLS + self._bits
         self._held = np.empty(0, np.int64)
         self._first = 0  # number of the first symbol held
         self._begun: list[tuple[int, int]] = []  # where bursts begin, and their keys
-        self._taken = -self._need  # where the last access code was found
+        self._codes: list[tuple[int, int]] = []  # where access codes were found, and the same keys
+        self._busy = 0  # symbol behind the last packet
 
     def push(self, symbols: np.ndarray, begun: list[tuple[int, int]]) -> tuple[list[SlicedFrame], int]:
         """Take ``float32[n]`` and the bursts that begin there (number of the symbol from the
@@ -122,20 +122,30 @@ class GmskSlicer:
         self._held = np.concatenate([self._held, whole])
         self._begun += begun
         end = self._first + len(self._held)
-        frames, codeless = [], 0
-        while self._begun and self._begun[0][0] + self._need <= end:
-            begin, key = self._begun.pop(0)
-            place = self._code_in(begin + SEARCH.start - self._first)
-            if place is None:
-                # Within a packet it was a false alarm, and no packet.
-                codeless += begin + SEARCH.start > self._taken + CODE_SYMBOLS + self._bits
-            elif place + self._first > self._taken:
-                self._taken = place + self._first
-                frames.append(self._sliced(place, key))
-        keep = self._begun[0][0] if self._begun else end
+        codeless = 0
+        # A frame does not wait for more than itself: behind the last one little comes.
+        while self._begun and self._begun[0][0] + SEARCH.stop + CODE_SYMBOLS <= end:
+            codeless += self._search(*self._begun.pop(0))
+        frames = []
+        while self._codes and self._codes[0][0] + CODE_SYMBOLS + self._bits <= end:
+            place, key = self._codes.pop(0)
+            frames.append(self._sliced(place - self._first, key))
+        keep = min([end, *(place for place, _ in self._begun[:1] + self._codes[:1])])
         self._held = self._held[keep - self._first :]
         self._first = keep
         return frames, codeless
+
+    def _search(self, begin: int, key: int) -> bool:
+        """Look for a burst's access code; True if there is none and should be."""
+        place = self._code_in(begin + SEARCH.start - self._first)
+        if place is None:
+            # Within a packet it was a false alarm, and no packet.
+            return begin + SEARCH.start >= self._busy
+        place += self._first
+        if place + CODE_SYMBOLS > self._busy:
+            self._codes.append((place, key))
+            self._busy = place + CODE_SYMBOLS + self._bits
+        return False
 
     def _code_in(self, start: int) -> int | None:
         """Where the access code begins in the symbols held, None if nowhere."""

@@ -11,6 +11,7 @@ from .gmsk_demodulator import gmsk_demodulator
 from .gmsk_link import gmsk_link
 from .gmsk_modulator import gmsk_modulator
 from .interleaver import interleaver
+from .link_trial import link_trial
 from .loopback import loopback
 from .ofdm_demodulator import ofdm_demodulator
 from .ofdm_link import ofdm_link
@@ -33,6 +34,7 @@ __all__ = [
     "gmsk_link",
     "gmsk_modulator",
     "interleaver",
+    "link_trial",
     "loopback",
     "ofdm_demodulator",
     "ofdm_link",

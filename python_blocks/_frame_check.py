@@ -18,7 +18,7 @@ from ._stage import Stage
 class frame_check(Stage):
     """Frames ``u8[packet + 4]`` to the packets ``u8[packet]`` whose check sum is right.
 
-    Says the counts at its end in the name of ``owner``. ``receptions`` has one for each frame,
+    Says the counts at its end in the name of ``owner``, if that is not empty. ``receptions`` has one for each frame,
     in order; a ``listener`` hears of all that is noticed.
     """
 
@@ -44,7 +44,7 @@ class frame_check(Stage):
         self._counts.crc_failed += int((~intact).sum())
         if self.listener is not None:
             start, snr_db, cfo = np.array([(one.start, one.snr_db, one.cfo) for one in receptions]).T
-            self.listener(Arrivals(packets, start / self._sample_rate, snr_db, cfo, intact))
+            self.listener(Arrivals(packets, np.maximum(start, 0) / self._sample_rate, snr_db, cfo, intact))
         self.put(packets[intact])
 
     def header_failed(self) -> None:
@@ -54,5 +54,6 @@ class frame_check(Stage):
             self.listener(Arrivals(nothing, unreadable=1))
 
     def stop(self) -> bool:
-        say(self.owner, self._counts.line())
+        if self.owner:
+            say(self.owner, self._counts.line())
         return True

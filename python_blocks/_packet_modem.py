@@ -48,5 +48,5 @@ class PacketDemodulator(gr.hier_block2):
         self._check.listener = listener
 
     def speak_for(self, owner: str) -> None:
-        """Say the counts in the name of another block."""
+        """Say the counts in the name of another block, or not at all if it is empty."""
         self._check.owner = owner

@@ -82,3 +82,37 @@ def test_it_takes_the_place_of_the_emulated_channel():
 def test_parameters_that_are_no_link(link, arguments, error, message):
     with pytest.raises(error, match=message):
         link(STREAM, **arguments)
+
+
+@pytest.mark.usefixtures("models")
+def test_a_sweeps_point(picture_folder):
+    """Pictures over a link at two SNRs: the counts add up, the better one shows better pictures."""
+    from ds2c2.evaluation.sweep import SweepStream
+    from ds2c2.streamformat import StreamFormat
+
+    stream = StreamFormat(192, 128, bpp=0.6, block_size=40, interleave="block", depth=2)
+    sweep = SweepStream(stream, [str(picture_folder)], packets=150, measured=3)
+    assert len(sweep.packets) == 4 * stream.blocks and sweep.measured == 4
+    points, ticks = [], []
+    for snr in (5.5, 20):
+        trial = ds2c2.link_trial(sweep.stream, sweep.packets, "gmsk", f"snr={snr} seed=2", samples_per_symbol=3)
+        trial.run_to_end(lambda: ticks.append(1))
+        point, trace = sweep.measure(snr, trial.arrivals, trial.counts)
+        assert point.passed + point.missed + point.header + point.crc == point.packets == len(sweep.packets)
+        assert trace.lost().sum() == point.packets - point.passed
+        points.append(point)
+    assert ticks
+    assert 0.1 < points[0].per < 1 and points[1].per == 0
+    assert points[0].psnr < points[1].psnr and points[1].concealed == 0
+
+
+def test_a_trial_can_be_left():
+    """What the caller raises while it runs ends it."""
+
+    def enough():
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ds2c2.link_trial(STREAM, packets_of(STREAM, 20_000), "ofdm", "snr=20").run_to_end(enough)
+    with pytest.raises(ModemError, match="smoke"):
+        ds2c2.link_trial(STREAM, packets_of(STREAM, 2), "smoke")
