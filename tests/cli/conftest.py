@@ -8,20 +8,36 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import Commands
 from PIL import Image
 
 DEADLINE_SECONDS = 180
 
 
-@pytest.fixture
-def ds2c2(models, tmp_path):
-    """Run ``ds2c2`` in an empty folder with tiny weights; gives the finished process."""
+@pytest.fixture(scope="session")
+def commands(tmp_path_factory):
+    """Where commands come from, ready in a moment."""
+    commands = Commands(tmp_path_factory.mktemp("printed"))
+    yield commands
+    commands.close()
 
-    def run(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess:
+
+@pytest.fixture
+def ds2c2(models, tmp_path, commands):
+    """Run ``ds2c2`` in an empty folder with tiny weights; gives the finished process.
+
+    ``fresh=True``: an interpreter of its own, 1.5 s later. So with a ``PYTHONPATH`` of its own.
+    """
+
+    def run(*arguments: str | Path, fresh: bool = False, **environment: str) -> subprocess.CompletedProcess:
+        words = list(map(str, arguments))
+        env = {**os.environ, "COLUMNS": "200", **environment}
+        if not fresh and "PYTHONPATH" not in environment:
+            return commands.run(words, tmp_path, env, DEADLINE_SECONDS)
         return subprocess.run(
-            [sys.executable, "-m", "ds2c2", *map(str, arguments)],
+            [sys.executable, "-m", "ds2c2", *words],
             cwd=tmp_path,
-            env={**os.environ, "COLUMNS": "200", **environment},
+            env=env,
             capture_output=True,
             text=True,
             timeout=DEADLINE_SECONDS,

@@ -174,7 +174,7 @@ def test_train_resumes_to_the_same_weights(ds2c2, photographs, tmp_path):
     first = ds2c2(*common, "--out", "parts.safetensors", "--stop-after", "2")
     assert "left off at step 2 of 4" in first.stdout
     assert not (tmp_path / "parts.safetensors").exists()
-    second = ds2c2(*common, "--out", "parts.safetensors", "--resume")
+    second = ds2c2(*common, "--out", "parts.safetensors", "--resume", fresh=True)
     assert second.returncode == 0, second.stderr
     whole, parts = (load_file(tmp_path / f"{name}.safetensors") for name in ("whole", "parts"))
     assert whole.keys() == parts.keys()

@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A forked command is what the same command is in an interpreter of its own."""
+
+import os
+import subprocess
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("info", "160x128", "--bpp", "0.6"), ("info", "160x128", "--bpp", "3"), ("send", "--no-such-option"), ()],
+)
+def test_prints_the_same_and_ends_the_same(ds2c2, arguments):
+    forked, fresh = ds2c2(*arguments), ds2c2(*arguments, fresh=True)
+    assert (forked.returncode, forked.stdout, forked.stderr) == (fresh.returncode, fresh.stdout, fresh.stderr)
+    assert forked.stdout or forked.stderr
+
+
+def test_one_that_does_not_end_is_stopped_and_the_next_is_run(ds2c2, commands, tmp_path):
+    os.mkfifo(tmp_path / "silence")
+    with pytest.raises(subprocess.TimeoutExpired):
+        commands.run(["receive", "--from", "silence", "--out", "received"], tmp_path, dict(os.environ), 2)
+    assert "no recording" in ds2c2("receive", "--from", "nowhere", "--out", "received").stderr
