@@ -98,9 +98,9 @@ def test_weights_truncated(refused, photographs, models, tmp_path, model):
 def test_weights_of_another_profile(refused, photographs, tmp_path):
     folder = tmp_path / "models"
     folder.mkdir()
-    save_file({"w": torch.zeros(1)}, folder / "coded.safetensors", metadata={"profile": "paper", "version": "1"})
+    save_file({"w": torch.zeros(1)}, folder / "coded.safetensors", metadata={"profile": "other", "version": "1"})
     line = refused(errors.WeightsError.exit_code, *send(photographs), DS2C2_MODELS=str(folder))
-    assert "holds profile 'paper'; this program knows 'binary', 'coded'" in line
+    assert "holds profile 'other'; this program knows 'binary', 'coded'" in line
 
 
 @pytest.mark.parametrize("device", ["cuda:63", "tpu"])
