@@ -90,16 +90,19 @@ def test_every_block_has_its_grc_file():
     }
 
 
-def test_headless_twin_runs_to_its_end(tmp_path):
+@pytest.mark.parametrize("name", ["loopback_emulated_headless", "link_sim_headless"])
+def test_headless_twin_runs_to_its_end(tmp_path, name):
     """Four pictures through the link, their quality printed, exit code 0."""
     pytest.importorskip("skimage")
-    flowgraph = CHECKOUT / "flowgraphs" / "loopback_emulated_headless.grc"
+    flowgraph = CHECKOUT / "flowgraphs" / f"{name}.grc"
     done = run(compiled(flowgraph, tmp_path), tmp_path)
     assert done.returncode == 0, done.stderr
     assert "decoder_sink: 4 frames" in done.stderr
     assert re.findall(r"\(frame \. (\d+)\)", done.stdout) == ["0", "1", "2", "3"]
     losses = [float(loss) for loss in re.findall(r"\(loss \. ([0-9.e-]+)\)", done.stdout)]
     assert any(loss > 0 for loss in losses)
+    if name.startswith("link_sim"):
+        assert re.search(r"^ofdm_link: \d+ packets sent, \d+ passed, \d+ missed", done.stderr, re.M)
 
 
 def test_impossible_parameters_end_the_headless_twin(tmp_path):
