@@ -4,11 +4,8 @@
 import contextlib
 import fcntl
 import json
-import multiprocessing
 import os
-import signal
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import BinaryIO
@@ -16,6 +13,8 @@ from typing import BinaryIO
 from ds2c2.channel import BlockChannel
 from ds2c2.errors import UserError
 from ds2c2.evaluation.outcomes import BOTH, CHANNELS, OURS, Settings, measure_ours, measure_rival
+from ds2c2.evaluation.workers import spread
+from ds2c2.evaluation.workers import start_worker as _start_worker
 
 PROGRESS = "progress.jsonl"  # first line the settings, then one unit a line
 KIND = "ds2c2-benchmark/1"
@@ -104,14 +103,6 @@ def _append(file: BinaryIO, entry: dict) -> None:
     os.fsync(file.fileno())
 
 
-def _start_worker() -> None:
-    """One core a worker; Ctrl-C is the parent's to answer."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    import torch
-
-    torch.set_num_threads(1)
-
-
 def _work(settings: Settings, picture: str, rules: str, codec: str, rates: list[float], device: str) -> list[dict]:
     source = next(p for p in settings.pictures if p.name == picture)
     if codec == OURS:
@@ -196,22 +187,10 @@ def _spread(settings: Settings, left: list[tuple], jobs: int, device: str) -> It
     """Results of the tasks as they finish, computed by ``jobs`` processes."""
     if not left:
         return
-    # Forked children would inherit torch's threads in the middle of their work.
-    pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _start_worker)
-    waiting = []
     try:
-        waiting += [pool.submit(_work, settings, *task, device) for task in left]
-        for future in as_completed(waiting):
-            yield future.result()
+        yield from spread(_work, [(settings, *task, device) for task in left], jobs, _start_worker)
     except BrokenProcessPool:
         raise BenchmarkError(
             "a worker died (killed, or out of memory); what is finished is kept: "
             "run the same command again, with fewer --jobs if memory was short"
         ) from None
-    finally:
-        # On an error or Ctrl-C nobody waits for the rest.
-        unfinished = not all(future.done() for future in waiting)
-        pool.shutdown(wait=False, cancel_futures=True)
-        if unfinished:
-            for process in multiprocessing.active_children():
-                process.terminate()

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Tasks over all cores: processes of their own, one thread each."""
+
+import multiprocessing
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+
+
+def start_worker() -> None:
+    """One core a worker; Ctrl-C is the parent's to answer."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def spread(work: Callable, tasks: Iterable[tuple], jobs: int, start: Callable[[], None] = start_worker) -> Iterator:
+    """Results of ``work(*task)`` as they come, computed by ``jobs`` processes.
+
+    Raises what ``work`` raises, and ``BrokenProcessPool`` when a process dies.
+    """
+    # Forked children would inherit torch's threads in the middle of their work.
+    pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), start)
+    waiting = []
+    try:
+        waiting += [pool.submit(work, *task) for task in tasks]
+        for future in as_completed(waiting):
+            yield future.result()
+    finally:
+        # On an error or Ctrl-C nobody waits for the rest.
+        unfinished = not all(future.done() for future in waiting)
+        pool.shutdown(wait=False, cancel_futures=True)
+        if unfinished:
+            for process in multiprocessing.active_children():
+                process.terminate()
