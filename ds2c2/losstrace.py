@@ -76,11 +76,12 @@ class LossTrace:
         """A trace of ``bool[n]``, True = missed, that begins with frame 0. Without a stream
         format every packet is a frame."""
         lost = np.asarray(lost, bool)
-        sequence, unknown, none = np.arange(len(lost)), np.full(len(lost), np.nan), np.zeros(len(lost))
+        sequence, unknown, none = np.arange(len(lost)), np.full((3, len(lost)), np.nan), np.zeros((2, len(lost)))
         frame, block = np.divmod(sequence, stream_format.blocks if stream_format else 1)
         known = {"format": stream_format.text} if stream_format else {}
         status = np.where(lost, MISSED, OK)
-        return cls(sequence, frame, block, unknown, status, unknown, unknown, none, none, known | (about or {}))
+        time, *estimates = unknown
+        return cls(sequence, frame, block, time, status, *estimates, *none, known | (about or {}))
 
     def lost(self, host_drops: bool = False) -> np.ndarray:
         """What the channel did, ``bool[m]``, one a sequence number in their order: missed and
