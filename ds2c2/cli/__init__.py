@@ -6,7 +6,22 @@ import sys
 import typer
 from rich.console import Console
 
-from ds2c2.cli import benchmark, demo, doctor, evaluate, info, receive, report, send, serve, sweep, trace, train, update
+from ds2c2.cli import (
+    benchmark,
+    compare,
+    demo,
+    doctor,
+    evaluate,
+    info,
+    receive,
+    report,
+    send,
+    serve,
+    sweep,
+    trace,
+    train,
+    update,
+)
 from ds2c2.errors import UserError
 
 app = typer.Typer(
@@ -17,7 +32,7 @@ app = typer.Typer(
 )
 for command in (
     demo.demo, send.send, receive.receive, info.info, doctor.doctor, train.train, update.update, evaluate.evaluate,
-    benchmark.benchmark, report.report, sweep.sweep,
+    benchmark.benchmark, report.report, compare.compare, sweep.sweep,
 ):  # fmt: skip
     app.command()(command)
 app.add_typer(serve.serve_app, name="serve")

@@ -48,7 +48,8 @@ def _figure(title: str, across: str):
     return figure, axes
 
 
-def _save(figure, path: Path) -> Path:
+def save_figure(figure, path: Path) -> Path:
+    """Write a figure as PNG; its name appears when it is whole."""
     part = path.with_name(f".{path.name}.part")
     figure.savefig(part, format="png", dpi=DOTS_PER_INCH)
     os.replace(part, path)
@@ -89,7 +90,7 @@ def _over_loss(results: dict, rules: str, path: Path) -> Path:
         axes.fill_between(across, low, high, color=OUR_COLOUR, alpha=0.25, linewidth=0)
     axes.plot([], [], color="0.6", alpha=0.5, linewidth=1, label="the same codecs, codes for other losses")
     axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
 def _over_rate(results: dict, loss: float, path: Path) -> Path:
@@ -113,7 +114,7 @@ def _over_rate(results: dict, loss: float, path: Path) -> Path:
         named = label(codec) + ("" if codec == LAYERED else ", best fixed code")
         axes.plot(rates, values, color=colour, marker=marker, linewidth=1.8, label=named)
     axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
 def draw(results: dict, folder: Path) -> list[Path]:

@@ -1,17 +1,23 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Loss traces as a user has them: recorded, shown, fitted, compared."""
 
+import html
+import json
 import os
 import re
 import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from ds2c2.losstrace import read_trace_file
+import ds2c2 as ds2c2_package
+from ds2c2.losstrace import LossTrace, read_trace_file, write_trace
+from ds2c2.streamformat import StreamFormat
 
 OPTIONS = ("--bpp", "0.6", "--block-size", "48")
 BURSTY = (*OPTIONS, "--loss", "0.2", "--channel", "gilbert-elliott", "--channel-seed", "5")
@@ -105,3 +111,80 @@ def test_wrong_input_of_record_is_one_line(ds2c2, tmp_path, arguments, code, wor
     done = ds2c2("trace", "record", *arguments)
     assert (done.returncode, done.stderr.count("\n")) == (code, 1) and words in done.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file"]
+
+
+SMALL = StreamFormat(96, 64, bpp=0.9, block_size=32, base_bpp=0.1)
+SHIPPED = {"DS2C2_MODELS": str(Path(ds2c2_package.__file__).parents[1] / "models")}
+
+
+@pytest.fixture
+def outages(tmp_path):
+    """A link that is gone for two frames out of ten, somewhere, and loses 2 % in between."""
+    rng = np.random.default_rng(1)
+    lost = rng.random(120 * SMALL.blocks) < 0.02
+    for start in range(0, len(lost), 10 * SMALL.blocks):
+        lost[start + rng.integers(2 * SMALL.blocks) :][: 2 * SMALL.blocks] = True
+    trace = LossTrace.from_losses(lost, SMALL, {"run": "outages"})
+    trace.snr_db[:] = np.where(lost, np.nan, 20.0)
+    return write_trace(tmp_path / "outages.csv", trace)
+
+
+def test_show_and_fit(ds2c2, outages, tmp_path):
+    lost = read_trace_file(outages).lost()
+    shown = ds2c2("trace", "show", outages, "--plot", "plots/trace.png")
+    assert shown.returncode == 0, shown.stderr
+    assert f"lost on the link │ {lost.sum()}" in re.sub(" +", " ", shown.stdout) and "20 to 20 dB" in shown.stdout
+    assert Image.open(tmp_path / "plots" / "trace.png").size == (1200, 1320)
+    fitted = ds2c2("trace", "fit", outages, "--json", "fit.json", "--emulate", "drawn.csv", "--packets", "50000")
+    assert fitted.returncode == 0, fitted.stderr
+    assert "Losses come in bursts: Gilbert–Elliott, loss in both states fits best" in fitted.stdout
+    found = json.loads((tmp_path / "fit.json").read_text())
+    iid, markov, general = found["models"]
+    assert iid["parameters"]["loss"]["value"] == lost.mean() and found["best-model"] == "gilbert-elliott-general"
+    assert general["parameters"]["good"]["low"] < 0.02 < general["parameters"]["good"]["high"]
+    drawn = read_trace_file(tmp_path / "drawn.csv")
+    assert len(drawn) == 50000 and drawn.about["model"] == "gilbert-elliott-general"
+    assert abs(drawn.lost().mean() - general["loss"]) < 0.05
+    wrong = ds2c2("trace", "fit", outages, "--emulate", "x.csv", "--model", "best")
+    assert wrong.returncode == 8 and "choose one of iid, gilbert-elliott" in wrong.stderr
+    assert not (tmp_path / "x.csv").exists()
+
+
+def test_compare_says_that_independent_losses_are_not_this_link(ds2c2, outages, photographs, tmp_path):
+    done = ds2c2(
+        "compare", outages, "--pictures", photographs, "--draws", "20", "--jobs", "2", "--out", "compared", **SHIPPED
+    )
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "compared"
+    plots = [f"{name}.png" for name in ("differences", "distribution", "pictures", "quality", "trace")]
+    assert sorted(path.name for path in folder.iterdir()) == sorted([*plots, "compare.json", "report.html"])
+    result = json.loads((folder / "compare.json").read_text())
+    assert result["verdicts"]["iid"] == "optimistic" and result["verdicts"]["interleaving"] == "not-enough"
+    assert result["differences"]["iid"]["psnr"]["high"] < -0.5
+    assert result["channels"]["trace"]["concealed"]["value"] > 5 * result["channels"]["iid"]["concealed"]["value"]
+    assert result["settings"]["pictures"][0]["format"].startswith("ds2c2/1 96x64 bpp=0.9 block=32 ")
+    assert result["trace"]["run"] == "outages" and result["trace"]["missed"] == result["statistics"]["lost"]
+    assert all(sentence in done.stdout for sentence in result["words"])
+    assert "wrote compared/report.html, compared/compare.json" in done.stdout
+    page = (folder / "report.html").read_text()
+    assert page.count("<img ") == page.count('src="data:image/') == 5 and html.escape(result["words"][0]) in page
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("show", "none.csv"), 8, "none.csv: no readable loss trace"),
+        (("fit", "one.txt"), 8, "1 packets are no trace to fit a model to; record more"),
+        (("fit", "few.txt", "--json", "few.txt/x.json"), 8, "few.txt/x.json: cannot be written"),
+        (("compare", "few.txt", "--size", "768x512"), 8, "the trace holds 3 packets"),
+        (("compare", "few.txt", "--pictures", "nothing"), 3, "nothing"),
+        (("compare", "few.txt", "--size", "96"), 4, "size '96' is not understood"),
+    ],
+)
+def test_wrong_input_is_one_line_and_nothing_is_written(ds2c2, tmp_path, arguments, code, words):
+    (tmp_path / "one.txt").write_text("0\n")
+    (tmp_path / "few.txt").write_text("0\n1\n0\n")
+    command = arguments if arguments[0] == "compare" else ("trace", *arguments)
+    done = ds2c2(*command)
+    assert (done.returncode, done.stderr.count("\n")) == (code, 1) and words in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["few.txt", "one.txt"]

@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Link against emulation: what meets the pictures, the intervals, and the verdicts drawn from them."""
+
+import json
+
+import numpy as np
+import pytest
+import skimage.data
+from PIL import Image
+
+from ds2c2.errors import UserError
+from ds2c2.evaluation.compare import DEEP, REPLAYED, SHUFFLED, Sent, Settings, check, compare, draw_losses
+from ds2c2.evaluation.comparefigures import Outcomes
+from ds2c2.evaluation.comparereport import emulate_commands, render
+from ds2c2.evaluation.comparewords import headline, interleaving_answer, judge, told
+from ds2c2.evaluation.outcomes import describe
+from ds2c2.lossmodels import fit, statistics
+from ds2c2.streamformat import StreamFormat
+
+STREAM = StreamFormat(64, 64, bpp=0.9, block_size=32, base_bpp=0.1)
+N = STREAM.blocks
+
+
+@pytest.fixture
+def settings(models, tmp_path):
+    """Two pictures of one frame a draw, the tiny weights."""
+    pictures = []
+    for name in ("astronaut", "coffee"):
+        Image.fromarray(np.ascontiguousarray(getattr(skimage.data, name)()[60:124, 100:164])).save(
+            tmp_path / f"{name}.png"
+        )
+        pictures.append(describe(tmp_path / f"{name}.png", name))
+    return Settings(tuple(pictures), (STREAM, STREAM), draws=8)
+
+
+def outages(frames: int = 60) -> np.ndarray:
+    """Every fifth frame's packets are lost, the others arrive."""
+    return np.repeat(np.arange(frames) % 5 == 0, N)
+
+
+def test_every_channel_loses_what_its_name_says(settings):
+    lost = outages()
+    lost[3] = True
+    losses = draw_losses(settings, lost, fit(lost))
+    assert list(losses) == [REPLAYED, "gilbert-elliott-general", "gilbert-elliott", "iid", SHUFFLED, DEEP]
+    assert {(len(drawn), len(draws)) for drawn in losses.values() for draws in drawn} == {(2, 8)}
+    around = np.concatenate([lost, lost[:N]])
+    places = [around[start : start + N].tolist() for start in range(len(lost))]
+    for replayed, shuffled in zip(sum(losses[REPLAYED], []), sum(losses[SHUFFLED], []), strict=True):
+        assert replayed.tolist() in places and replayed.sum() == shuffled.sum()
+    # Each picture's places lie between the other's.
+    assert not {one.tobytes() for one in losses["iid"][0]} & {one.tobytes() for one in losses["iid"][1]}
+    again = draw_losses(settings, lost, fit(lost))
+    assert all(np.array_equal(losses[name], again[name]) for name in losses)
+
+
+def test_a_trace_shorter_than_a_frame_is_refused(settings):
+    with pytest.raises(UserError, match=f"holds {N - 1} packets .* one frame takes {N}; record a longer one"):
+        check(settings, np.zeros(N - 1, bool))
+    check(settings, np.zeros(N, bool))
+
+
+def test_equal_losses_are_received_once_and_like_the_codec_does(settings):
+    from ds2c2.codec import Codec
+    from ds2c2.evaluation.outcomes import quality
+    from ds2c2.pictures import read_picture
+    from ds2c2.softbits import to_soft
+
+    none, some, every = np.zeros(N, bool), np.arange(N) >= N - 2, np.ones(N, bool)
+    losses = {"a": [[none, some], [none, every]], "b": [[some, none], [every, every]]}
+    told, done = [], []
+    found = Sent(settings, 1, "cpu").measure(losses, told.append, done.append)
+    assert told == [4] and sum(done) == 4
+    assert found["a"][0] == found["b"][0][::-1] and found["a"][1][1] == found["b"][1][0]
+    assert [outcome[2] for outcome in found["a"][0] + found["a"][1]] == [False, False, False, True]
+    codec, original = Codec(STREAM, "cpu"), read_picture(settings.pictures[0].path)
+    decoded = codec.decode(to_soft(codec.encode(original).blocks, ~some))
+    assert found["a"][0][1][:2] == quality(original, decoded.picture)
+    grey = quality(read_picture(settings.pictures[1].path), np.full((64, 64, 3), 128, np.uint8))
+    assert found["a"][1][1] == (*grey, True)
+
+
+def test_groups_of_frames_are_deinterleaved(settings):
+    """Losses anywhere in a group of four reach the frame that is looked at."""
+    deep = StreamFormat(64, 64, bpp=0.9, block_size=32, base_bpp=0.1, interleave="block", depth=4)
+    settings = Settings(settings.pictures, (deep, deep), draws=2)
+    lost = np.zeros(4 * N, bool)
+    lost[N + STREAM.base_blocks :] = True
+    (first, second), _ = Sent(settings, 1, "cpu").measure({"a": [[~lost & lost, lost]] * 2})["a"]
+    assert not first[2] and not second[2] and first[0] != second[0]
+
+
+def drawn(values: np.ndarray, concealed: float = 0.0) -> list[list[tuple]]:
+    return [[(float(v), None, n < concealed * len(row)) for n, v in enumerate(row)] for row in values]
+
+
+def test_figures_and_differences_of_known_outcomes():
+    link = np.arange(40.0).reshape(2, 20)
+    outcomes = Outcomes({"trace": drawn(link, 0.5), "iid": drawn(link + 3.0)}, {"trace"}, 1, seed=1)
+    assert outcomes.figure("trace", "psnr")["value"] == 19.5
+    assert outcomes.figure("trace", "psnr-received")["value"] == 24.5
+    assert outcomes.figure("trace", "worst-5")["value"] == 0.5
+    assert outcomes.figure("trace", "concealed") == pytest.approx({"value": 0.5, "low": 0.3, "high": 0.7}, abs=0.06)
+    assert outcomes.figure("trace", "ms-ssim") is None
+    difference = outcomes.difference("trace", "iid", "psnr")
+    assert difference["value"] == -3.0 and difference["low"] < -3.0 < difference["high"]
+    json.dumps(difference, allow_nan=False)
+
+
+def test_replays_share_their_resamples_and_need_no_width_where_they_agree():
+    values = np.random.default_rng(1).normal(size=(2, 20))
+    outcomes = Outcomes({"trace": drawn(values), "other": drawn(values + 1)}, {"trace", "other"}, 3, seed=1)
+    assert outcomes.difference("other", "trace", "psnr") == pytest.approx({"value": 1.0, "low": 1.0, "high": 1.0})
+
+
+@pytest.mark.parametrize("together", [1, 4])
+def test_intervals_hold_what_they_promise(together):
+    """The true mean, 0, lies within about 95 of 100; neighbours that are alike make them wider."""
+    rng = np.random.default_rng(1)
+    within = 0
+    for _ in range(100):
+        values = np.repeat(rng.normal(size=(1, 48 // together)), together, axis=1)
+        found = Outcomes({"trace": drawn(values)}, {"trace"}, 2 * together - 1, 1).figure("trace", "psnr")
+        within += found["low"] <= 0 <= found["high"]
+    assert 82 <= within <= 100
+
+
+def result_of(psnr, worst=(0, -1, 1), concealed=(0, 0, 0), frames=100.0, over=((0, 0, 0),) * 3, block=1) -> dict:
+    """As much of a comparison as verdicts are drawn from."""
+
+    def bounds(triple: tuple) -> dict:
+        return dict(zip(("value", "low", "high"), triple, strict=True))
+
+    difference = {"psnr": bounds(psnr), "worst-5": bounds(worst), "concealed": bounds(concealed)}
+    gain = {"psnr": bounds(over[0]), "worst-5": bounds(over[1]), "concealed": bounds(over[2])}
+    result = {
+        "settings": {"margin": 0.5, "draws": 40}, "bootstrap-block": block, "frames": frames, "best-model": "iid",
+        "differences": {"iid": difference}, "interleaving": {"frames": 8, "over-frames": gain, "in-frame": gain},
+    }  # fmt: skip
+    return result | {"verdicts": judge(result)}
+
+
+@pytest.mark.parametrize(
+    ("found", "kind", "head", "words"),
+    [
+        (result_of((0.1, -0.2, 0.4)), "true", "Yes, with i.i.d.", "tells the truth"),
+        (
+            result_of((0.4, -0.2, 1.25)),
+            "unclear",
+            "Perhaps, with i.i.d.: no difference is seen, but this trace leaves room for one of up to 1.2 dB.",
+            "may be wrong by up to 1.2 dB",
+        ),
+        (
+            result_of((-2.0, -3.0, -1.0)),
+            "optimistic",
+            "No model of its losses does; replay the trace itself. Not with i.i.d.: 2.00 dB [1.00, 3.00] too optim",
+            "is 2.00 dB [1.00, 3.00] too optimistic",
+        ),
+        (result_of((2.0, 1.0, 3.0)), "pessimistic", "2.00 dB [1.00, 3.00] too pessimistic.", "too pessimistic"),
+        # The mean hides what the worst frames and the lost base layers show.
+        (
+            result_of((0, -0.1, 0.1), (-4, -5, -3)),
+            "optimistic",
+            "4.00 dB [3.00, 5.00] too optimistic in the worst",
+            "is",
+        ),
+        (
+            result_of((0, -1, 1), concealed=(0.1, 0.05, 0.15)),
+            "optimistic",
+            "too optimistic in frames without base layer",
+            "too optimistic in frames",
+        ),
+        (result_of((0, -1, 1), concealed=(-0.1, -0.15, -0.05)), "pessimistic", "too pessimistic in frames", "is"),
+        # Sure, and too small to matter.
+        (result_of((-0.2, -0.3, -0.1), concealed=(0.005, 0.001, 0.01)), "true", "Yes, with i.i.d.", "tells"),
+        (result_of((-9, -9, -9), frames=9.9), "short", "too short to tell: 9.9 frames", "cannot be judged"),
+        (result_of((-9, -9, -9), block=11), "short", "too short", "cannot be judged"),
+    ],
+)
+def test_verdicts(found, kind, head, words):
+    assert found["verdicts"]["iid"] == kind
+    assert head in headline(found) and words in told(found, "iid")
+
+
+@pytest.mark.parametrize(
+    ("over", "kind", "words"),
+    [
+        (
+            ((0.1, -0.1, 0.3), (0.2, 0, 0.4), (0, 0, 0)),
+            "enough",
+            "Yes, it is enough for these bursts: spread over 8",
+        ),
+        (((3.0, 2.0, 4.0), (0, -1, 1), (0, 0, 0)), "not-enough", "No, these bursts outlast a frame"),
+        (((0, -0.1, 0.1), (6.0, 2.0, 9.0), (0, 0, 0)), "not-enough", "the worst 5 % of frames by 6.00 dB [2.00, 9.00]"),
+        (((0.4, -0.5, 1.5), (0, 0, 0), (-0.15, -0.25, -0.05)), "not-enough", "base layer by -15.0% [-25.0%, -5.0%]"),
+        (((0.4, -0.5, 1.5), (0, 0, 0), (0, 0, 0)), "unclear", "This trace cannot tell"),
+        (((-3.0, -4.0, -2.0), (-1.0, -2.0, 0.0), (0.1, 0.05, 0.2)), "enough", "Yes"),
+    ],
+)
+def test_verdicts_on_interleaving(over, kind, words):
+    found = result_of((0, 0, 0), over=over)
+    assert found["verdicts"]["interleaving"] == kind
+    assert words in interleaving_answer(found)
+
+
+def test_no_interleaving_over_frames_that_the_trace_does_not_have():
+    found = result_of((0, 0, 0))
+    found["interleaving"]["over-frames"] = None
+    found["verdicts"] = judge(found)
+    assert found["verdicts"]["interleaving"] == "short" and "too short" in interleaving_answer(found)
+
+
+@pytest.mark.parametrize("rate", [0, 1])
+def test_a_link_that_always_or_never_loses_is_its_rate(settings, rate):
+    """Only i.i.d. can be fitted, and it is the link."""
+    lost = np.full(12 * N, bool(rate))
+    result, frames = compare(settings, lost, fit(lost), statistics(lost), device="cpu")
+    assert list(result["differences"]) == ["iid"] and result["verdicts"]["iid"] == "true"
+    assert result["differences"]["iid"]["psnr"] == {"value": 0.0, "low": 0.0, "high": 0.0}
+    assert result["channels"][REPLAYED]["concealed"]["value"] == rate
+    assert result["channels"][REPLAYED]["psnr-received"] is None or not rate
+    assert result["verdicts"]["interleaving"] == "enough"
+    assert [text for text, _ in frames][0].startswith("The link: ") and len(frames) == 4
+    json.dumps(result, allow_nan=False)
+
+
+def test_the_page_holds_all_it_shows_and_says_how_to_emulate(settings):
+    lost = outages()
+    lost[7::31] = True
+    result, frames = compare(settings, lost, fit(lost), statistics(lost), device="cpu")
+    result |= {"trace": {"file": "a<b.csv"}, "machine": {}, "command": "ds2c2 compare 'a<b.csv'"}
+    page = render(result, [], frames[0][1])
+    assert headline(result).replace("'", "&#x27;") in page
+    assert "a&lt;b.csv" in page and "a<b" not in page and "No plots" in page
+    assert page.count("<img ") == page.count("src=") == page.count('src="data:image/') == 1 and "http" not in page
+    fitted = {model["name"]: model for model in result["models"]}
+    burst = 1 / fitted["gilbert-elliott"]["parameters"]["r"]["value"]
+    commands = emulate_commands(result)
+    assert (
+        f"--channel gilbert-elliott --loss {fitted['gilbert-elliott']['loss']:.4g} --burst {burst:.4g}" in commands[2]
+    )
+    assert all(command.startswith("ds2c2 ") for command in commands) and len(commands) == 4
