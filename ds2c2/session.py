@@ -157,13 +157,10 @@ class ReceivingEnd:
 
     def __init__(self, codec: Codec, folder: str | Path | None = None, originals: PictureFeed | None = None):
         self.codec = codec
-        self.folder = Path(folder) if folder else None
-        if self.folder:
+        self.folder: Path | None = None
+        if folder:
             # Now and not with the first picture: a stream must not end for a typo.
-            try:
-                self.folder.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise PictureError(f"{folder}: cannot be a folder for pictures ({error.strerror})") from None
+            self.write_into(folder)
         self.originals = originals
         self.results: list[FrameResult] = []
         self.picture: np.ndarray | None = None
@@ -174,12 +171,24 @@ class ReceivingEnd:
         """Frames whose base layer was lost."""
         return sum(result.concealed for result in self.results)
 
+    def write_into(self, folder: str | Path) -> None:
+        """Write pictures there from now on. Raises ``PictureError``."""
+        try:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise PictureError(f"{folder}: cannot be a folder for pictures ({error.strerror})") from None
+        self.folder = Path(folder)
+
+    def path_of(self, frame: int) -> Path:
+        """Where the picture of this frame is written."""
+        return self.folder / f"frame-{frame:06d}.png"
+
     def take(self, frame: int, soft: np.ndarray) -> FrameResult:
         """Decode soft bits ``int8[N, 8 * block_size]`` of a frame. Raises ``PictureError``
         when the picture cannot be written."""
         decoded = self.codec.decode(soft)
         self.picture, self.base_picture = decoded.picture, decoded.base_picture
-        path = write_picture(self.folder / f"frame-{frame:06d}.png", decoded.picture) if self.folder else None
+        path = write_picture(self.path_of(frame), decoded.picture) if self.folder else None
         quality = dict.fromkeys(("psnr", "ms_ssim", "base_psnr", "base_ms_ssim"))
         if self.originals is not None:
             original = self.originals.picture(frame)

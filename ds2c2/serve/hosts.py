@@ -71,8 +71,8 @@ class DecodeHost:
     ``stop``.
 
     ``stream`` may be None: then it is the one that the first frame names. ``receiver`` makes the decoder
-    of a stream. Pictures of a sender that starts over, whose frame numbers begin again, go into a folder
-    of their own inside the decoder's, ``restart-1`` and so on. News go to ``say``, results to ``show``.
+    of a stream. Pictures are never replaced: a stream whose numbers are there already, as when a sender
+    starts over, goes on in the folder's ``stream-2`` and so on. News go to ``say``, results to ``show``.
     """
 
     def __init__(
@@ -90,9 +90,8 @@ class DecodeHost:
         self.receiving = receiver(stream) if stream else None
         self.reader = FrameReader(self.receiving.codec.stream if self.receiving else None)
         self._receiver, self._pipe = receiver, pipe
-        self._newest = -1
-        self._restarts = 0
         self._folder: Path | None = None
+        self._streams = 1
 
     def stop(self) -> None:
         self.stopped = True
@@ -124,10 +123,9 @@ class DecodeHost:
         receiving = self.receiving
         if self._folder is None:
             self._folder = receiving.folder
-        if number <= self._newest:
-            self._restarts += 1
-            if self._folder:
-                receiving.folder = self._folder / f"restart-{self._restarts}"
-                receiving.folder.mkdir(exist_ok=True)
-        self._newest = number
+        if self._folder and receiving.path_of(number).exists():
+            while receiving.path_of(number).exists():
+                self._streams += 1
+                receiving.write_into(self._folder / f"stream-{self._streams}")
+            self.say(f"frame {number} is there already: going on in {receiving.folder}")
         self.show(receiving.take(number, soft))

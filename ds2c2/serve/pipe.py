@@ -15,6 +15,8 @@ from ds2c2.serve.keys import PUBLIC, Keys
 from ds2c2.udp import is_loopback
 
 POLL_SECONDS = 0.2  # between two looks at whether to stop
+# Between two tries to connect, more and more.
+RECONNECT_MS, RECONNECT_MOST_MS = 100, 1_000
 # A peer that is gone without a word (power, network) is noticed after these.
 HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS = 5_000, 15_000
 # Messages that wait in a socket and bytes in the kernel: what is under way when a receiver stops is lost.
@@ -97,6 +99,7 @@ class Pipe:
     def _open(self, server_key: bytes | None) -> None:
         socket, keys = self._socket, self.keys
         socket.ipv6 = ":" in self.address.host
+        socket.reconnect_ivl, socket.reconnect_ivl_max = RECONNECT_MS, RECONNECT_MOST_MS
         socket.heartbeat_ivl, socket.heartbeat_timeout = HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS
         if self.sends:
             socket.sndhwm, socket.sndbuf = SOCKET_MESSAGES, SOCKET_BYTES
