@@ -13,9 +13,9 @@ class CompNet(nn.Module):
     Pixels in [-1, 1]; H and W multiples of 8, 32 at least. The structure is DSSLIC's.
     """
 
-    def __init__(self, classes: int, width: int):
+    def __init__(self, classes: int, width: int, norm: str):
         super().__init__()
-        self.body = nn.Sequential(down_path(classes + 3, width), to_pixels(width * 2**DOWN_STEPS))
+        self.body = nn.Sequential(down_path(classes + 3, width, norm), to_pixels(width * 2**DOWN_STEPS))
         start_small(self)
 
     def forward(self, labels: Tensor, picture: Tensor) -> Tensor:

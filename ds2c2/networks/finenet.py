@@ -49,14 +49,14 @@ class FullFineNet(nn.Module):
     f is pix2pixHD's global generator, as in the paper and DSSLIC. Sides multiples of 8.
     """
 
-    def __init__(self, classes: int, width: int, blocks: int):
+    def __init__(self, classes: int, width: int, blocks: int, norm: str):
         super().__init__()
         widest = width * 2**DOWN_STEPS
-        parts = [down_path(classes + 3, width), *(InstanceBlock(widest) for _ in range(blocks))]
+        parts = [down_path(classes + 3, width, norm), *(InstanceBlock(widest, norm) for _ in range(blocks))]
         for step in range(DOWN_STEPS):
             channels = widest >> step
             up = nn.ConvTranspose2d(channels, channels // 2, 3, stride=2, padding=1, output_padding=1)
-            parts += [up, *norm_relu(channels // 2)]
+            parts += [up, *norm_relu(channels // 2, norm)]
         self.body = nn.Sequential(*parts, to_pixels(width))
         start_small(self)
 

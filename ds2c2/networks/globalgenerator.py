@@ -27,16 +27,24 @@ class InstanceNorm(nn.InstanceNorm2d):
         return y
 
 
-def norm_relu(channels: int) -> list[nn.Module]:
-    return [InstanceNorm(channels), nn.ReLU()]
+NORMS = ("instance", "none")
 
 
-def down_path(inputs: int, width: int) -> nn.Sequential:
+def make_norm(channels: int, norm: str) -> nn.Module:
+    """One of ``NORMS``; none is an identity, so that layers keep their names."""
+    return InstanceNorm(channels) if norm == "instance" else nn.Identity()
+
+
+def norm_relu(channels: int, norm: str) -> list[nn.Module]:
+    return [make_norm(channels, norm), nn.ReLU()]
+
+
+def down_path(inputs: int, width: int, norm: str) -> nn.Sequential:
     """``(B, inputs, H, W)`` to ``(B, 8 width, H/8, W/8)``: a 7x7 convolution, three of stride 2."""
-    parts: list[nn.Module] = [nn.ReflectionPad2d(3), nn.Conv2d(inputs, width, 7), *norm_relu(width)]
+    parts: list[nn.Module] = [nn.ReflectionPad2d(3), nn.Conv2d(inputs, width, 7), *norm_relu(width, norm)]
     for step in range(DOWN_STEPS):
         channels = width * 2**step
-        parts += [nn.Conv2d(channels, 2 * channels, 3, stride=2, padding=1), *norm_relu(2 * channels)]
+        parts += [nn.Conv2d(channels, 2 * channels, 3, stride=2, padding=1), *norm_relu(2 * channels, norm)]
     return nn.Sequential(*parts)
 
 
@@ -48,15 +56,15 @@ def to_pixels(channels: int) -> nn.Sequential:
 class InstanceBlock(nn.Module):
     """x + IN(conv(ReLU(IN(conv(x))))), reflected at the edges; shape ``(B, C, H, W)`` kept."""
 
-    def __init__(self, channels: int):
+    def __init__(self, channels: int, norm: str):
         super().__init__()
         self.body = nn.Sequential(
             nn.ReflectionPad2d(1),
             nn.Conv2d(channels, channels, 3),
-            *norm_relu(channels),
+            *norm_relu(channels, norm),
             nn.ReflectionPad2d(1),
             nn.Conv2d(channels, channels, 3),
-            InstanceNorm(channels),
+            make_norm(channels, norm),
         )
 
     def forward(self, x: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from ds2c2.networks.bresnet import FullBResNetDecoder, FullBResNetEncoder
 from ds2c2.networks.compnet import CompNet
 from ds2c2.networks.discnet import DiscNet
 from ds2c2.networks.finenet import FullFineNet
+from ds2c2.networks.globalgenerator import NORMS
 from ds2c2.networks.layers import clamp_pixels
 from ds2c2.networks.sumnet import FullSumNet
 
@@ -34,6 +35,8 @@ class PaperShape:
         width: first channels of CompNet and FineNets, an eighth of their widest
         fine_steps: FineNets one after the other, the paper's RGAN steps; 0: x' is c enlarged
         fine_blocks: residual blocks of each
+        norm: of CompNet and FineNets: ``instance``, the paper's, which takes a picture's brightness
+            out of it, or ``none``
         depth: d, strided convolutions of BResNet
         channels: C, binary symbols of a 2^d x 2^d cell: C / 4^d bit per pixel
         latent_width: N, channels inside BResNet
@@ -50,6 +53,7 @@ class PaperShape:
     width: int = 64
     fine_steps: int = 2
     fine_blocks: int = 9
+    norm: str = "instance"
     depth: int = 4
     channels: int = 48
     latent_width: int = 128
@@ -62,8 +66,9 @@ class PaperShape:
 
     def __post_init__(self) -> None:
         label_set_of(self.label_set)
-        if self.upsampling not in UPSAMPLINGS:
-            raise UserError(f"upsampling {self.upsampling!r} is unknown; choose one of {', '.join(UPSAMPLINGS)}")
+        for name, known in (("upsampling", UPSAMPLINGS), ("norm", NORMS)):
+            if getattr(self, name) not in known:
+                raise UserError(f"{name} {getattr(self, name)!r} is unknown; choose one of {', '.join(known)}")
         least = {"fine_steps": 0, "fine_blocks": 0, "sum_blocks": 0}
         for name, value in asdict(self).items():
             if type(value) is int and value < least.get(name, 1):
@@ -117,9 +122,9 @@ class PaperNetworks(nn.Module):
         super().__init__()
         self.shape = shape
         classes = shape.classes
-        self.compnet = CompNet(classes, shape.width)
+        self.compnet = CompNet(classes, shape.width, shape.norm)
         self.finenets = nn.ModuleList(
-            FullFineNet(classes, shape.width, shape.fine_blocks) for _ in range(shape.fine_steps)
+            FullFineNet(classes, shape.width, shape.fine_blocks, shape.norm) for _ in range(shape.fine_steps)
         )
         self.encoder = FullBResNetEncoder(shape.depth, shape.latent_width, shape.channels, shape.gdn)
         self.decoder = FullBResNetDecoder(

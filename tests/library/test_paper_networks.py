@@ -64,7 +64,7 @@ def test_the_rate_is_exactly_channels_over_a_cells_pixels(depth, bpp):
     "change",
     [
         {}, {"fine_steps": 0}, {"fine_steps": 1}, {"fine_steps": 3}, {"gdn": False}, {"upsampling": "transposed"},
-        {"loss_mask": True}, {"sum_blocks": 0}, {"depth": 4, "channels": 8}, {"label_set": "none"},
+        {"loss_mask": True}, {"sum_blocks": 0}, {"norm": "none"}, {"depth": 4, "channels": 8}, {"label_set": "none"},
     ],
     ids=str,
 )  # fmt: skip
@@ -160,6 +160,7 @@ def test_c_is_rounded_to_whole_levels_and_gradients_pass():
     [
         ({"label_set": "coco"}, "label set 'coco' is unknown; choose one of none, camvid"),
         ({"upsampling": "nearest"}, "upsampling 'nearest' is unknown; choose one of shuffle, transposed"),
+        ({"norm": "batch"}, "norm 'batch' is unknown; choose one of instance, none"),
         ({"channels": 0}, "channels 0 is too small: 1 at least"),
         ({"fine_steps": -1}, "fine_steps -1 is too small: 0 at least"),
         ({"depth": 7}, "depth 7 is too large"),
