@@ -127,13 +127,14 @@ class RadioSettings:
         shown = []
         for entry in fields(self):
             value, unit = getattr(self, entry.name), UNITS.get(entry.name, "")
-            if entry.name in ("backend", "address") or (self._applies(entry.name) and value not in ("", 0)):
-                number = isinstance(value, float) and not isinstance(value, bool)
-                shown.append((entry.name, f"{value:.12g}{unit}" if number else str(value)))
+            if entry.name == "backend" or (self._applies(entry.name) and value not in ("", 0)):
+                number = isinstance(value, float)
+                words = "yes" if value is True else str(value)
+                shown.append((entry.name, f"{value:.12g}{unit}" if number else words))
         return shown
 
     def _applies(self, name: str) -> bool:
-        if name in ("rate", "scale", "air"):
+        if name in ("address", "rate", "scale", "air"):
             return True
         if name == "off_loopback":
             return self.backend == "zmq"

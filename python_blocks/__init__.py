@@ -18,8 +18,10 @@ from .ofdm_link import ofdm_link
 from .ofdm_modulator import ofdm_modulator
 from .packetizer import packetizer
 from .radio_air import radio_air
+from .radio_receiver import radio_receiver
 from .radio_sink import radio_sink
 from .radio_source import radio_source
+from .radio_transmitter import radio_transmitter
 
 __all__ = [
     "block_erasure_channel",
@@ -41,6 +43,8 @@ __all__ = [
     "ofdm_modulator",
     "packetizer",
     "radio_air",
+    "radio_receiver",
     "radio_sink",
     "radio_source",
+    "radio_transmitter",
 ]

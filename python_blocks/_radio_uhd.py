@@ -1,15 +1,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """USRPs: everything that is set is set here, in the order that UHD wants, and read back."""
 
+import os
 import time
 
-from gnuradio import uhd
+# Its greeting is no news: set before the library is loaded.
+os.environ.setdefault("UHD_LOG_CONSOLE_LEVEL", "warning")
 
-from ds2c2.errors import DeviceError
-from ds2c2.radiosettings import RadioError, RadioSettings, check_read_back
+from gnuradio import uhd  # noqa: E402
 
-from ._burst_streams import BURST_TAG
-from ._failures import say
+from ds2c2.errors import DeviceError  # noqa: E402
+from ds2c2.radiosettings import RadioError, RadioSettings, check_read_back  # noqa: E402
+
+from ._burst_streams import BURST_TAG  # noqa: E402
+from ._failures import say  # noqa: E402
 
 CHANNEL = 0
 BOARD = 0
@@ -31,7 +35,7 @@ def uhd_source(settings: RadioSettings):
 def first_line(error: Exception) -> str:
     """UHD and SoapySDR explain in many lines; the first one says it."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0].strip(" ->:")
+    return lines[0].strip(" ->:").removesuffix(" for")
 
 
 def _set(name: str, settings: RadioSettings, make):

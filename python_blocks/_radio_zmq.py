@@ -3,12 +3,16 @@
 
 Messages are plain ``complex64`` samples, those of GNU Radio's ``zeromq.push_sink`` and
 ``pull_source``, which may be at the other end. What theirs do not have: an empty message says that
-the sender has ended, and a sender that ends stays until everything is taken.
+the sender has ended, and a sender that ends stays until its receiver has left. (A connection that is
+closed loses what a slow receiver's host holds of it, at the receiver: libzmq 4.3 throws it away.)
 """
+
+import time
 
 import numpy as np
 import zmq
 from gnuradio import gr
+from zmq.utils.monitor import recv_monitor_message
 
 from ds2c2.errors import LinkError
 
@@ -18,7 +22,8 @@ from ._waiting import POLL_SECONDS, Patience
 MESSAGE_SAMPLES = 1 << 15  # at most
 # Messages that wait at each end: a virtual radio must not hold minutes of air.
 HIGH_WATER = 4
-DRAIN_SECONDS = 10.0  # that a receiver has to take what is left when the sender has ended
+# That a receiver has to take what is left when the sender has ended; GNU Radio's own one never leaves.
+DRAIN_SECONDS = 30.0
 SAMPLE_BYTES = 8
 
 
@@ -31,6 +36,8 @@ class zmq_sink(gr.sync_block):
         self._socket = self._context.socket(zmq.PUSH)
         self._socket.set(zmq.LINGER, 0)
         self._socket.set(zmq.SNDHWM, HIGH_WATER)
+        self._receivers = 0
+        self._monitor = self._socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED)
         try:
             self._socket.bind(endpoint)
         except zmq.ZMQError as error:
@@ -51,14 +58,26 @@ class zmq_sink(gr.sync_block):
 
     def stop(self) -> bool:
         if not self._socket.closed:
-            # A sender that never sent has no receiver to tell.
-            drain = int(1000 * DRAIN_SECONDS) if self.nitems_read(0) else 0
-            if self._socket.poll(drain, zmq.POLLOUT):
-                self._socket.send(b"")
-            self._socket.close(drain)
+            self._look_for_receivers(0)
+            until = time.monotonic() + DRAIN_SECONDS
+            told = False
+            # Ends when everything is taken: then whoever reads the end leaves.
+            while self._receivers > 0 and time.monotonic() < until:
+                if not told and self._socket.poll(int(1000 * POLL_SECONDS), zmq.POLLOUT):
+                    self._socket.send(b"")
+                    told = True
+                self._look_for_receivers(POLL_SECONDS if told else 0)
+            self._socket.disable_monitor()
+            self._monitor.close(0)
+            self._socket.close()
             self._context.term()
             say("radio_sink", f"{self.nitems_read(0)} samples sent to {self.endpoint}")
         return True
+
+    def _look_for_receivers(self, wait: float) -> None:
+        while self._monitor.poll(int(1000 * wait)):
+            event = recv_monitor_message(self._monitor)["event"]
+            self._receivers += 1 if event == zmq.EVENT_HANDSHAKE_SUCCEEDED else -1
 
 
 class zmq_source(gr.sync_block):

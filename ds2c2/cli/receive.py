@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""``ds2c2 receive``: packets from a recording or UDP to pictures in a folder."""
+"""``ds2c2 receive``: packets from a recording, UDP or a radio to pictures in a folder."""
 
 from typing import Annotated
 
@@ -8,7 +8,7 @@ from rich.console import Console
 
 from ds2c2.assembler import LinkCounts
 from ds2c2.cli import options, sources
-from ds2c2.cli.sources import open_source
+from ds2c2.cli.radio import ReceivingOptions, takes
 from ds2c2.errors import LinkError
 from ds2c2.packetsource import Listener
 from ds2c2.streamformat import StreamFormat
@@ -17,9 +17,11 @@ console = Console(highlight=False, soft_wrap=True)
 NOTHING_OF_OURS = 9  # exit code: packets came, none was of this stream and format
 
 
+@takes(ReceivingOptions)
 def receive(
-    source: sources.From,
     out: Annotated[str, typer.Option(metavar="FOLDER", help="Where the pictures go: frame-000000.png and so on.")],
+    radio: ReceivingOptions,
+    source: sources.From = "",
     format_: options.Format = "",
     originals: Annotated[list[str], typer.Option(help="The pictures that were sent, to measure against.")] = [],  # noqa: B006
     fit: options.Fit = "pad",
@@ -43,9 +45,11 @@ def receive(
         for result in results:
             console.print(describe(result), markup=False)
 
+    if sources.only_asked(radio, source, off_loopback, console):
+        return
     if trace:
         check_place(trace)
-    with open_source(source, format_, off_loopback) as link:
+    with sources.open_source(radio, source, format_, off_loopback) as link:
         wanted = link.stream
         feed = PictureFeed(originals, wanted.width, wanted.height, fit) if originals else None
         codec = Codec(wanted, device)
@@ -53,8 +57,7 @@ def receive(
         way = PacketsToPictures(receiving, stream)
         recorder = TraceRecorder(codec.stream, stream, about=link.about) if trace else None
         listener = Listener(link, timeout, wait, lambda: way.assembler.ended)
-        if link.live:
-            console.print(f"listening on {source}", markup=False)
+        sources.say_listening(console, radio, source)
         try:
             for arrivals in listener:
                 if recorder:

@@ -1,15 +1,20 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""``ds2c2 send``: pictures to packets, into a recording or over UDP."""
+"""``ds2c2 send``: pictures to packets, into a recording, over UDP or over the air."""
 
+from collections.abc import Iterable
 from typing import Annotated
 
+import numpy as np
 import typer
 from rich.console import Console
 from rich.progress import track
 
 from ds2c2.cli import options
 from ds2c2.cli.options import DEFAULTS, make_format, parse_size, unsuited_effect
+from ds2c2.cli.radio import SendingOptions, check_duration, flowgraphs, show_dry_run, takes
+from ds2c2.cli.sources import one_place, pinned
 from ds2c2.packetchannel import PacketChannel
+from ds2c2.packets import END_COPIES
 from ds2c2.recording import RecordingWriter
 from ds2c2.streamformat import StreamFormat
 from ds2c2.udp import DEFAULT_RATE, UdpSender, parse_address
@@ -18,9 +23,11 @@ console = Console(highlight=False, soft_wrap=True)
 warnings = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
+@takes(SendingOptions)
 def send(
     pictures: Annotated[list[str], typer.Argument(help="Files, folders or globs.")],
-    to: Annotated[str, typer.Option(metavar="WHERE", help="udp://host:port, or a file to record the packets in.")],
+    radio: SendingOptions,
+    to: Annotated[str, typer.Option(metavar="WHERE", help="udp://host:port, or a file to record the packets in.")] = "",
     size: options.Size = "",
     bpp: options.Bpp = DEFAULTS["bpp"],
     block_size: options.BlockSize = DEFAULTS["block_size"],
@@ -45,12 +52,13 @@ def send(
     channel_seed: options.ChannelSeed = 1,
     protect_base: options.ProtectBase = False,
 ) -> None:
-    """Send pictures as packets, over UDP or into a recording, through an emulated channel if asked."""
+    """Send pictures as packets: over UDP, into a recording or over the air, through an emulated channel if asked."""
     from ds2c2.codec import Codec
     from ds2c2.packetstream import pictures_to_packets
     from ds2c2.pictures import list_pictures
     from ds2c2.session import PictureFeed, SendingEnd, common_size
 
+    one_place("--to", to, radio)
     address = parse_address(to) if "://" in to else None
     if format_:
         stream_format = StreamFormat.parse(format_)
@@ -60,6 +68,8 @@ def send(
             (width, height), bpp, block_size, base_bpp, redundancy, interleave, depth, seed, model
         )
     feed = PictureFeed(pictures, stream_format.width, stream_format.height, fit)
+    if radio.radio and not opened(radio, stream_format, len(feed.paths)):
+        return
     emulated = PacketChannel(stream_format, loss, channel, effect, burst, channel_seed, trace, protect_base)
     codec = Codec(stream_format, device)
     sending = SendingEnd(codec, feed, favour, labels)
@@ -70,7 +80,9 @@ def send(
     steps = -(-len(feed.paths) // stream_format.depth) + 1
     shown = track(groups, description="sending", total=steps, console=console, transient=True)
 
-    if address is None:
+    if radio.radio:
+        to = transmit(radio, codec.stream, (emulated.through(packets) for packets in shown))
+    elif address is None:
         with RecordingWriter(to, codec.stream) as recording:
             for packets in shown:
                 recording.write(emulated.through(packets))
@@ -88,3 +100,24 @@ def send(
         f"emulated channel, to {to}",
         markup=False,
     )
+
+
+def opened(radio: SendingOptions, stream_format: StreamFormat, pictures: int) -> bool:
+    """Check what a radio is to send; with ``--dry-run`` say it and give False. Raises ``UserError``s."""
+    packets = pictures * stream_format.blocks + END_COPIES
+    seconds = check_duration(stream_format, radio.link_settings, radio.settings, packets)
+    if radio.dry_run:
+        more = {"packets": f"{packets}, {seconds:.2f} s on the air", "stream format": pinned(stream_format).text}
+        show_dry_run(console, radio.settings, radio.link_settings, more)
+    else:
+        radio.settings.check_consent()
+    return not radio.dry_run
+
+
+def transmit(radio: SendingOptions, stream: StreamFormat, groups: Iterable[np.ndarray]) -> str:
+    """Send groups of packets by a radio; gives its name for people. Raises ``UserError``s."""
+    with flowgraphs().radio_transmitter(stream, radio.link_settings, radio.settings) as transmitter:
+        for packets in groups:
+            transmitter.send(packets)
+        transmitter.finish()
+    return radio.place

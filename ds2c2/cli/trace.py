@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ds2c2.cli import options, sources
+from ds2c2.cli.radio import ReceivingOptions, takes
 
 POLL_SECONDS = 0.5  # between two looks at whether to end
 console = Console(highlight=False, soft_wrap=True)
@@ -21,9 +22,11 @@ File = Annotated[str, typer.Argument(metavar="FILE", help="A loss trace, or a te
 
 
 @trace_app.command()
+@takes(ReceivingOptions)
 def record(
-    source: sources.From,
     out: Annotated[str, typer.Option(metavar="FILE", help="The loss trace to write (CSV).")],
+    radio: ReceivingOptions,
+    source: sources.From = "",
     format_: options.Format = "",
     stream: options.StreamNumber = 0,
     first: Annotated[
@@ -40,15 +43,16 @@ def record(
     from ds2c2.packetsource import Listener
     from ds2c2.tracerecorder import TraceRecorder
 
+    if sources.only_asked(radio, source, off_loopback, console):
+        return
     check_place(out)
-    with sources.open_source(source, format_, off_loopback) as link:
+    with sources.open_source(radio, source, format_, off_loopback) as link:
         about = link.about | ({"run": run} if run else {}) | ({"note": note} if note else {})
         recorder = TraceRecorder(sources.pinned(link.stream), stream, first, about=about)
         listener = Listener(link, min(POLL_SECONDS, wait), wait, lambda: recorder.ended)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: listener.stop())
-        if link.live:
-            console.print(f"listening on {source}", markup=False)
+        sources.say_listening(console, radio, source)
         with console.status("waiting for packets") as status:
             for arrivals in listener:
                 recorder.take(arrivals)

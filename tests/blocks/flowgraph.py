@@ -2,6 +2,7 @@
 """Runs blocks on finite vectors and never hangs."""
 
 import threading
+import time
 
 import numpy as np
 import pmt
@@ -32,6 +33,14 @@ def run_to_error(graph: gr.top_block, max_items: int = 100_000_000) -> None:
         graph.stop()
         waiter.join(10)
     assert not hung, "the flowgraph did not end by itself"
+
+
+def wait_for(reached) -> None:
+    """Until something is so; fails when it takes too long."""
+    until = time.monotonic() + DEADLINE
+    while not reached():
+        assert time.monotonic() < until
+        time.sleep(0.01)
 
 
 class row_sink(gr.sync_block):

@@ -8,7 +8,7 @@ import numpy as np
 import pmt
 import pytest
 import zmq
-from flowgraph import DEADLINE, run, run_to_error
+from flowgraph import DEADLINE, run, run_to_error, wait_for
 from gnuradio import blocks, ds2c2, gr
 from gnuradio.ds2c2 import _radio_zmq
 
@@ -78,14 +78,6 @@ def finish(*graphs) -> None:
     assert ds2c2.errors() == []
 
 
-def wait_for(reached) -> None:
-    """Until something is so; fails when it takes too long."""
-    until = time.monotonic() + DEADLINE
-    while not reached():
-        assert time.monotonic() < until
-        time.sleep(0.01)
-
-
 def through_air(samples) -> np.ndarray:
     """What the air alone makes of the samples."""
     graph, sink = gr.top_block(), sample_sink()
@@ -151,10 +143,13 @@ def test_gnu_radios_own_zmq_blocks_fit(samples):
     listening, sink = gr.top_block(), sample_sink()
     listening.connect(pull, sink)
     listening.start()
-    run(transmitter)
+    transmitter.start()
     wait_for(lambda: len(sink.samples()) == 50_000)
+    # It never learns of the end: whoever sent waits until it leaves.
     listening.stop()
     listening.wait()
+    del listening, pull
+    finish(transmitter)
     np.testing.assert_array_equal(sink.samples(), samples[:50_000])
 
 
