@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Every flowgraph compiles, and the headless twin runs to its end by itself."""
 
+import functools
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 import yaml
@@ -23,20 +26,29 @@ GRCC = shutil.which("grcc")
 
 
 def compiled(flowgraph, folder):
-    """The Python that grcc makes of a flowgraph."""
-    done = subprocess.run(
-        # With this interpreter: grcc's own may not see what the blocks import.
-        [sys.executable, GRCC, "-o", str(folder), str(flowgraph)],
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE,
-        env={**os.environ, "GRC_BLOCKS_PATH": str(CHECKOUT / "grc")},
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "may not have flow control" not in done.stdout
+    """The Python that grcc makes of a flowgraph, in a folder."""
     made = folder / f"{flowgraph.stem}.py"
-    assert made.exists(), done.stdout + done.stderr
+    made.write_text(python_of(flowgraph))
     return made
+
+
+@functools.cache
+def python_of(flowgraph) -> str:
+    """What grcc makes of a flowgraph; once in a process, for it takes seconds."""
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run(
+            # With this interpreter: grcc's own may not see what the blocks import.
+            [sys.executable, GRCC, "-o", folder, str(flowgraph)],
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE,
+            env={**os.environ, "GRC_BLOCKS_PATH": str(CHECKOUT / "grc")},
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "may not have flow control" not in done.stdout
+        made = Path(folder) / f"{flowgraph.stem}.py"
+        assert made.exists(), done.stdout + done.stderr
+        return made.read_text()
 
 
 def run(script, folder):
