@@ -6,13 +6,13 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from freeport import free_port
 from PIL import Image
 
 import ds2c2 as ds2c2_package
@@ -29,9 +29,7 @@ def recorder(tmp_path, models):
     started = []
 
     def start(*arguments: str) -> tuple[subprocess.Popen, str]:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            probe.bind(("127.0.0.1", 0))
-            where = f"udp://127.0.0.1:{probe.getsockname()[1]}"
+        where = f"udp://127.0.0.1:{free_port()}"
         process = subprocess.Popen(
             [sys.executable, "-m", "ds2c2", *arguments, "--from", where],
             cwd=tmp_path,

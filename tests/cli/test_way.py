@@ -4,12 +4,12 @@
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 
 import pytest
 import torch
+from freeport import free_port
 from PIL import Image
 from safetensors.torch import load_file
 
@@ -57,9 +57,7 @@ def test_udp_equals_recording(ds2c2, photographs, tmp_path, grouping):
     ds2c2("send", photographs, "--to", "packets.ds2c2", *options)
     ds2c2("receive", "--from", "packets.ds2c2", "--out", "recorded")
     text = (tmp_path / "packets.ds2c2").read_bytes().split(b"\n")[1].decode()
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        where = f"udp://127.0.0.1:{probe.getsockname()[1]}"
+    where = f"udp://127.0.0.1:{free_port()}"
     receiver = subprocess.Popen(
         [
             sys.executable,
