@@ -73,6 +73,12 @@ def compare(
     )
     settings = Settings(sources, streams, fit, draws, seed, margin)
     check(settings, lost)
+    folder = Path(out)
+    try:
+        # Now and not after minutes of work.
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TraceError(f"{folder}: cannot be a folder for a report ({error.strerror}); choose another") from None
     models, shown = fit_models(lost), statistics(lost, seed)
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
@@ -94,9 +100,7 @@ def compare(
     digest = hashlib.sha256(Path(trace).read_bytes()).hexdigest()
     result["trace"] = {"file": Path(trace).name, "sha256": digest, **about, **recorded.counts()}
     result["machine"] = {"ds2c2": __version__, **machine()}
-    folder = Path(out)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         written = _write(result, lost, models, shown, frames, folder)
     except OSError as error:
         raise TraceError(f"{folder}: cannot be written ({error.strerror}); choose another --out") from None

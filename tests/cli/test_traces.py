@@ -175,6 +175,7 @@ def test_compare_says_that_independent_losses_are_not_this_link(ds2c2, outages, 
         (("fit", "one.txt"), 8, "1 packets are no trace to fit a model to; record more"),
         (("fit", "few.txt", "--json", "few.txt/x.json"), 8, "few.txt/x.json: cannot be written"),
         (("compare", "few.txt", "--size", "768x512"), 8, "the trace holds 3 packets"),
+        (("compare", "many.txt", "--size", "768x512", "--out", "few.txt/x"), 8, "few.txt/x: cannot be a folder"),
         (("compare", "few.txt", "--pictures", "nothing"), 3, "nothing"),
         (("compare", "few.txt", "--size", "96"), 4, "size '96' is not understood"),
     ],
@@ -182,7 +183,8 @@ def test_compare_says_that_independent_losses_are_not_this_link(ds2c2, outages, 
 def test_wrong_input_is_one_line_and_nothing_is_written(ds2c2, tmp_path, arguments, code, words):
     (tmp_path / "one.txt").write_text("0\n")
     (tmp_path / "few.txt").write_text("0\n1\n0\n")
+    (tmp_path / "many.txt").write_text("0\n1\n" * 500)
     command = arguments if arguments[0] == "compare" else ("trace", *arguments)
     done = ds2c2(*command)
     assert (done.returncode, done.stderr.count("\n")) == (code, 1) and words in done.stderr
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["few.txt", "one.txt"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["few.txt", "many.txt", "one.txt"]
