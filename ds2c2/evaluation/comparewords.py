@@ -140,7 +140,7 @@ def interleaving_answer(result: dict) -> str:
     )
     return {
         ENOUGH: f"Yes, it is enough for these bursts: {gain}.",
-        NOT_ENOUGH: f"No, these bursts outlast a frame: {gain}.",
+        NOT_ENOUGH: f"No, for these bursts it is not: {gain}.",
         UNCLEAR: f"This trace cannot tell: {gain}.",
         SHORT: f"The trace is too short to tell; on it, {gain}.",
     }[result["verdicts"]["interleaving"]]

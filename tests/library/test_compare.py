@@ -190,7 +190,7 @@ def test_verdicts(found, kind, head, words):
             "enough",
             "Yes, it is enough for these bursts: spread over 8",
         ),
-        (((3.0, 2.0, 4.0), (0, -1, 1), (0, 0, 0)), "not-enough", "No, these bursts outlast a frame"),
+        (((3.0, 2.0, 4.0), (0, -1, 1), (0, 0, 0)), "not-enough", "No, for these bursts it is not"),
         (((0, -0.1, 0.1), (6.0, 2.0, 9.0), (0, 0, 0)), "not-enough", "the worst 5 % of frames by 6.00 dB [2.00, 9.00]"),
         (((0.4, -0.5, 1.5), (0, 0, 0), (-0.15, -0.25, -0.05)), "not-enough", "base layer by -15.0% [-25.0%, -5.0%]"),
         (((0.4, -0.5, 1.5), (0, 0, 0), (0, 0, 0)), "unclear", "This trace cannot tell"),

@@ -306,3 +306,10 @@ def test_any_losses_and_reordering_are_found_again(frame, arrives, piece, random
     # Joined after a wrap by a reordered start, the numbers are one round on; else the same.
     assert begun in (0, -65536 * N)
     assert (trace.sequence[trace.status == 0] - begun).tolist() == kept
+
+
+def test_the_page_shows_the_golden_file():
+    page = (Path(__file__).parents[2] / "docs" / "traces.md").read_text(encoding="utf-8")
+    assert "".join(f"    {line}\n" for line in GOOD) in page
+    for word in (*COLUMNS, *STATUSES):
+        assert f"`{word}`" in page
