@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 # One thread a process, the processes that tests start included: tests run beside each other, a core each.
 # Set before anything imports numpy or torch, which read it once.
@@ -16,6 +17,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from checkout import use_checkout  # noqa: E402
 
 use_checkout()
+
+# A test is right or wrong on a busy machine too: none is judged by the time its examples take.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")
