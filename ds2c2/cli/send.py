@@ -116,6 +116,10 @@ def opened(radio: SendingOptions, stream_format: StreamFormat, pictures: int) ->
 
 def transmit(radio: SendingOptions, stream: StreamFormat, groups: Iterable[np.ndarray]) -> str:
     """Send groups of packets by a radio; gives its name for people. Raises ``UserError``s."""
+    if radio.settings.on_air:
+        # All are encoded before the radio is opened: it is on the air no longer than it must be, and
+        # never waits for a picture.
+        groups = list(groups)
     with flowgraphs().radio_transmitter(stream, radio.link_settings, radio.settings) as transmitter:
         for packets in groups:
             transmitter.send(packets)

@@ -17,7 +17,7 @@ from ds2c2.assembler import REORDER_PACKETS, FrameAssembler
 from ds2c2.errors import LinkError
 from ds2c2.iqrecording import IqReader, IqWriter
 from ds2c2.linksettings import LinkSettings
-from ds2c2.losstrace import MISSED, OK, LossTrace
+from ds2c2.losstrace import HOST_DROP, MISSED, OK, LossTrace
 from ds2c2.packets import Packetizer
 from ds2c2.packetsource import Listener
 from ds2c2.radiosettings import ReceiveSettings, TransmitSettings
@@ -118,11 +118,15 @@ def recorded(packets, stream_format, tmp_path):
     reader = IqReader(tmp_path / "sent")
     samples = reader.read(0, reader.samples)
 
-    def receive(changed: np.ndarray) -> Reception:
+    def receive(changed: np.ndarray, overrun: int = 0) -> Reception:
         rng = np.random.default_rng(3)
         noise = rng.normal(0, 0.05, (2, len(changed)))  # 23 dB below the bursts
         writer = IqWriter(tmp_path / "changed", RATE)
-        writer.write((changed + noise[0] + 1j * noise[1]).astype(np.complex64))
+        changed = (changed + noise[0] + 1j * noise[1]).astype(np.complex64)
+        writer.write(changed[:overrun])
+        if overrun:
+            writer.event("overrun")
+        writer.write(changed[overrun:])
         writer.close()
         return Reception(stream_format, backend="file", address=str(tmp_path / "changed")).run()
 
@@ -148,6 +152,17 @@ def test_two_seconds_of_silence_lose_nothing(recorded, stream_format):
     assert not got.trace.lost().any()
     assert got.counts.used == FRAMES * stream_format.blocks and got.counts.missing == 0
     assert np.diff(got.trace.time).max() > 2
+
+
+def test_what_the_host_lost_is_no_loss_of_the_channel(recorded):
+    """20 ms that a radio's host dropped, as the radio's time tags told: those packets say so in the trace."""
+    samples, receive = recorded
+    cut = len(samples) // 2
+    got = receive(np.concatenate([samples[:cut], samples[cut + 20_000 :]]), overrun=cut)
+    dropped = np.flatnonzero(got.trace.status == HOST_DROP)
+    assert 16 <= len(dropped) <= 19 and np.all(np.diff(dropped) == 1)
+    assert not got.trace.lost().any() and got.trace.overruns.sum() == 1
+    assert got.counts.missing == len(dropped)
 
 
 @pytest.mark.parametrize("kind", ["noise", "carrier"])
