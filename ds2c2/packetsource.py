@@ -59,8 +59,9 @@ class Arrivals:
 
 class PacketSource(ABC):
     """Packets of one stream. ``stream`` is its format; ``about`` names the link for a loss trace,
-    keys of small letters like ``link`` and ``radio``; a ``live`` one is left when the stream ends, one
-    that is not is read to its own end. A context manager: leaving it closes it.
+    keys of small letters like ``link`` and ``radio``; a ``live`` one comes at its own speed and is left
+    when the stream ends, one that is not waits for its reader and is read to its own end. A context
+    manager: leaving it closes it.
     """
 
     stream: StreamFormat

@@ -62,7 +62,8 @@ def receive(
             for arrivals in listener:
                 if recorder:
                     recorder.take(arrivals)
-                show(way.flush() if arrivals.silent else way.push(arrivals.good))
+                # Silence of a source that is not live is this host's: there is nothing to be late.
+                show(way.flush() if arrivals.silent and link.live else way.push(arrivals.good))
         except KeyboardInterrupt:
             if recorder and listener.good:
                 console.print(f"wrote loss trace {write_trace(trace, recorder.finish())}", markup=False)
