@@ -151,7 +151,8 @@ class FrameResult:
 class ReceivingEnd:
     """Decodes frames, writes the pictures to a folder, measures them where originals are known.
 
-    File names are ``frame-000012.png``. ``originals`` is a feed like the sender's.
+    File names are ``frame-000012.png``; those of a sender that restarted and counts anew go into folders
+    ``stream-1``, ``stream-2`` within. ``originals`` is a feed like the sender's.
     Raises ``PictureError`` when the folder cannot be made.
     """
 
@@ -161,6 +162,8 @@ class ReceivingEnd:
         if folder:
             # Now and not with the first picture: a stream must not end for a typo.
             self.write_into(folder)
+        self._top, self._restarts = self.folder, 0
+        self._written: set[Path] = set()
         self.originals = originals
         self.results: list[FrameResult] = []
         self.picture: np.ndarray | None = None
@@ -188,7 +191,7 @@ class ReceivingEnd:
         when the picture cannot be written."""
         decoded = self.codec.decode(soft)
         self.picture, self.base_picture = decoded.picture, decoded.base_picture
-        path = write_picture(self.path_of(frame), decoded.picture) if self.folder else None
+        path = self._write(frame) if self.folder else None
         quality = dict.fromkeys(("psnr", "ms_ssim", "base_psnr", "base_ms_ssim"))
         if self.originals is not None:
             original = self.originals.picture(frame)
@@ -210,3 +213,11 @@ class ReceivingEnd:
         )
         self.results.append(result)
         return result
+
+    def _write(self, frame: int) -> Path:
+        if self.path_of(frame) in self._written:
+            self._restarts += 1
+            self.write_into((self._top or self.folder) / f"stream-{self._restarts}")
+        path = write_picture(self.path_of(frame), self.picture)
+        self._written.add(path)
+        return path

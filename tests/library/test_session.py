@@ -107,6 +107,20 @@ def test_a_receiver_writes_and_measures(models, album, stream, tmp_path):
     assert [result.frame for result in receiver.results] == [0, 1, 2]
 
 
+def test_a_sender_that_counts_anew_replaces_nothing(models, album, stream, tmp_path):
+    """Neither the second time nor the third."""
+    codec = Codec(stream)
+    receiver = ReceivingEnd(codec, tmp_path / "received")
+    soft = np.zeros((stream.blocks, 8 * stream.block_size), np.int8)
+    paths = [receiver.take(frame, soft).path.relative_to(tmp_path / "received") for frame in (0, 1, 0, 1, 2, 1)]
+    assert [str(path) for path in paths] == [
+        *(f"frame-00000{frame}.png" for frame in (0, 1)),
+        *(f"stream-1/frame-00000{frame}.png" for frame in (0, 1, 2)),
+        "stream-2/frame-000001.png",
+    ]
+    assert all((tmp_path / "received" / path).exists() for path in paths)
+
+
 def test_damaged_blocks_are_counted(models, album):
     """A base block by its CRC; an enhancement block of the coded profile by its index."""
     stream = STREAMS["coded"]
