@@ -74,13 +74,15 @@ def read_results(source: str | Path) -> dict:
 def copy_plots(source: str | Path, results: dict, page: Path) -> list[Path]:
     """Copy the plots that lie beside ``benchmark.json`` to the folder ``images`` beside the page.
 
-    Their names begin with the benchmark's. Raises ``OSError``.
+    Their names begin with the benchmark's. A single rate gives no curve over the rate, so that plot
+    stays where it is. Raises ``OSError``.
     """
     folder = Path(source) if Path(source).is_dir() else Path(source).parent
     copies = []
+    single = len(results["settings"]["rates"]) == 1
     for stem in PLOT_TEXT:
         plot = folder / f"{stem}.png"
-        if plot.is_file():
+        if plot.is_file() and not (single and stem.startswith("psnr-over-rate")):
             copy = page.parent / IMAGES / f"{results['name']}-{plot.name}"
             copy.parent.mkdir(parents=True, exist_ok=True)
             copies.append(Path(shutil.copyfile(plot, copy)))

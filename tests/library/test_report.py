@@ -125,7 +125,8 @@ def test_the_command_measures_the_same_again(results):
 def test_plots_are_copied_beside_the_page(tmp_path, results):
     folder, page = tmp_path / "judged", tmp_path / "docs" / "results.md"
     folder.mkdir()
-    (folder / "psnr-over-loss-air.png").write_bytes(b"plot")
+    for name in ("psnr-over-loss-air.png", "psnr-over-rate-0.png"):  # one rate is no curve
+        (folder / name).write_bytes(b"plot")
     copies = report.copy_plots(folder, results, page)
     assert [copy.relative_to(page.parent).as_posix() for copy in copies] == ["images/kodak-psnr-over-loss-air.png"]
     assert copies[0].read_bytes() == b"plot"
