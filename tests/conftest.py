@@ -3,6 +3,7 @@
 
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -104,3 +105,10 @@ def models(tiny_models, monkeypatch):
     """The tiny weights are what the models ``binary``, ``coded`` and ``paper`` are."""
     monkeypatch.setenv("DS2C2_MODELS", str(tiny_models))
     return tiny_models
+
+
+@pytest.fixture
+def endpoint():
+    """A ZeroMQ endpoint of its own. A socket's path has 107 characters at most: tmp_path may be longer."""
+    with tempfile.TemporaryDirectory(prefix="ds2c2-", dir="/tmp") as folder:
+        yield f"ipc://{folder}/air"

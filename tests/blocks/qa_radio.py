@@ -173,9 +173,9 @@ def test_a_sender_that_dies_and_comes_back_is_heard_again(samples, capfd):
 
 @pytest.mark.parametrize("end", [sender, receiver])
 @pytest.mark.parametrize("backend", ["sim", "zmq"])
-def test_nobody_there_is_said_after_the_timeout(samples, tmp_path, backend, end):
+def test_nobody_there_is_said_after_the_timeout(samples, endpoint, backend, end):
     """One line, and no hang."""
-    address = {"sim": "nobody", "zmq": f"ipc://{tmp_path}/nobody"}[backend]
+    address = {"sim": "nobody", "zmq": endpoint}[backend]
     graph, _ = end(*[samples] * (end is sender), backend=backend, address=address, timeout=0.2)
     run_to_error(graph)
     (error,) = ds2c2.errors()
@@ -193,10 +193,10 @@ def test_a_receiver_that_leaves_does_not_hold_the_sender():
     assert len(sink.samples()) == 1000
 
 
-def test_ended_finishes_the_source(tmp_path):
+def test_ended_finishes_the_source(endpoint):
     """The message that the Depacketizer sends when its stream is over."""
     graph, sink = gr.top_block(), sample_sink()
-    source = ds2c2.radio_source("zmq", f"ipc://{tmp_path}/never", timeout=0)
+    source = ds2c2.radio_source("zmq", endpoint, timeout=0)
     strobe = blocks.message_strobe(pmt.cons(pmt.intern("done"), pmt.from_long(1)), 50)
     graph.connect(source, sink)
     graph.msg_connect(strobe, "strobe", source, "ended")

@@ -90,7 +90,7 @@ def same(first: LossTrace, second: LossTrace) -> None:
 
 
 @pytest.mark.parametrize("link", LINKS.values(), ids=LINKS)
-def test_two_programs_and_a_recording_give_the_trace_of_one_flowgraph(packets, stream_format, tmp_path, link):
+def test_two_programs_and_a_recording_give_the_trace_of_one_flowgraph(packets, stream_format, tmp_path, endpoint, link):
     """Bit for bit: statuses, times, SNR and carrier offsets, some packets lost."""
     air, alone = AIRS[link.link], in_one_process(packets, stream_format, link)
     assert 0 < alone.lost().sum() < len(alone) // 2
@@ -99,7 +99,6 @@ def test_two_programs_and_a_recording_give_the_trace_of_one_flowgraph(packets, s
     replayed = Reception(stream_format, link, backend="file", address=str(tmp_path / "run"), air=air).run()
     same(replayed.trace, alone)
 
-    endpoint = f"ipc://{tmp_path}/air"
     heard = Reception(stream_format, link, backend="zmq", address=endpoint, air=air)
     sender = threading.Thread(
         target=transmit, args=(packets, stream_format, link), kwargs={"backend": "zmq", "address": endpoint}
@@ -206,9 +205,8 @@ with ds2c2.radio_transmitter(stream_format, LinkSettings(), settings) as transmi
 """
 
 
-def test_a_transmitter_that_is_killed_and_started_again_is_followed(stream_format, tmp_path):
+def test_a_transmitter_that_is_killed_and_started_again_is_followed(stream_format, endpoint):
     """The receiver stays, notices that the numbering begins anew, and ends with the second sender."""
-    endpoint = f"ipc://{tmp_path}/air"
 
     def start(frames: int) -> subprocess.Popen:
         command = [sys.executable, "-c", SENDER, stream_format.text, endpoint, str(frames)]
@@ -235,9 +233,9 @@ def test_a_transmitter_that_is_killed_and_started_again_is_followed(stream_forma
     assert after[0].arrived.sum() >= stream_format.blocks - 1
 
 
-def test_errors_of_the_radio_come_out(packets, stream_format, tmp_path):
+def test_errors_of_the_radio_come_out(packets, stream_format, tmp_path, endpoint):
     """Of the sender where it sends, of the receiver where it reads; nothing hangs."""
-    settings = TransmitSettings("zmq", f"ipc://{tmp_path}/nobody", timeout=0.2)
+    settings = TransmitSettings("zmq", endpoint, timeout=0.2)
     with (
         pytest.raises(LinkError, match="nobody takes samples"),
         ds2c2.radio_transmitter(stream_format, LINKS["ofdm"], settings) as transmitter,
@@ -247,9 +245,7 @@ def test_errors_of_the_radio_come_out(packets, stream_format, tmp_path):
         transmitter.finish()
     with pytest.raises(LinkError, match="no such file"):
         Reception(stream_format, backend="file", address=str(tmp_path / "nowhere"))
-    receiver = ds2c2.radio_receiver(
-        stream_format, LINKS["ofdm"], ReceiveSettings("zmq", f"ipc://{tmp_path}/silent", timeout=0.2)
-    )
+    receiver = ds2c2.radio_receiver(stream_format, LINKS["ofdm"], ReceiveSettings("zmq", endpoint, timeout=0.2))
     with receiver.listen() as source, pytest.raises(LinkError, match="no samples come"):
         while source.read(1.0) is not None:
             pass

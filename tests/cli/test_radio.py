@@ -43,7 +43,7 @@ def in_one_flowgraph(photographs, text, folder) -> list[bytes]:
     return pictures_of(folder)
 
 
-def test_two_processes_and_a_recording_give_the_pictures_of_one_flowgraph(ds2c2, photographs, tmp_path):
+def test_two_processes_and_a_recording_give_the_pictures_of_one_flowgraph(ds2c2, photographs, tmp_path, endpoint):
     """And the same loss trace, some packets lost; both processes end by themselves. That samples come
     slowly is this host's doing: no time-out gives a frame up."""
     sent = ds2c2("send", photographs, "--radio", "file", "--address", "sent", *OPTIONS)
@@ -57,7 +57,7 @@ def test_two_processes_and_a_recording_give_the_pictures_of_one_flowgraph(ds2c2,
     assert re.search(r"[1-9]\d* failed the link's CRC", got.stdout)
 
     text = re.search(r"stream format: (.*)", sent.stdout)[1]
-    radio = ("--radio", "zmq", "--address", f"ipc://{tmp_path}/air")
+    radio = ("--radio", "zmq", "--address", endpoint)
     receiver = subprocess.Popen(
         [sys.executable, "-m", "ds2c2", "receive", *radio, "--air", AIR, "--out", "heard", "--trace", "heard.csv",
          "--format", text, "--wait", "120", "--timeout", "0.01"],

@@ -77,12 +77,12 @@ def run_here(*scripts) -> list:
     return graphs
 
 
-def test_virtual_radio_runs_in_two_processes_to_the_end(made, tmp_path):
+def test_virtual_radio_runs_in_two_processes_to_the_end(made, tmp_path, endpoint):
     """The receiver is started first; both end by themselves, with the quality of each picture."""
-    endpoint = {r"tcp://127\.0\.0\.1:5557": f"ipc://{tmp_path}/air"}
+    there = {r"tcp://127\.0\.0\.1:5557": endpoint}
     processes = [
         subprocess.Popen(
-            [sys.executable, str(made(name, endpoint))], cwd=tmp_path, stdout=subprocess.PIPE,
+            [sys.executable, str(made(name, there))], cwd=tmp_path, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, text=True, env=os.environ,
         )
         for name in ("rx_zmq", "tx_zmq")
