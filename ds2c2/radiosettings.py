@@ -56,7 +56,8 @@ class RadioSettings:
         subdevice: of uhd, ``A:0``
         clock_source, time_source: ``internal``, ``external``, ``gpsdo``
         lock_timeout: seconds that the oscillator has to lock
-        off_loopback: zmq may leave this host; it knows no keys
+        keys: of zmq: folder with this host's keys and those of others (``ds2c2.serve.keys``), needed
+            where others can reach the address
         timeout: seconds without a sample after which sim and zmq give up, 0 for never
 
     Raises ``RadioError``.
@@ -74,7 +75,7 @@ class RadioSettings:
     clock_source: str = ""
     time_source: str = ""
     lock_timeout: float = LOCK_SECONDS
-    off_loopback: bool = False
+    keys: str = ""
     timeout: float = WAIT_SECONDS
 
     def __post_init__(self) -> None:
@@ -112,9 +113,10 @@ class RadioSettings:
             whole = False
         if not whole:
             raise RadioError(f"radio zmq: {self.address!r} is no endpoint; write tcp://127.0.0.1:5557 or ipc://PATH")
-        if parts.scheme == "tcp" and not is_loopback(parts.hostname) and not self.off_loopback:
+        if parts.scheme == "tcp" and not is_loopback(parts.hostname) and not self.keys:
             raise RadioError(
-                f"radio zmq: others can reach {self.address} and it knows no keys; add off_loopback if meant"
+                f"radio zmq: others can reach {self.address}; give keys (`ds2c2 serve keys` makes them), or stay on "
+                "127.0.0.1 and let ssh carry it"
             )
 
     @property
@@ -136,7 +138,7 @@ class RadioSettings:
     def _applies(self, name: str) -> bool:
         if name in ("address", "rate", "scale", "air"):
             return True
-        if name == "off_loopback":
+        if name in ("keys", "peer"):
             return self.backend == "zmq"
         if name == "timeout":
             return self.backend in ("sim", "zmq")
@@ -198,11 +200,13 @@ class ReceiveSettings(RadioSettings):
 
     Args:
         air: what happens to the samples of sim, zmq and file on their way, settings or text form
+        peer: of zmq: name of the sender's key, where ``keys`` has several
 
     Raises ``RadioError`` and ``AirError``.
     """
 
     air: AirSettings = field(default_factory=AirSettings)
+    peer: str = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -12,9 +12,11 @@ import time
 import numpy as np
 import zmq
 from gnuradio import gr
+from zmq.auth.thread import ThreadAuthenticator
 from zmq.utils.monitor import recv_monitor_message
 
 from ds2c2.errors import LinkError
+from ds2c2.serve.keys import load_keys
 
 from ._failures import WORK_DONE, guarded, say
 from ._waiting import POLL_SECONDS, Patience
@@ -30,21 +32,31 @@ SAMPLE_BYTES = 8
 class zmq_sink(gr.sync_block):
     """Complex samples to whoever connects; waits while nobody does."""
 
-    def __init__(self, endpoint: str, timeout: float):
+    def __init__(self, endpoint: str, timeout: float, keys: str = ""):
+        ring = load_keys(keys) if keys else None
         gr.sync_block.__init__(self, name="radio_sink", in_sig=[np.complex64], out_sig=None)
         self._context = zmq.Context()
         self._socket = self._context.socket(zmq.PUSH)
         self._socket.set(zmq.LINGER, 0)
         self._socket.set(zmq.SNDHWM, HIGH_WATER)
-        self._receivers = 0
-        self._monitor = self._socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED)
+        self._receivers: set[int] = set()  # connections, those that are turned away for a moment too
+        self._monitor = self._socket.get_monitor_socket(zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED)
+        self._authenticator = None
         try:
+            if ring:
+                # Without one, a listening socket lets in every key.
+                self._authenticator = ThreadAuthenticator(self._context)
+                self._authenticator.start()
+                self._authenticator.configure_curve(domain="*", location=str(ring.folder))
+                self._socket.curve_publickey, self._socket.curve_secretkey = ring.public, ring.secret
+                self._socket.curve_server = True
             self._socket.bind(endpoint)
         except zmq.ZMQError as error:
-            self._socket.close()
+            self._close()
             raise LinkError(f"radio zmq: cannot send at {endpoint} ({error.strerror}); choose another") from None
         self.endpoint = self._socket.get(zmq.LAST_ENDPOINT).decode().rstrip("\0")
-        self._patience = Patience(timeout, f"nobody takes samples at {endpoint}; is a receiver running?")
+        keys_too = " whose key is known here" if ring else ""
+        self._patience = Patience(timeout, f"nobody takes samples at {endpoint}; is a receiver running{keys_too}?")
 
     @guarded
     def work(self, input_items: list, output_items: list) -> int:
@@ -62,28 +74,36 @@ class zmq_sink(gr.sync_block):
             until = time.monotonic() + DRAIN_SECONDS
             told = False
             # Ends when everything is taken: then whoever reads the end leaves.
-            while self._receivers > 0 and time.monotonic() < until:
+            while self._receivers and time.monotonic() < until:
                 if not told and self._socket.poll(int(1000 * POLL_SECONDS), zmq.POLLOUT):
                     self._socket.send(b"")
                     told = True
                 self._look_for_receivers(POLL_SECONDS if told else 0)
-            self._socket.disable_monitor()
-            self._monitor.close(0)
-            self._socket.close()
-            self._context.term()
+            self._close()
             say("radio_sink", f"{self.nitems_read(0)} samples sent to {self.endpoint}")
         return True
 
+    def _close(self) -> None:
+        self._socket.disable_monitor()
+        self._monitor.close(0)
+        self._socket.close()
+        if self._authenticator is not None:
+            self._authenticator.stop()
+        self._context.term()
+
     def _look_for_receivers(self, wait: float) -> None:
         while self._monitor.poll(int(1000 * wait)):
-            event = recv_monitor_message(self._monitor)["event"]
-            self._receivers += 1 if event == zmq.EVENT_HANDSHAKE_SUCCEEDED else -1
+            news = recv_monitor_message(self._monitor)
+            change = self._receivers.add if news["event"] == zmq.EVENT_ACCEPTED else self._receivers.discard
+            change(news["value"])
 
 
 class zmq_source(gr.sync_block):
     """Complex samples from a sender that may start later, or anew; ends when it has ended."""
 
-    def __init__(self, endpoint: str, timeout: float):
+    def __init__(self, endpoint: str, timeout: float, keys: str = "", peer: str = ""):
+        ring = load_keys(keys) if keys else None
+        server_key = ring.other(peer) if ring else None
         gr.sync_block.__init__(self, name="radio_source", in_sig=None, out_sig=[np.complex64])
         self.malformed = 0  # messages that are no samples
         self._endpoint = endpoint
@@ -93,11 +113,15 @@ class zmq_source(gr.sync_block):
         self._socket.set(zmq.LINGER, 0)
         self._socket.set(zmq.RCVHWM, HIGH_WATER)
         try:
+            if ring:
+                self._socket.curve_publickey, self._socket.curve_secretkey = ring.public, ring.secret
+                self._socket.curve_serverkey = server_key
             self._socket.connect(endpoint)
         except zmq.ZMQError as error:
             self._socket.close()
             raise LinkError(f"radio zmq: cannot listen to {endpoint} ({error.strerror})") from None
-        self._patience = Patience(timeout, f"no samples come from {endpoint}; is a sender running?")
+        keys_too = " that knows this host's key" if ring else ""
+        self._patience = Patience(timeout, f"no samples come from {endpoint}; is a sender running{keys_too}?")
 
     @guarded
     def work(self, input_items: list, output_items: list) -> int:

@@ -40,7 +40,8 @@ class radio_sink(gr.hier_block2):
         transmit: a real radio may send
         max_duration: seconds on the air after which a real radio stops, with an error
         timeout: seconds that nobody takes a sample after which sim and zmq give up, 0 for never
-        off_loopback: zmq may bind an address that others can reach
+        keys: of zmq: folder with this host's keys and the receiver's (`ds2c2 serve keys`), needed where
+            others can reach the address
         stream_format: noted in a recording, a StreamFormat, its text form, or empty
         about: noted in a recording beside the settings, a dictionary
     """
@@ -64,14 +65,14 @@ class radio_sink(gr.hier_block2):
         transmit: bool = False,
         max_duration: float = DEFAULT_MAX_DURATION,
         timeout: float = WAIT_SECONDS,
-        off_loopback: bool = False,
+        keys: str = "",
         stream_format: StreamFormat | str = "",
         about: dict[str, str] | None = None,
     ):
         self.settings = settings = TransmitSettings(
             backend=backend, address=address, rate=rate, frequency=frequency, lo_offset=lo_offset, gain=gain,
             antenna=antenna, bandwidth=bandwidth, subdevice=subdevice, clock_source=clock_source,
-            time_source=time_source, lock_timeout=lock_timeout, off_loopback=off_loopback, timeout=timeout,
+            time_source=time_source, lock_timeout=lock_timeout, keys=keys, timeout=timeout,
             scale=scale, continuous=continuous, transmit=transmit, max_duration=max_duration,
         )  # fmt: skip
         settings.check_consent()
@@ -103,7 +104,7 @@ class radio_sink(gr.hier_block2):
         if settings.backend == "zmq":
             from ._radio_zmq import zmq_sink
 
-            return zmq_sink(settings.address, settings.timeout)
+            return zmq_sink(settings.address, settings.timeout, settings.keys)
         if settings.backend == "file":
             from ._radio_file import file_sink
 

@@ -39,9 +39,11 @@ class radio_source(gr.hier_block2):
         subdevice, clock_source, time_source: of the device, empty for its default
         lock_timeout: seconds that the oscillator has to lock
         timeout: seconds without a sample after which sim and zmq end with an error, 0 for never
-        off_loopback: zmq may connect to another host
+        keys: of zmq: folder with this host's keys and the sender's (`ds2c2 serve keys`), needed where the
+            sender is another host
         air: what happens to the samples of sim, zmq and file on their way: an AirSettings or its
             text form, ``snr=20 cfo=0.001 fading=rayleigh seed=1``
+        peer: of zmq: name of the sender's key, where ``keys`` has several
     """
 
     def __init__(
@@ -59,13 +61,14 @@ class radio_source(gr.hier_block2):
         time_source: str = "",
         lock_timeout: float = LOCK_SECONDS,
         timeout: float = WAIT_SECONDS,
-        off_loopback: bool = False,
+        keys: str = "",
         air: AirSettings | str = "",
+        peer: str = "",
     ):
         self.settings = ReceiveSettings(
             backend=backend, address=address, rate=rate, frequency=frequency, lo_offset=lo_offset, gain=gain,
             antenna=antenna, bandwidth=bandwidth, subdevice=subdevice, clock_source=clock_source,
-            time_source=time_source, lock_timeout=lock_timeout, off_loopback=off_loopback, timeout=timeout, air=air,
+            time_source=time_source, lock_timeout=lock_timeout, keys=keys, timeout=timeout, air=air, peer=peer,
         )  # fmt: skip
         gr.hier_block2.__init__(
             self, "radio_source", gr.io_signature(0, 0, 0), gr.io_signature(1, 1, gr.sizeof_gr_complex)
@@ -100,7 +103,7 @@ class radio_source(gr.hier_block2):
         if settings.backend == "zmq":
             from ._radio_zmq import zmq_source
 
-            return zmq_source(settings.address, settings.timeout)
+            return zmq_source(settings.address, settings.timeout, settings.keys, settings.peer)
         if settings.backend == "file":
             from ._radio_file import file_source
 

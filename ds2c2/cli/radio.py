@@ -55,6 +55,7 @@ class RadioOptions:
     subdevice: _radio(str, "A:0 for instance.") = ""
     clock_source: _radio(str, "internal, external or gpsdo.") = ""
     time_source: _radio(str, "internal, external or gpsdo.") = ""
+    keys: _radio(str, "zmq: keys of this host and the other one, where others can reach it.", metavar="FOLDER") = ""
     dry_run: _radio(bool, "Say what would be set, and end.", "--dry-run") = False
     link: _link(Literal["ofdm", "gmsk"], "Modem.") = "ofdm"
     modulation: _link(Literal["bpsk", "qpsk", "8psk", "16qam"], "Of ofdm.") = "qpsk"
@@ -87,7 +88,6 @@ class SendingOptions(RadioOptions):
     ) = False
     max_duration: _radio(float, "Seconds on the air at most, on a real radio.") = DEFAULT_MAX_DURATION
     wait: _radio(float, "zmq: seconds without a receiver after which to stop.") = WAIT_SECONDS
-    off_loopback: _radio(bool, "zmq: send at an address that others can reach.", "--off-loopback") = False
 
     @property
     def settings(self) -> TransmitSettings:
@@ -105,12 +105,14 @@ class ReceivingOptions(RadioOptions):
         "taps=1,0.2j fading=rayleigh doppler=1e-5 seed=1.",
         metavar="TEXT",
     ) = ""
+    peer: _radio(str, "zmq: name of the sender's key, where --keys has several.") = ""
     threshold: _link(float, "Of the receiver's burst finder, 0 to 1; default: the modem's own.") = 0.0
 
-    def settings(self, off_loopback: bool) -> ReceiveSettings:
+    @property
+    def settings(self) -> ReceiveSettings:
         """The radio. Raises ``RadioError`` and ``AirError``."""
         # Whoever waits for packets has a time-out of its own.
-        return self._settings(ReceiveSettings, off_loopback=off_loopback, timeout=0.0)
+        return self._settings(ReceiveSettings, timeout=0.0)
 
 
 def _shared(options: RadioOptions, kind: type) -> list:
@@ -147,14 +149,14 @@ def flowgraphs():
     return ds2c2
 
 
-def open_receiver(options: ReceivingOptions, format_: str, off_loopback: bool) -> PacketSource:
+def open_receiver(options: ReceivingOptions, format_: str) -> PacketSource:
     """What a radio hears. The format comes from ``--format`` or with a recording of ours.
 
     Raises ``UserError``s.
     """
     from ds2c2.cli.sources import pinned
 
-    settings = options.settings(off_loopback)
+    settings = options.settings
     if not format_ and settings.backend == "file":
         from ds2c2.iqrecording import IqReader
 

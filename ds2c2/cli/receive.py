@@ -45,7 +45,7 @@ def receive(
         for result in results:
             console.print(describe(result), markup=False)
 
-    if sources.only_asked(radio, source, off_loopback, console):
+    if sources.only_asked(radio, source, console):
         return
     if trace:
         check_place(trace)

@@ -25,7 +25,7 @@ def open_source(radio: ReceivingOptions, where: str, format_: str, off_loopback:
     recordings bring along. Raises ``UserError``s."""
     one_place("--from", where, radio)
     if radio.radio:
-        return open_receiver(radio, format_, off_loopback)
+        return open_receiver(radio, format_)
     if "://" not in where:
         return RecordingSource(where)
     if not format_:
@@ -43,12 +43,12 @@ def one_place(option: str, where: str, radio: RadioOptions) -> None:
         raise LinkError(f"{both} given; one place is wanted".replace("two given", "two places"))
 
 
-def only_asked(radio: ReceivingOptions, where: str, off_loopback: bool, console: Console) -> bool:
+def only_asked(radio: ReceivingOptions, where: str, console: Console) -> bool:
     """With ``--dry-run``: say what would be set at the radio."""
     if radio.dry_run:
         one_place("--from", where, radio)
         if radio.radio:
-            show_dry_run(console, radio.settings(off_loopback), radio.link_settings, {})
+            show_dry_run(console, radio.settings, radio.link_settings, {})
     return radio.dry_run
 
 

@@ -43,7 +43,7 @@ def record(
     from ds2c2.packetsource import Listener
     from ds2c2.tracerecorder import TraceRecorder
 
-    if sources.only_asked(radio, source, off_loopback, console):
+    if sources.only_asked(radio, source, console):
         return
     check_place(out)
     with sources.open_source(radio, source, format_, off_loopback) as link:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Radio Sink and Radio Source without hardware: one process, two sockets, a recording."""
 
+import shutil
 import threading
 import time
 
@@ -15,6 +16,7 @@ from gnuradio.ds2c2 import _radio_zmq
 from ds2c2.errors import FormatError, LinkError
 from ds2c2.iqrecording import IqReader, IqWriter
 from ds2c2.radiosettings import RadioError
+from ds2c2.serve.keys import make_keys
 
 RATE = 1e6
 AIR = "snr=20 cfo=0.01 taps=1,0.2j fading=rayleigh doppler=0.0001 seed=5"
@@ -169,6 +171,31 @@ def test_a_sender_that_dies_and_comes_back_is_heard_again(samples, capfd):
         finish(listening)
     np.testing.assert_array_equal(sink.samples(), samples[:3000])
     assert "3000 samples came from" in (said := capfd.readouterr().err) and "1 messages that are no" in said
+
+
+@pytest.fixture
+def keys(tmp_path):
+    """Folders of two hosts that know each other, and of a third that knows the first and is not known."""
+    public = {name: make_keys(tmp_path / name, name)[0] for name in ("radio", "far", "stranger")}
+    for host, known in (("radio", "far"), ("far", "radio"), ("stranger", "radio")):
+        shutil.copy(public[known], tmp_path / host)
+    return {name: str(tmp_path / name) for name in public}
+
+
+def test_beyond_loopback_both_ends_show_keys(samples, keys):
+    """Who is known gets the samples, who is not gets none, and both say so in the end."""
+    transmitter, there = sender(samples[:100_000], backend="zmq", address="tcp://0.0.0.0:*", keys=keys["radio"])
+    endpoint = there.end.endpoint.replace("0.0.0.0", "127.0.0.1")
+    stranger, _ = receiver(backend="zmq", address=endpoint, keys=keys["stranger"], timeout=0.4)
+    transmitter.start()
+    run_to_error(stranger)
+    (error,) = ds2c2.errors()
+    ds2c2.clear_errors()
+    assert "a sender running that knows this host's key" in str(error)
+    listening, sink = receiver(backend="zmq", address=endpoint, keys=keys["far"])
+    listening.start()
+    finish(transmitter, listening)
+    np.testing.assert_array_equal(sink.samples(), samples[:100_000])
 
 
 @pytest.mark.parametrize("end", [sender, receiver])

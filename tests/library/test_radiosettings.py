@@ -43,7 +43,7 @@ def test_what_no_radio_has_is_named(settings, named):
 
 def test_every_backend_has_a_default_address_or_says_what_is_missing():
     assert RadioSettings("sim").address and RadioSettings("zmq").address.startswith("tcp://127.0.0.1:")
-    assert RadioSettings("zmq", "tcp://192.168.1.2:1", off_loopback=True).address == "tcp://192.168.1.2:1"
+    assert RadioSettings("zmq", "tcp://192.168.1.2:1", keys="keys").address == "tcp://192.168.1.2:1"
     assert RadioSettings("zmq", "ipc:///tmp/iq").address == "ipc:///tmp/iq"
     assert set(BACKENDS) == {"sim", "zmq", "file", "uhd", "soapy"}
 
@@ -82,7 +82,7 @@ def test_lines_say_what_would_be_set_and_no_more():
     assert lines["frequency"] == "2450000000 Hz"
     assert lines["gain"] == "12.5 dB" and lines["lo_offset"] == "2000000 Hz" and lines["antenna"] == "TX/RX"
     assert lines["max_duration"] == "60 s" and lines["scale"] == "0.2"
-    assert "subdevice" not in lines and "off_loopback" not in lines
+    assert "subdevice" not in lines and "keys" not in lines
     virtual = dict(ReceiveSettings("zmq", air="snr=20").lines())
     assert virtual == {
         "backend": "zmq", "address": "tcp://127.0.0.1:5557", "rate": "1000000 samples/s", "timeout": "30 s",
