@@ -111,6 +111,9 @@ class CodedProfile(Profile):
         ordered = both[self._order]
         places = self._order[ordered >= 0]
         symbols, known, damaged = unpack(blocks, arrived, ordered[ordered >= 0], self.tables, unit)
+        if not known.any():
+            # Without a symbol the decoder could only guess, at times for the worse.
+            return base.picture, damaged
         values = np.zeros(both.shape, np.float32)
         mask = np.ones(both.shape, np.float32)
         values[places] = symbols
