@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The plot of a sweep: packet error rate and its parts above, picture quality below."""
 
-import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ with warnings.catch_warnings():
     import matplotlib
     from matplotlib.figure import Figure
 
-from ds2c2.evaluation.plots import DOTS_PER_INCH, OUR_COLOUR
+from ds2c2.evaluation.plots import OUR_COLOUR, save_figure
 from ds2c2.evaluation.sweep import SweepPoint
 
 # Okabe and Ito's colours, as in the other plots.
@@ -60,7 +59,4 @@ def draw_sweep(points: Sequence[SweepPoint], title: str, path: Path) -> Path:
     )  # fmt: skip
     below.set(xlabel="SNR at the whole sample rate, dB", ylabel="PSNR of received pictures, dB")
     below.legend(fontsize=8, frameon=False)
-    part = path.with_name(f".{path.name}.part")
-    figure.savefig(part, format="png", dpi=DOTS_PER_INCH)
-    os.replace(part, path)
-    return path
+    return save_figure(figure, path)
