@@ -14,7 +14,8 @@ from ds2c2.ofdm import ModemError
 from ds2c2.packetsource import Arrivals
 from ds2c2.streamformat import StreamFormat
 
-from ._failures import WORK_DONE, clear_errors, errors, guarded
+from ._failures import clear_errors, errors
+from ._packet_feed import packet_feed
 from ._stage import as_format
 from .gmsk_link import gmsk_link
 from .ofdm_link import ofdm_link
@@ -52,7 +53,9 @@ class link_trial(gr.top_block):
         self.link.demodulator.speak_for("")
         self.arrivals: list[Arrivals] = []
         self.link.set_listener(self.arrivals.append)
-        self._feed = _feed(packets)
+        self._feed = packet_feed(packets.shape[1])
+        for group in (packets, None):
+            self._feed.put(group)
         self.connect(self._feed, self.link, blocks.null_sink(packets.shape[1]))
 
     @property
@@ -79,20 +82,3 @@ class link_trial(gr.top_block):
         clear_errors()
         if failed:
             raise failed[0]
-
-
-class _feed(gr.sync_block):
-    """An array's rows."""
-
-    def __init__(self, rows: np.ndarray):
-        gr.sync_block.__init__(self, name="feed", in_sig=None, out_sig=[(np.uint8, rows.shape[1])])
-        self._rows, self._done = rows, 0
-
-    @guarded
-    def work(self, input_items: list, output_items: list) -> int:
-        rows = self._rows[self._done : self._done + len(output_items[0])]
-        if not len(rows):
-            return WORK_DONE
-        output_items[0][: len(rows)] = rows
-        self._done += len(rows)
-        return len(rows)

@@ -14,6 +14,7 @@ from ds2c2.cli import options
 from ds2c2.cli.demo import sample_photographs
 from ds2c2.cli.options import DEFAULTS
 from ds2c2.errors import UserError
+from ds2c2.linksettings import LinkSettings
 
 console = Console(highlight=False, soft_wrap=True)
 PLOT = "sweep.png"
@@ -57,12 +58,12 @@ def sweep(
     from ds2c2.session import common_size
 
     snrs, around = parse_snrs(snr), as_air(air)
+    settings = LinkSettings(link, modulation, fec, samples_per_symbol)
     trial = trial_class()
     paths = list_pictures(pictures or sample_photographs())
     fit = fit if pictures else "scale"
     wanted = options.parse_size(size) if size else common_size(paths)
     stream = options.make_format(wanted, bpp, block_size, base_bpp, redundancy, interleave, depth, seed, model)
-    modem = {"modulation": modulation, "fec": fec} if link == "ofdm" else {"samples_per_symbol": samples_per_symbol}
     # Before pictures are encoded, which takes a while: parameters that are no link.
     for one in snrs:
         replace(around, snr=one)
@@ -70,7 +71,7 @@ def sweep(
     file = SweepFile(
         out,
         {
-            "link": " ".join([link, *(f"{name}={value}" for name, value in modem.items())]),
+            "link": " ".join([link, *(f"{name}={value}" for name, value in settings.modem.items())]),
             "air": replace(around, snr=float("inf")).text,
             "format": source.stream.text,
             "pictures": ", ".join(path.name for path in paths),
@@ -86,7 +87,7 @@ def sweep(
         task = progress.add_task("packets", total=len(left) * len(source.packets))
         for done, one in enumerate(left):
             progress.update(task, description=f"{one:g} dB")
-            run = trial(source.stream, source.packets, link, replace(around, snr=one), **modem)
+            run = trial(source.stream, source.packets, link, replace(around, snr=one), **settings.modem)
             before = done * len(source.packets)
             run.run_to_end(lambda run=run, before=before: progress.update(task, completed=before + run.counts.sent))
             point, trace = source.measure(one, run.arrivals, run.counts)
