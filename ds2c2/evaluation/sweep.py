@@ -142,6 +142,8 @@ class SweepStream:
         lost = trace.lost(host_drops=True)
         host = int((trace.status == HOST_DROP).sum())
         known = statistics(lost)
+        # Where all packets fare alike, resampling them shows no spread.
+        interval = known.interval if 0 < known.lost < known.packets else known.independent
         # False alarms fail, too, and are no packets.
         crc = min(counts.crc_failed, len(self.packets) - counts.passed)
         header = min(counts.header_failed, len(self.packets) - counts.passed - crc)
@@ -159,8 +161,8 @@ class SweepStream:
             host=host,
             false_alarms=max(0, counts.detected - counts.passed - crc - header),
             per=1 - counts.passed / len(self.packets),
-            per_low=known.interval[0],
-            per_high=known.interval[1],
+            per_low=interval[0],
+            per_high=interval[1],
             snr_estimate=float(np.median(seen)) if len(seen) else math.nan,
             pictures=len(psnrs),
             psnr=float(np.mean(psnrs)),
