@@ -20,6 +20,7 @@ from ds2c2.errors import UserError, WeightsError
 from ds2c2.networks.paper import PaperNetworks
 from ds2c2.training.datasets import FOLDER
 from ds2c2.training.finish import origin
+from ds2c2.training.paperarchive import PICTURES_NOTE, RECIPE_NOTE, STEPS_NOTE
 from ds2c2.training.papercard import MOST_JUDGED, PaperJudgement, judge_paper, write_paper_card
 from ds2c2.training.paperloop import PaperTrainer, train_paper
 from ds2c2.training.processes import Processes, joined
@@ -28,8 +29,6 @@ from ds2c2.training.samples import SampleStore
 from ds2c2.training.scalars import Scalars
 from ds2c2.training.vgg import VggFeatures, find_vgg
 from ds2c2.weights import find_weights, load_networks, read_metadata, save_weights
-
-RECIPE_NOTE = "recipe"  # of a weights file's metadata: how it was trained
 
 
 def train_recipe(name: str, changes: list[str], job: Job) -> None:
@@ -79,7 +78,11 @@ def _run(recipe: PaperRecipe, job: Job) -> None:
         )
         return
     came_from = origin(job.start) if job.start else ""
-    notes = {"steps": str(trainer.steps * len(recipe.training.phases)), RECIPE_NOTE: json.dumps(recipe.as_dict())}
+    notes = {
+        STEPS_NOTE: str(trainer.steps * len(recipe.training.phases)),
+        PICTURES_NOTE: str(len(stores[0])),
+        RECIPE_NOTE: json.dumps(recipe.as_dict()),
+    }
     if came_from:
         notes["updated_from" if job.update else "started_from"] = came_from
     save_weights(job.out, trainer.networks, notes)

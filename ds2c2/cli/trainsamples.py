@@ -61,6 +61,8 @@ def make_stores(
 ) -> tuple[SampleStore, SampleStore, str]:
     """Samples to train on and to judge by, with label maps and checked, and in words which the latter are."""
     used, held_out, described = choose_samples(recipe, job)
+    if isinstance(recipe, PaperRecipe):
+        used = recipe.training.some_of(used)
     labels = label_set_of(recipe.networks.label_set)
     found, own = with_labels([*used, *held_out], recipe, job, processes, console)
     table = values_table(recipe.data.layout if own else FOLDER, labels)

@@ -23,6 +23,7 @@ from ds2c2.networks.layers import clamp_pixels
 from ds2c2.networks.sumnet import FullSumNet
 
 UPSAMPLINGS = ("shuffle", "transposed")
+SOURCES = ("residual", "original")
 LEVELS = 127.5  # 8-bit levels per unit of a pixel in [-1, 1]
 
 
@@ -43,6 +44,7 @@ class PaperShape:
         gdn: GDN and IGDN, else ReLU
         upsampling: ``shuffle`` or ``transposed``
         loss_mask: the decoder sees which symbols were erased (not the paper's)
+        source: what BResNet encodes: the ``residual``, or the ``original`` (the paper's Fig. 5)
         sum_blocks, sum_width: SumNet's residual blocks and their channels; 0 blocks: a plain sum
         disc_width: first channels of the DiscNets
 
@@ -60,13 +62,14 @@ class PaperShape:
     gdn: bool = True
     upsampling: str = "shuffle"
     loss_mask: bool = False
+    source: str = "residual"
     sum_blocks: int = 3
     sum_width: int = 64
     disc_width: int = 64
 
     def __post_init__(self) -> None:
         label_set_of(self.label_set)
-        for name, known in (("upsampling", UPSAMPLINGS), ("norm", NORMS)):
+        for name, known in (("upsampling", UPSAMPLINGS), ("norm", NORMS), ("source", SOURCES)):
             if getattr(self, name) not in known:
                 raise UserError(f"{name} {getattr(self, name)!r} is unknown; choose one of {', '.join(known)}")
         least = {"fine_steps": 0, "fine_blocks": 0, "sum_blocks": 0}
@@ -148,11 +151,13 @@ class PaperNetworks(nn.Module):
 
     def latents(self, picture: Tensor, base: Tensor) -> Tensor:
         """x and x' to latents before the binarizer, ``(B, C, H/2^d, W/2^d)``."""
-        return self.encoder(picture - base)
+        return self.encoder(picture - base if self.shape.source == "residual" else picture)
 
-    def residual(self, symbols: Tensor) -> Tensor:
-        """Received symbols in {-1, 0, +1} to r-hat ``(B, 3, H, W)``."""
-        return self.decoder(symbols)
+    def residual(self, symbols: Tensor, base: Tensor) -> Tensor:
+        """Received symbols in {-1, 0, +1} to r-hat ``(B, 3, H, W)``; where they are the original's, r-hat
+        is what the decoded picture has beyond x'."""
+        decoded = self.decoder(symbols)
+        return decoded if self.shape.source == "residual" else decoded - base
 
     def picture(self, residual: Tensor, base: Tensor) -> Tensor:
         """r-hat and x' to x-hat ``(B, 3, H, W)``."""

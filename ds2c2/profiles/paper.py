@@ -81,7 +81,7 @@ class PaperProfile(Profile):
 
     def decode(self, soft: np.ndarray, base: Base) -> tuple[torch.Tensor, int]:
         symbols = torch.from_numpy(soft.reshape(-1)[: self.symbols].astype(np.float32)).view(self.shape)
-        residual = self.networks.residual(symbols.to(self.device))
+        residual = self.networks.residual(symbols.to(self.device), base.picture)
         return self.networks.picture(residual, base.picture), 0
 
     def read_base(self, container: bytes) -> Base:

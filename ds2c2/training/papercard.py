@@ -71,7 +71,7 @@ def judge_paper(
         for loss in LOSSES:
             hits = recipe.channel.channel.draw(symbols.numel(), loss, generator).to(device)
             received = recipe.channel.channel.through(symbols.flatten(), hits).view_as(symbols)
-            picture = to_picture(networks.picture(networks.residual(received), base))
+            picture = to_picture(networks.picture(networks.residual(received, base), base))
             rows[loss].append((
                 psnr(original, picture), psnr(original, to_picture(base)), ms_ssim(original, picture),
                 symbols.numel() / area, c_bits / area, s_bits / area,

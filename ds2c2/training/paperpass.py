@@ -75,7 +75,7 @@ class PaperPass(nn.Module):
         if self.phase != "rgan":
             latents = networks.latents(pictures, base).float()
             symbols = self.channel.through(binarize(latents, noise).flatten(1), hits).view_as(latents)
-            residual = networks.residual(symbols)
+            residual = networks.residual(symbols, base)
             received = networks.picture(residual, base)
             objective = objective + self._distance("bresnet", pictures, base + residual, figures)
             if networks.sumnet is not None:

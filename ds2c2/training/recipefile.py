@@ -12,6 +12,8 @@ from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ds2c2.errors import UserError
 from ds2c2.labelsets import label_set_of
 from ds2c2.networks.paper import PaperShape
@@ -80,6 +82,7 @@ class Plan:
             (BResNet and SumNet with RGAN frozen: the disjoint way), ``joint`` (all at once)
         epochs, decay_epochs: of every phase, at the full rate and while it falls linearly to zero
         steps: of every phase instead of epochs, shared between both in the same proportion; 0: epochs
+        pictures: train on so many, chosen by ``seed``; 0: on all
         batch: pictures a step, over all processes
         learning_rate, betas: of Adam
         seed: of weights, order, flips, binarizer and channel
@@ -90,6 +93,7 @@ class Plan:
     epochs: int = 100
     decay_epochs: int = 100
     steps: int = 0
+    pictures: int = 0
     batch: int = 8
     learning_rate: float = 2e-4
     betas: tuple[float, ...] = (0.5, 0.999)
@@ -104,8 +108,8 @@ class Plan:
             raise RecipeError(f"training.phases is empty; choose from {', '.join(PHASES)}")
         if self.precision not in PRECISIONS:
             raise RecipeError(f"training.precision {self.precision!r} is unknown; choose {' or '.join(PRECISIONS)}")
-        if self.batch < 1 or self.steps < 0 or min(self.epochs, self.decay_epochs) < 0:
-            raise RecipeError("training: batch must be 1 at least, steps and epochs not negative")
+        if self.batch < 1 or min(self.steps, self.pictures, self.epochs, self.decay_epochs) < 0:
+            raise RecipeError("training: batch must be 1 at least, steps, pictures and epochs not negative")
         if self.epochs + self.decay_epochs == 0:
             raise RecipeError("training.epochs and decay_epochs are both 0; nothing would be trained")
         if len(self.betas) != 2:
@@ -114,6 +118,15 @@ class Plan:
     def steps_of(self, samples: int) -> int:
         """Steps of a phase with so many pictures."""
         return self.steps or max(1, -(-(self.epochs + self.decay_epochs) * samples // self.batch))
+
+    def some_of(self, samples: list) -> list:
+        """The samples to train on; of the same ones, more contain fewer. Raises ``RecipeError`` for too few."""
+        if self.pictures > len(samples):
+            raise RecipeError(
+                f"training.pictures = {self.pictures}: there are {len(samples)}; give more, or ask for fewer"
+            )
+        chosen = np.random.default_rng(self.seed).permutation(len(samples))[: self.pictures or None]
+        return [samples[index] for index in sorted(chosen)]
 
     def rate(self, step: int, steps: int) -> float:
         """The learning rate of a phase's step: constant, then falling linearly."""

@@ -65,6 +65,7 @@ def test_the_rate_is_exactly_channels_over_a_cells_pixels(depth, bpp):
     [
         {}, {"fine_steps": 0}, {"fine_steps": 1}, {"fine_steps": 3}, {"gdn": False}, {"upsampling": "transposed"},
         {"loss_mask": True}, {"sum_blocks": 0}, {"norm": "none"}, {"depth": 4, "channels": 8}, {"label_set": "none"},
+        {"source": "original"}, {"source": "original", "sum_blocks": 0, "fine_steps": 0},
     ],
     ids=str,
 )  # fmt: skip
@@ -79,7 +80,7 @@ def test_every_setting_goes_through_and_every_parameter_learns(tiny_paper_shape,
     steps = networks.base_pictures(labels, small)
     assert len(steps) == shape.fine_steps + 1
     latents = networks.latents(pictures, steps[-1])
-    residual = networks.residual(torch.tanh(latents))
+    residual = networks.residual(torch.tanh(latents), steps[-1])
     received = networks.picture(residual, steps[-1])
     assert residual.shape == received.shape == pictures.shape
     assert received.abs().max() < 1 + 1e-6
