@@ -63,9 +63,10 @@ class PaperTrainer:
         self.recipe, self.processes = recipe, processes
         self.device = processes.device
         networks = PaperNetworks(recipe.networks)
-        self.discnets = make_discnets(recipe.networks).to(self.device)
+        # Channels last is what convolutions of reduced precision are fast in, on CPUs and GPUs.
+        self.discnets = make_discnets(recipe.networks).to(self.device, memory_format=torch.channels_last)
         self.taken = take_weights(networks, start) if start else (0, len(networks.state_dict()))
-        self.networks = networks.to(self.device)
+        self.networks = networks.to(self.device, memory_format=torch.channels_last)
         self.vgg = vgg.to(self.device) if vgg is not None else None
         self.steps = recipe.training.steps_of(samples)  # of every phase
         self.share = processes.share(recipe.training.batch)
@@ -136,7 +137,8 @@ class PaperTrainer:
         """One step on this process's share of a batch: pictures in [-1, 1] and label maps."""
         rate = self.recipe.training.rate(self.step, self.steps)
         noise, hits = self._draws(self.step, *pictures.shape[2:])
-        pictures, labels = pictures.to(self.device), labels.to(self.device)
+        pictures = pictures.to(self.device, memory_format=torch.channels_last)
+        labels = labels.to(self.device)
         mixed = self.recipe.training.precision == "bfloat16"
         # The generators' step leaves the discriminators as they are, and theirs the generators.
         self.discnets.requires_grad_(False)
