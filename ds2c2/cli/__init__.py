@@ -17,6 +17,7 @@ from ds2c2.cli import (
     report,
     send,
     serve,
+    study,
     sweep,
     trace,
     train,
@@ -32,7 +33,7 @@ app = typer.Typer(
 )
 for command in (
     demo.demo, send.send, receive.receive, info.info, doctor.doctor, train.train, update.update, evaluate.evaluate,
-    benchmark.benchmark, report.report, compare.compare, sweep.sweep,
+    benchmark.benchmark, report.report, compare.compare, sweep.sweep, study.study,
 ):  # fmt: skip
     app.command()(command)
 app.add_typer(serve.serve_app, name="serve")

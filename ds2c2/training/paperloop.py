@@ -63,10 +63,13 @@ class PaperTrainer:
         self.recipe, self.processes = recipe, processes
         self.device = processes.device
         networks = PaperNetworks(recipe.networks)
-        # Channels last is what convolutions of reduced precision are fast in, on CPUs and GPUs.
-        self.discnets = make_discnets(recipe.networks).to(self.device, memory_format=torch.channels_last)
+        # Convolutions in bfloat16 are twice as fast in channels_last. In float32 it would make sums
+        # depend on how many pictures of a batch a process has.
+        mixed = recipe.training.precision == "bfloat16"
+        self.layout = torch.channels_last if mixed else torch.contiguous_format
+        self.discnets = make_discnets(recipe.networks).to(self.device, memory_format=self.layout)
         self.taken = take_weights(networks, start) if start else (0, len(networks.state_dict()))
-        self.networks = networks.to(self.device, memory_format=torch.channels_last)
+        self.networks = networks.to(self.device, memory_format=self.layout)
         self.vgg = vgg.to(self.device) if vgg is not None else None
         self.steps = recipe.training.steps_of(samples)  # of every phase
         self.share = processes.share(recipe.training.batch)
@@ -137,7 +140,7 @@ class PaperTrainer:
         """One step on this process's share of a batch: pictures in [-1, 1] and label maps."""
         rate = self.recipe.training.rate(self.step, self.steps)
         noise, hits = self._draws(self.step, *pictures.shape[2:])
-        pictures = pictures.to(self.device, memory_format=torch.channels_last)
+        pictures = pictures.to(self.device, memory_format=self.layout)
         labels = labels.to(self.device)
         mixed = self.recipe.training.precision == "bfloat16"
         # The generators' step leaves the discriminators as they are, and theirs the generators.

@@ -27,6 +27,7 @@ PHASES = ("rgan", "enhancement", "joint")
 PRECISIONS = ("float32", "bfloat16")
 LEAST_SIDE = 64  # pixels; the smallest of DiscNet's scales sees a quarter of them
 SUFFIX = ".toml"
+STUDY = "-study"  # how a study's name ends
 
 
 class RecipeError(UserError):
@@ -254,13 +255,19 @@ def recipe_folders() -> list[Path]:
     return [package.parent / "recipes", package / "recipes"]
 
 
+def recipe_names() -> set[str]:
+    """Of the recipes in those folders, where studies lie, too."""
+    files = {p.stem for folder in recipe_folders() for p in folder.glob(f"*{SUFFIX}")}
+    return {name for name in files if not name.endswith(STUDY)}
+
+
 def read_recipe(name: str, changes: list[str] | tuple[str, ...] = ()) -> PaperRecipe | SegNetRecipe:
     """A recipe by path or by name, with changes ``SECTION.KEY=VALUE``. Raises ``UserError``."""
     path = Path(name)
     if not path.is_file():
         path = next((p for p in (folder / f"{name}{SUFFIX}" for folder in recipe_folders()) if p.is_file()), None)
     if path is None:
-        known = sorted({p.stem for folder in recipe_folders() for p in folder.glob(f"*{SUFFIX}")})
+        known = sorted(recipe_names())
         raise RecipeError(f"{name}: no such recipe; give a file, or one of {', '.join(known) or 'none installed'}")
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))

@@ -101,6 +101,61 @@ def test_from_a_data_set_to_weights_and_on_to_an_update(camvid):
     assert len(list(Path("runs/other-labels").glob("*.png"))) == 4
 
 
+STUDY = """
+recipe = "smoke"
+set = ["data.layout=camvid", "networks.label_set=camvid", "training.steps=2", 'training.phases=["rgan"]']
+[[model]]
+name = "rgan"
+[[model]]
+name = "pe16"
+start_from = "rgan"
+set = ['training.phases=["enhancement"]', "channel.pe_train=0.16"]
+"""
+
+
+def test_a_study_trains_its_models_once_each(camvid):
+    Path("mine.toml").write_text(STUDY)
+    command = ("study", "mine.toml", camvid, "--out", "models", "--jobs", "2", "--device", "cpu")
+    said = ds2c2(*command)
+    assert said.index("wrote models/rgan.safetensors (1 of 2)") < said.index("wrote models/pe16.safetensors (2 of 2)")
+    rgan, other = (load_file(f"models/{name}.safetensors") for name in ("rgan", "pe16"))
+    assert parts(rgan, other) == {"encoder", "decoder", "sumnet"}
+    assert read_metadata(Path("models/pe16.safetensors"))["started_from"].startswith("rgan@")
+    assert "took " in Path("models/pe16.log").read_text()
+    # The same command trains nothing anew, and another study's models are no models of this one.
+    assert "2 models of mine.toml are in models, 2 of them from before" in ds2c2(*command)
+    Path("mine.toml").write_text(STUDY.replace("0.16", "0.08"))
+    assert "pe16.safetensors: trained with channel.pe_train = [0.16, 0.16], the study says [0.08, 0.08]" in refused(
+        *command
+    )
+    # What a run dies of is said, and where the rest of its words are.
+    Path("mine.toml").write_text(STUDY + '[[model]]\nname = "more"\nset = ["training.pictures=9"]\n')
+    said = refused(*command)
+    assert said.startswith("more: its training failed: ds2c2: training.pictures = 9: there are 4")
+    assert said.endswith("(models/more.log has all of it)")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('recipe = "smoke"', 'a study names its recipe = "NAME" and one [[model]] or more'),
+        ('recipe = "smoke"\nsteps = 2', "steps is unknown; a study has recipe, set and [[model]]"),
+        ('recipe = "none"\n[[model]]\nname = "a"', "none: no such recipe"),
+        ('recipe = "smoke"\n[[model]]\nname = "a/b"', "model name 'a/b': small letters"),
+        ('recipe = "smoke"\n[[model]]\nname = "a"\nsteps = 2', "model.steps = 2: a model has name"),
+        ('recipe = "smoke"\n[[model]]\nname = "a"\nstart_from = "b"', "a starts from b, which is not among those"),
+        ('recipe = "smoke"\n[[model]]\nname = "a"\n[[model]]\nname = "a"', "model a is there twice"),
+        ('recipe = "smoke"\n[[model]]\nname = "a"\nset = ["networks.width=0"]', "width 0 is too small"),
+        ('recipe = "smoke"\nset = [3]\n[[model]]\nname = "a"', "set: a list of texts is wanted"),
+        ("recipe =", "not a study in TOML"),
+    ],
+)
+def test_what_is_no_study_is_named(camvid, text, words):
+    Path("mine.toml").write_text(text)
+    assert words in refused("study", "mine.toml", camvid, "--out", "models")
+    assert not Path("models").exists()
+
+
 def test_two_processes_give_what_one_gives_with_the_whole_batch(camvid):
     """Under torchrun, over gloo: a batch in halves, gradients averaged; both ways of training."""
     command = (

@@ -4,13 +4,13 @@
 import pytest
 
 from ds2c2.errors import UserError
-from ds2c2.training.recipefile import PaperRecipe, make_recipe, read_recipe, recipe_folders
+from ds2c2.training.recipefile import PaperRecipe, make_recipe, read_recipe, recipe_folders, recipe_names
 
-SHIPPED = sorted(path.stem for path in recipe_folders()[0].glob("*.toml"))
+SHIPPED = sorted(recipe_names())
 
 
-def test_five_recipes_are_shipped():
-    assert SHIPPED == ["ade20k", "camvid", "cityscapes", "segnet-camvid", "smoke"]
+def test_six_recipes_are_shipped():
+    assert SHIPPED == ["ade20k", "camvid", "camvid-cpu", "cityscapes", "segnet-camvid", "smoke"]
 
 
 @pytest.mark.parametrize("name", SHIPPED)
