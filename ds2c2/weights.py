@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Weights files: safetensors only, half precision, self-describing, with a digest."""
+"""Weights files: safetensors only, self-describing, with a digest; in half precision or 8 bits."""
 
 import hashlib
 import json
@@ -15,6 +15,7 @@ from ds2c2.networks.binary import BinaryNetworks, BinaryShape
 from ds2c2.networks.coded import CodedNetworks, CodedShape
 from ds2c2.networks.paper import PaperNetworks, PaperShape
 from ds2c2.networks.segnet import SegNet, SegNetShape
+from ds2c2.weightstorage import from_stored, to_stored
 
 # A profile's networks and the sizes that its files carry; a SegNet is no codec but the eye of one.
 PROFILES = {
@@ -27,7 +28,10 @@ Networks = BinaryNetworks | CodedNetworks | PaperNetworks | SegNet
 # What the interleaver does when nobody says otherwise. Binary symbols lie in a picture's order, so
 # a lost block would be a hole; coded blocks hold symbols from everywhere, and decode alone.
 INTERLEAVES = {"binary": "bit", "coded": "none", "paper": "bit"}
-WEIGHTS_VERSION = "1"
+# By storage. A program that knows only the first would take whole numbers for weights, so they have
+# a version of their own, which it refuses.
+WEIGHTS_VERSIONS = {"float16": "1", "int8": "2"}
+STORAGE_NOTE = "storage"  # of a file's metadata; the first files had none and half precision
 FOLDER_VARIABLE = "DS2C2_MODELS"
 SUFFIX = ".safetensors"
 
@@ -57,22 +61,20 @@ def find_weights(model: str | Path) -> Path:
     )
 
 
-def save_weights(path: str | Path, networks: Networks, notes: dict[str, str]) -> Path:
-    """Write half-precision weights with profile, shape and notes in the file's own metadata.
+def save_weights(path: str | Path, networks: Networks, notes: dict[str, str], storage: str = "float16") -> Path:
+    """Write weights with profile, shape, storage and notes in the file's own metadata.
 
-    Tables of whole numbers keep their type.
+    ``storage``: one of ``ds2c2.weightstorage.STORAGES``.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    tensors = {
-        name: t.detach().to("cpu", torch.float16 if t.is_floating_point() else t.dtype).contiguous()
-        for name, t in networks.state_dict().items()
-    }
+    tensors = to_stored(networks, storage)
     metadata = {
-        "profile": networks.profile,
-        "version": WEIGHTS_VERSION,
-        "shape": json.dumps(networks.shape.as_dict()),
         **notes,
+        "profile": networks.profile,
+        "version": WEIGHTS_VERSIONS[storage],
+        "shape": json.dumps(networks.shape.as_dict()),
+        STORAGE_NOTE: storage,
     }
     part = path.with_name(f".{path.name}.part")
     save_file(tensors, part, metadata=metadata)
@@ -94,12 +96,34 @@ def read_metadata(path: Path) -> dict[str, str]:
             f"{path}: holds profile {profile!r}; this program knows {', '.join(map(repr, PROFILES))}: "
             "update it or choose other weights"
         )
-    if metadata.get("version") != WEIGHTS_VERSION:
+    if metadata.get("version") not in WEIGHTS_VERSIONS.values():
         raise WeightsError(
-            f"{path}: weights version {metadata.get('version')!r}, this program reads {WEIGHTS_VERSION!r}; "
-            "update the program or take the matching weights"
+            f"{path}: weights version {metadata.get('version')!r}, this program reads "
+            f"{' and '.join(map(repr, WEIGHTS_VERSIONS.values()))}; update the program or take the matching weights"
         )
     return metadata
+
+
+def read_tensors(path: Path) -> dict[str, torch.Tensor]:
+    """The file's tensors by name, float32 whatever they are stored in, tables as they are.
+
+    Raises ``WeightsError``.
+    """
+    read_metadata(path)
+    try:
+        return from_stored(load_file(path))
+    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
+        raise _no_fit(path, error) from None
+
+
+def _no_fit(path: Path, error: Exception) -> WeightsError:
+    first_line = str(error).partition("\n")[0]
+    return WeightsError(f"{path}: weights do not fit their networks ({first_line}); fetch them again")
+
+
+def weights_storage(model: str | Path) -> str:
+    """What a model's weights are stored in, one of ``STORAGES``. Raises ``WeightsError``."""
+    return read_metadata(find_weights(model)).get(STORAGE_NOTE, "float16")
 
 
 def weights_profile(model: str | Path) -> str:
@@ -134,11 +158,9 @@ def load_networks(model: str | Path, device: torch.device | str = "cpu") -> Netw
         # drawn here and overwritten below (0.6 s for 100 million weights) is no draw of the caller's.
         with torch.random.fork_rng(devices=[]):
             networks = kind(shape)
-        tensors = {name: t.float() if t.is_floating_point() else t for name, t in load_file(path).items()}
-        networks.load_state_dict(tensors, assign=True)
-    except (SafetensorError, RuntimeError, AttributeError, KeyError, TypeError, ValueError) as error:
-        first_line = str(error).partition("\n")[0]
-        raise WeightsError(f"{path}: weights do not fit their networks ({first_line}); fetch them again") from None
+        networks.load_state_dict(read_tensors(path), assign=True)
+    except (RuntimeError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise _no_fit(path, error) from None
     return networks.to(device, memory_format=torch.channels_last).eval().requires_grad_(False)
 
 

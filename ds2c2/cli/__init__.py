@@ -13,6 +13,7 @@ from ds2c2.cli import (
     doctor,
     evaluate,
     info,
+    pack,
     receive,
     report,
     send,
@@ -32,8 +33,8 @@ app = typer.Typer(
     help="Pictures over packet links that degrade gently (DS²C²).",
 )
 for command in (
-    demo.demo, send.send, receive.receive, info.info, doctor.doctor, train.train, update.update, evaluate.evaluate,
-    benchmark.benchmark, report.report, compare.compare, sweep.sweep, study.study,
+    demo.demo, send.send, receive.receive, info.info, doctor.doctor, train.train, update.update, pack.pack,
+    evaluate.evaluate, benchmark.benchmark, report.report, compare.compare, sweep.sweep, study.study,
 ):  # fmt: skip
     app.command()(command)
 app.add_typer(serve.serve_app, name="serve")

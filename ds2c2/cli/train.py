@@ -16,6 +16,9 @@ from ds2c2.errors import PictureError, UserError
 console = Console(highlight=False, soft_wrap=True)
 
 Precision = Annotated[Literal["float32", "bfloat16"], typer.Option(help="bfloat16: mixed precision.")]
+Storage = Annotated[
+    Literal["float16", "int8"], typer.Option(help="int8: convolutions in 8 bits, half the size of half precision.")
+]
 Vgg = Annotated[
     str,
     typer.Option(metavar="FILE", help="VGG19 or VGG16 in torchvision's layout, for the VGG loss; default: $DS2C2_VGG."),
@@ -76,6 +79,7 @@ def train(
     tensorboard: Annotated[
         str, typer.Option(metavar="FOLDER", help="With a recipe: write figures for TensorBoard there.")
     ] = "",
+    storage: Storage = "float16",
 ) -> None:
     """Train the networks of a profile; checkpoints resume to the same result."""
     if recipe_name:
@@ -90,7 +94,7 @@ def train(
                 )
         job = Job(
             pictures, Path(out), labels, vgg, start_from, device, tuple(hold_out or ()),
-            Path(checkpoint or f"runs/{Path(out).stem}.pt"), resume, stop_after, tensorboard, about,
+            Path(checkpoint or f"runs/{Path(out).stem}.pt"), resume, stop_after, tensorboard, about, storage,
         )  # fmt: skip
         train_recipe(recipe_name, changes or [], job)
         return
@@ -138,7 +142,7 @@ def train(
         console.print(f"left off at step {trainer.step} of {steps}; `--resume` goes on from {kept}", markup=False)
         return
     with console.status("counting symbols for the entropy coder"):
-        finish(trainer, target, used)
+        finish(trainer, target, used, storage)
     console.print(f"wrote {target} ({target.stat().st_size / 1e6:.1f} MB)", markup=False)
     rows = judge(target, track(held_out, "held-out pictures", console=console, transient=True), device=device)
     for row in rows:

@@ -85,7 +85,7 @@ def _run(recipe: PaperRecipe, job: Job) -> None:
     }
     if came_from:
         notes["updated_from" if job.update else "started_from"] = came_from
-    save_weights(job.out, trainer.networks, notes)
+    save_weights(job.out, trainer.networks, notes, job.storage)
     console.print(f"wrote {job.out} ({job.out.stat().st_size / 1e6:.1f} MB)", markup=False)
     after = _judge(job.out, stores[1], recipe, processes, console)
     for i, row in enumerate(after):

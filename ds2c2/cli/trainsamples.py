@@ -45,6 +45,7 @@ class Job:
     stop_after: int = 0
     tensorboard: str = ""
     about: str = ""
+    storage: str = "float16"
     update: bool = False
 
 

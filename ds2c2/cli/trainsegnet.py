@@ -19,7 +19,8 @@ from ds2c2.training.processes import joined
 from ds2c2.training.recipefile import SegNetRecipe
 from ds2c2.training.samples import SampleStore
 from ds2c2.training.segnet import SegNetTrainer, judge_segnet, train_segnet
-from ds2c2.weights import load_networks, save_weights
+from ds2c2.weights import load_networks, save_weights, weights_storage
+from ds2c2.weightstorage import IN_WORDS
 
 console = Console(highlight=False, soft_wrap=True)
 
@@ -52,7 +53,8 @@ def run_segnet(recipe: SegNetRecipe, job: Job) -> None:
             markup=False,
         )
         return
-    save_weights(job.out, trainer.networks, {"steps": str(trainer.steps), "recipe": json.dumps(recipe.as_dict())})
+    notes = {"steps": str(trainer.steps), "recipe": json.dumps(recipe.as_dict())}
+    save_weights(job.out, trainer.networks, notes, job.storage)
     console.print(f"wrote {job.out} ({job.out.stat().st_size / 1e6:.2f} MB)", markup=False)
     networks = load_networks(job.out, trainer.device)
     right, mean, overlaps = judge_segnet(networks, held_out, range(len(held_out)), trainer.device)
@@ -69,10 +71,11 @@ def _write_card(
     names = labels.names or tuple(map(str, range(labels.count)))
     machine = f"{trainer.device}, {os.cpu_count()} cores, {platform.machine()}, torch {torch.__version__}"
     count = sum(p.numel() for p in trainer.networks.parameters())
+    stored = IN_WORDS[weights_storage(job.out)]
     lines = [
         f"# {job.out.stem}",
         "",
-        f"A SegNet: makes label maps of {labels.name}. {count / 1e6:.2f} M parameters, half precision.",
+        f"A SegNet: makes label maps of {labels.name}. {count / 1e6:.2f} M parameters, {stored}.",
         "",
         "| | |",
         "|---|---|",

@@ -12,7 +12,7 @@ from rich.progress import track
 from rich.table import Table
 
 from ds2c2.cli import options
-from ds2c2.cli.train import About, Precision, RecipeLabels, Vgg
+from ds2c2.cli.train import About, Precision, RecipeLabels, Storage, Vgg
 from ds2c2.errors import PictureError, UserError
 
 console = Console(highlight=False, soft_wrap=True)
@@ -42,6 +42,7 @@ def update(
     about: About = "",
     labels: RecipeLabels = "",
     vgg: Vgg = "",
+    storage: Storage | None = None,
 ) -> None:
     """Train weights a little further on a few pictures; the base layer's networks stay as they are."""
     from ds2c2.cli.trainingbar import training_bar
@@ -53,7 +54,7 @@ def update(
     from ds2c2.training.loop import TrainingSettings
     from ds2c2.training.loop import train as run
     from ds2c2.training.recipes import recipe_of
-    from ds2c2.weights import SUFFIX, choose_device, codec_profile, find_weights, load_networks
+    from ds2c2.weights import SUFFIX, choose_device, codec_profile, find_weights, load_networks, weights_storage
 
     source, target = find_weights(model), Path(out)
     if target.suffix != SUFFIX:
@@ -65,7 +66,8 @@ def update(
         from ds2c2.cli.trainsamples import Job
 
         job = Job(
-            pictures, target, labels, vgg, str(source), device, tuple(judge_by or ()), about=about, update=True
+            pictures, target, labels, vgg, str(source), device, tuple(judge_by or ()), about=about,
+            storage=storage or weights_storage(source), update=True,
         )  # fmt: skip
         update_paper(job, steps, learning_rate, crop, seed)
         return
@@ -102,7 +104,7 @@ def update(
             start=source, say=lambda line: console.print(line, markup=False),
         )  # fmt: skip
     with console.status("counting symbols for the entropy coder"):
-        finish(trainer, target, used)
+        finish(trainer, target, used, storage or weights_storage(source))
     console.print(
         f"wrote {target} ({target.stat().st_size / 1e6:.1f} MB), updated in {trainer.seconds:.0f} s "
         f"on {len(used)} pictures",

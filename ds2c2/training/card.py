@@ -11,6 +11,8 @@ import torch
 
 from ds2c2.training.judge import CARD_BPP, JUDGED_LOG_STEPS, JUDGED_QUALITY, JUDGED_SIDE, Judgement
 from ds2c2.training.loop import Trainer
+from ds2c2.weights import weights_storage
+from ds2c2.weightstorage import IN_WORDS
 
 # How each profile is judged, in words.
 RULES = {
@@ -46,10 +48,11 @@ def write_card(path: Path, trainer: Trainer, report: Report) -> Path:
     counted = ", ".join(f"{name}: {count}" for name, count in sorted(folders.items()))
     machine = f"{os.cpu_count()} cores, {platform.machine()}, torch {torch.__version__}"
     parameters = sum(p.numel() for p in trainer.networks.parameters())
+    stored = IN_WORDS[weights_storage(path)]
     lines = [
         f"# {path.stem}",
         "",
-        f"Weights of the `{settings.profile}` profile, {parameters / 1e6:.2f} M parameters, half precision.",
+        f"Weights of the `{settings.profile}` profile, {parameters / 1e6:.2f} M parameters, {stored}.",
         "",
         "| | |",
         "|---|---|",

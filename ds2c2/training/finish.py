@@ -8,6 +8,7 @@ from ds2c2.streamformat import DIGEST_HEX
 from ds2c2.training.loop import Trainer
 from ds2c2.training.tables import fit_tables
 from ds2c2.weights import find_weights, save_weights, weights_digest
+from ds2c2.weightstorage import round_as_stored
 
 
 def origin(model: str | Path) -> str:
@@ -16,7 +17,7 @@ def origin(model: str | Path) -> str:
     return f"{path.stem}@{weights_digest(path)[:DIGEST_HEX]}"
 
 
-def finish(trainer: Trainer, path: Path, pictures: list[Path]) -> Path:
+def finish(trainer: Trainer, path: Path, pictures: list[Path], storage: str = "float16") -> Path:
     """Write the run's average as weights; ``coded`` gets its entropy tables from the pictures.
 
     Raises ``PictureError`` when the tables cannot be counted; nothing is written then.
@@ -27,7 +28,7 @@ def finish(trainer: Trainer, path: Path, pictures: list[Path]) -> Path:
         notes["updated_from" if settings.update else "started_from"] = settings.start_from
     networks = copy.deepcopy(trainer.average)
     if settings.profile == "coded":
-        # The file is in half precision, and its symbols are the ones to count.
-        networks.half().float()
+        # The symbols to count are those of the weights in the file.
+        round_as_stored(networks, storage)
         fit_tables(networks, pictures, settings.seed)
-    return save_weights(path, networks, notes)
+    return save_weights(path, networks, notes, storage)

@@ -14,14 +14,13 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 
 from ds2c2.errors import UserError, WeightsError
 from ds2c2.networks.binary import BinaryShape
 from ds2c2.networks.bresnet import CELL
 from ds2c2.training.crops import BatchAhead, PictureStore, check_sizes
 from ds2c2.training.recipes import RECIPES, Figures, Shape, profile_of
-from ds2c2.weights import Networks, find_weights, read_metadata
+from ds2c2.weights import Networks, find_weights, read_metadata, read_tensors
 
 CLIP = 1.0
 # The last share of the steps lets the learning rate fall to zero; until it begins, a run
@@ -79,7 +78,7 @@ def take_weights(networks: Networks, model: str | Path) -> tuple[int, int]:
     path = find_weights(model)
     common = "" if read_metadata(path)["profile"] == networks.profile else BASE_NETWORKS
     ours = {name: t for name, t in networks.state_dict().items() if name.startswith(common)}
-    taken = {name: t for name, t in load_file(path).items() if name in ours and ours[name].shape == t.shape}
+    taken = {name: t for name, t in read_tensors(path).items() if name in ours and ours[name].shape == t.shape}
     if not taken:
         raise WeightsError(f"{path}: no tensor fits the networks of this run; choose other weights to start from")
     networks.load_state_dict(taken, strict=False)

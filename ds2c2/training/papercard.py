@@ -20,6 +20,8 @@ from ds2c2.smallpicture import encode_lossless
 from ds2c2.training.paperloop import PaperTrainer
 from ds2c2.training.recipefile import PaperRecipe
 from ds2c2.training.samples import SampleStore
+from ds2c2.weights import weights_storage
+from ds2c2.weightstorage import IN_WORDS
 
 LOSSES = (0.0, 0.16)  # the paper's pe_test
 MOST_JUDGED = 50  # pictures, as many as the paper tests with
@@ -88,10 +90,11 @@ def write_paper_card(
     plan, channel = recipe.training, recipe.channel
     machine = f"{trainer.device}, {os.cpu_count()} cores, {platform.machine()}, torch {torch.__version__}"
     count = sum(p.numel() for p in networks.parameters())
+    stored = IN_WORDS[weights_storage(path)]
     lines = [
         f"# {path.stem}",
         "",
-        f"Weights of the `paper` profile, {count / 1e6:.2f} M parameters, half precision.",
+        f"Weights of the `paper` profile, {count / 1e6:.2f} M parameters, {stored}.",
         "",
         "| | |",
         "|---|---|",

@@ -27,6 +27,7 @@ FLOW = [
     "networks",
     "smallpicture",
     "baselayer",
+    "weightstorage",
     "weights",
     "softbits",
     "symboltables",

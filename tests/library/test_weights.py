@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from ds2c2.errors import DeviceError, WeightsError
 from ds2c2.networks.binary import BinaryNetworks, BinaryShape
+from ds2c2.training.loop import take_weights
 from ds2c2.weights import (
     FOLDER_VARIABLE,
     choose_device,
@@ -20,7 +21,9 @@ from ds2c2.weights import (
     read_metadata,
     save_weights,
     weights_digest,
+    weights_storage,
 )
+from ds2c2.weightstorage import round_as_stored
 
 
 def test_weights_come_back_in_half_precision(tmp_path, tiny_shape):
@@ -112,7 +115,7 @@ def test_a_pickle_is_never_read(tmp_path, tiny_shape):
     [
         ({"profile": "other"}, ["'other'", "'binary'", "'coded'"]),
         ({"profile": None}, ["None", "'binary'"]),
-        ({"version": "2"}, ["version '2'", "'1'", "update"]),
+        ({"version": "3"}, ["version '3'", "'1' and '2'", "update"]),
         ({"version": None}, ["version None"]),
         ({"shape": None}, ["do not fit"]),
         ({"shape": "{"}, ["do not fit"]),
@@ -156,3 +159,103 @@ def test_a_gpu_that_is_not_there_is_named(name, monkeypatch):
     with pytest.raises(DeviceError) as error:
         choose_device(name)
     assert_one_line(error, repr(name), "sees 0 GPUs", "--device cpu")
+
+
+# Storage in 8 bits
+
+
+@pytest.fixture(params=["binary", "coded", "paper", "segnet-camvid"])
+def any_networks(request, tiny_models):
+    """Networks of each profile whose last layers are not zero, as after training."""
+    networks = load_networks(tiny_models / f"{request.param}.safetensors")
+    generator = torch.Generator().manual_seed(3)
+    for tensor in networks.state_dict().values():
+        if tensor.is_floating_point():
+            tensor += 0.01 * torch.randn(tensor.shape, generator=generator)
+    return networks
+
+
+def convolutions(networks):
+    """Names of their weights, and of which dimension their outputs are."""
+    kinds = {torch.nn.Conv2d: 0, torch.nn.ConvTranspose2d: 1}
+    return {f"{name}.weight": kinds[type(m)] for name, m in networks.named_modules() if type(m) in kinds}
+
+
+def test_8_bits_are_within_half_a_step_of_each_output_channel(tmp_path, any_networks):
+    path = save_weights(tmp_path / "whole.safetensors", any_networks, {"note": "seed 1"}, "int8")
+    loaded, outputs = load_networks(path).state_dict(), convolutions(any_networks)
+    for name, tensor in any_networks.state_dict().items():
+        if name in outputs:
+            wide, got = tensor.movedim(outputs[name], 0).flatten(1), loaded[name].movedim(outputs[name], 0).flatten(1)
+            step = wide.abs().amax(1, keepdim=True) / 127
+            assert ((wide - got).abs() <= 0.5 * step * (1 + 2**-7)).all(), name  # a bfloat16 is so exact
+        else:
+            assert torch.equal(loaded[name], tensor.half().float() if tensor.is_floating_point() else tensor), name
+    metadata = read_metadata(path)
+    assert (metadata["note"], metadata["version"], metadata["storage"]) == ("seed 1", "2", "int8")
+    assert weights_storage(path) == "int8"
+
+
+def test_8_bits_are_half_the_size(tmp_path):
+    networks = BinaryNetworks(BinaryShape())
+    half, whole = (save_weights(tmp_path / f"{s}.safetensors", networks, {}, s) for s in ("float16", "int8"))
+    assert 0.49 < whole.stat().st_size / half.stat().st_size < 0.52
+
+
+def test_8_bits_are_written_again_as_they_were(tmp_path, any_networks):
+    """An update leaves the base layer's networks bit for bit as they are, also in this storage."""
+    first = save_weights(tmp_path / "first.safetensors", any_networks, {}, "int8")
+    second = save_weights(tmp_path / "second.safetensors", load_networks(first), {}, "int8")
+    before, after = load_file(first), load_file(second)
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    round_as_stored(any_networks, "int8")
+    assert all(torch.equal(t, any_networks.state_dict()[name]) for name, t in load_networks(first).state_dict().items())
+
+
+def test_channels_of_zeros_and_of_the_smallest_numbers_are_stored(tmp_path, tiny_shape):
+    networks = BinaryNetworks(tiny_shape)
+    name, weight = next((n, p) for n, p in networks.named_parameters() if p.dim() == 4)
+    with torch.no_grad():
+        weight[0] = 0
+        weight[1] = 1e-30
+    loaded = load_networks(save_weights(tmp_path / "a.safetensors", networks, {}, "int8")).state_dict()[name]
+    assert not loaded[0].any()
+    assert torch.allclose(loaded[1], torch.tensor(1e-30), rtol=2**-8)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda tensors, name: tensors.pop(f"{name}.scale"),
+        lambda tensors, name: tensors.pop(name),
+        lambda tensors, name: tensors.update({f"{name}.scale": tensors[f"{name}.scale"].flatten()}),
+        lambda tensors, name: tensors.update({f"{name}.scale": tensors[f"{name}.scale"] * float("nan")}),
+        lambda tensors, name: tensors.update({name: tensors[name].half()}),
+        lambda tensors, name: tensors.update({name: tensors[name][:, :-1].contiguous()}),
+    ],
+)
+def test_tampered_8_bits(tmp_path, tiny_models, change):
+    networks = load_networks(tiny_models / "binary.safetensors")
+    path = save_weights(tmp_path / "whole.safetensors", networks, {}, "int8")
+    tensors = load_file(path)
+    change(tensors, "encoder.body.3.weight")
+    with pytest.raises(WeightsError) as error:
+        load_networks(rewritten(path, tmp_path / "odd.safetensors", tensors))
+    assert_one_line(error, "odd.safetensors", "do not fit", "fetch them again")
+
+
+@pytest.mark.parametrize("keep", [0, 4, 100, -1])
+def test_truncated_8_bits(tmp_path, tiny_models, keep):
+    path = save_weights(tmp_path / "cut.safetensors", load_networks(tiny_models / "paper.safetensors"), {}, "int8")
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(WeightsError) as error:
+        load_networks(path)
+    assert_one_line(error, str(path), "truncated", "fetch it again")
+
+
+def test_a_run_starts_from_8_bits(tmp_path, tiny_models, tiny_shape):
+    source = save_weights(tmp_path / "whole.safetensors", load_networks(tiny_models / "binary.safetensors"), {}, "int8")
+    networks = BinaryNetworks(tiny_shape)
+    assert take_weights(networks, source) == (len(networks.state_dict()),) * 2
+    assert all(torch.equal(t, networks.state_dict()[name]) for name, t in load_networks(source).state_dict().items())
