@@ -5,7 +5,8 @@ Models say which blocks are hit: ``iid`` (each by itself), ``exact`` (a fixed nu
 frame, at random places), ``gilbert-elliott`` (bursts) and ``trace`` (as recorded). Effects
 say what happens to them: ``erase`` (the packet does not arrive: the erasure channel),
 ``zero`` (every 1 becomes 0 and the receiver does not know: the paper's "block BEC") and
-``flip`` (every bit flips, likewise unknown: the paper's BBSC).
+``flip`` (every bit flips, likewise unknown: the paper's BBSC). ``zero`` and ``flip`` can also hit
+single bits instead of whole blocks: the paper's BEC and BSC.
 """
 
 from dataclasses import dataclass
@@ -18,6 +19,9 @@ from ds2c2.losstrace import TraceError, read_trace_file
 
 MODELS = ("iid", "exact", "gilbert-elliott", "trace")
 EFFECTS = ("erase", "zero", "flip")
+UNITS = ("block", "bit")
+BITS_A_BYTE = 8
+BLOCKS_AT_ONCE = 1024  # whose bits are drawn together; bounds the memory, changes no draw
 DEFAULT_BURST = 8.0  # blocks: mean length of a Gilbert-Elliott burst
 
 
@@ -47,7 +51,7 @@ class BlockChannel:
     """Draws hits for the blocks of a stream, in order; seeded, ``loss`` may change while it runs.
 
     Args:
-        loss: share of the blocks that are hit, 0 to 1 (``trace`` ignores it)
+        loss: share of the blocks (bits) that are hit, 0 to 1 (``trace`` ignores it)
         model: one of ``MODELS``
         effect: one of ``EFFECTS``
         burst: mean length of a burst in blocks, for ``gilbert-elliott``
@@ -55,6 +59,8 @@ class BlockChannel:
         trace: ``bool[n]``, True = lost, repeated from its start when it ends
         frame_blocks: N, needed by ``exact`` and ``base_blocks``
         base_blocks: the first so many blocks of each frame are never hit (paper rules)
+        unit: one of ``UNITS``; ``bit`` hits each bit by itself, so model ``iid`` and effect
+            ``zero`` or ``flip`` only
 
     ``exact`` hits round(loss * blocks that can be hit) blocks of every frame. Gilbert-Elliott
     is the two-state model of Gilbert (1960) with Elliott's (1963) loss probabilities set to
@@ -70,12 +76,25 @@ class BlockChannel:
     trace: np.ndarray | None = None
     frame_blocks: int = 1
     base_blocks: int = 0
+    unit: str = "block"
 
     def __post_init__(self) -> None:
         if self.model not in MODELS:
             raise ChannelError(f"channel model {self.model!r} is unknown; choose one of {', '.join(MODELS)}")
         if self.effect not in EFFECTS:
             raise ChannelError(f"channel effect {self.effect!r} is unknown; choose one of {', '.join(EFFECTS)}")
+        if self.unit not in UNITS:
+            raise ChannelError(f"channel unit {self.unit!r} is unknown; choose one of {', '.join(UNITS)}")
+        if self.unit == "bit" and self.effect == "erase":
+            raise ChannelError(
+                "channel effect erase loses whole packets, unit bit hits single bits: choose effect zero or flip, or "
+                "unit block"
+            )
+        if self.unit == "bit" and self.model != "iid":
+            raise ChannelError(
+                f"channel model {self.model} says which blocks are hit, unit bit hits each bit by itself: choose "
+                "model iid, or unit block"
+            )
         if not self.burst >= 1:
             raise ChannelError(f"burst {self.burst:g} is too short: a burst has 1 block at least")
         if self.model == "trace" and (self.trace is None or len(self.trace) == 0):
@@ -93,7 +112,8 @@ class BlockChannel:
         self._bad: bool | None = None  # Gilbert-Elliott state, None before the first block
         self._frame_hits = np.zeros(0, bool)
         self.passed = 0
-        self.hit = 0
+        self.hit = 0  # blocks; of unit bit those with one hit bit or more
+        self.bits_hit = 0  # of unit bit
 
     def set_loss(self, loss: float) -> None:
         """Change the loss rate from the next block (``exact``: the next frame) on."""
@@ -104,8 +124,8 @@ class BlockChannel:
         self.loss = loss
 
     def draw(self, count: int) -> np.ndarray:
-        """Hits of the next ``count`` blocks, ``bool[count]``; the same however it is cut up."""
-        places = (self._position + np.arange(count)) % self.frame_blocks
+        """Hits of the next ``count`` blocks, ``bool[count]``; the same however it is cut up. For unit block."""
+        places = self._places(count)
         hits = {
             "iid": self._iid,
             "exact": self._exact,
@@ -113,10 +133,30 @@ class BlockChannel:
             "trace": self._replay,
         }[self.model](count, places)
         hits &= places >= self.base_blocks
-        self._position += count
-        self.hit += int(hits.sum())
-        self.passed += count - int(hits.sum())
+        self._count(hits)
         return hits
+
+    def draw_bits(self, count: int, block_size: int) -> np.ndarray:
+        """Hit bits of the next ``count`` blocks as 1s, ``uint8[count, block_size]``; the same however it
+        is cut up. For unit bit."""
+        places = self._places(count)
+        hits = np.empty((count, block_size), np.uint8)
+        for start in range(0, count, BLOCKS_AT_ONCE):
+            some = hits[start : start + BLOCKS_AT_ONCE]
+            some[:] = np.packbits(self._rng.random((len(some), BITS_A_BYTE * block_size)) < self.loss, axis=1)
+        hits[places < self.base_blocks] = 0
+        self.bits_hit += int(np.unpackbits(hits).sum(dtype=np.int64))
+        self._count(hits.any(axis=1))
+        return hits
+
+    def _places(self, count: int) -> np.ndarray:
+        """Of the next blocks in their frames."""
+        return (self._position + np.arange(count)) % self.frame_blocks
+
+    def _count(self, hits: np.ndarray) -> None:
+        self._position += len(hits)
+        self.hit += int(hits.sum())
+        self.passed += len(hits) - int(hits.sum())
 
     def _iid(self, count: int, places: np.ndarray) -> np.ndarray:
         return self._rng.random(count) < self.loss
@@ -159,10 +199,9 @@ class BlockChannel:
         return self.trace[(self._position + np.arange(count)) % len(self.trace)].copy()
 
     def damage(self, payloads: np.ndarray, hits: np.ndarray) -> np.ndarray:
-        """What the ``zero`` and ``flip`` effects leave of payloads ``uint8[n, b]``."""
-        out = payloads.copy()
+        """What the ``zero`` and ``flip`` effects leave of payloads ``uint8[n, b]``; hits as ``draw``
+        or ``draw_bits`` gave them."""
+        bits = hits if self.unit == "bit" else np.where(hits, 0xFF, 0).astype(np.uint8)[:, None]
         if self.effect == "zero":
-            out[hits] = 0
-        elif self.effect == "flip":
-            out[hits] = ~out[hits]
-        return out
+            return payloads & ~bits
+        return payloads ^ bits if self.effect == "flip" else payloads.copy()

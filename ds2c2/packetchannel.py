@@ -13,7 +13,7 @@ class PacketChannel:
 
     Args:
         stream_format: gives N, and N_b for ``protect_base``
-        loss, model, effect, burst, seed: of the ``BlockChannel``
+        loss, model, effect, burst, seed, unit: of the ``BlockChannel``
         trace: file with a recorded loss trace, for the model ``trace``
         protect_base: base blocks are never hit (paper rules)
 
@@ -30,6 +30,7 @@ class PacketChannel:
         seed: int = 1,
         trace: str = "",
         protect_base: bool = False,
+        unit: str = "block",
     ):
         self._blocks = BlockChannel(
             loss=loss,
@@ -40,6 +41,7 @@ class PacketChannel:
             trace=read_trace(trace) if model == "trace" and trace else None,
             frame_blocks=stream_format.blocks,
             base_blocks=stream_format.base_blocks if protect_base else 0,
+            unit=unit,
         )
 
     @property
@@ -49,8 +51,13 @@ class PacketChannel:
 
     @property
     def hit(self) -> int:
-        """Code blocks that were hit so far."""
+        """Code blocks that were hit so far, in one bit or more."""
         return self._blocks.hit
+
+    @property
+    def bits_hit(self) -> int:
+        """Bits that were hit so far, with unit ``bit``."""
+        return self._blocks.bits_hit
 
     def set_loss(self, loss: float) -> None:
         """Change the loss rate while running. Raises ``ChannelError``."""
@@ -59,6 +66,11 @@ class PacketChannel:
     def through(self, packets: np.ndarray) -> np.ndarray:
         """Packets ``uint8[n, 8 + block_size]`` to those that arrive, as they arrive."""
         code_block = packets[:, 0] == (VERSION << 4 | TYPE_BLOCK)
+        if self._blocks.unit == "bit":
+            hit_bits = self._blocks.draw_bits(int(code_block.sum()), packets.shape[1] - HEADER_BYTES)
+            out = packets.copy()
+            out[code_block, HEADER_BYTES:] = self._blocks.damage(packets[code_block, HEADER_BYTES:], hit_bits)
+            return out
         hits = np.zeros(len(packets), bool)
         hits[code_block] = self._blocks.draw(int(code_block.sum()))
         if self._blocks.effect == "erase":

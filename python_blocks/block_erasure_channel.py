@@ -23,7 +23,7 @@ class block_erasure_channel(Stage):
 
     Args:
         stream_format: a StreamFormat or its text form
-        loss: share of the code blocks that are hit, 0 to 1
+        loss: share of the code blocks (bits) that are hit, 0 to 1
         model: iid, exact (a fixed number in every frame), gilbert-elliott (bursts) or trace
         effect: erase (the packet does not arrive), zero (every 1 of the code block becomes 0)
             or flip (every bit flips); the receiver does not know of zero and flip, which are
@@ -32,6 +32,8 @@ class block_erasure_channel(Stage):
         seed: of the draws
         trace: file with a recorded loss trace, for trace
         protect_base: base blocks are never hit
+        unit: block, or bit: each bit of the code blocks is hit by itself, with model iid and
+            effect zero or flip
     """
 
     def __init__(
@@ -44,11 +46,12 @@ class block_erasure_channel(Stage):
         seed: int = 1,
         trace: str = "",
         protect_base: bool = False,
+        unit: str = "block",
     ):
         stream_format = as_format(stream_format)
         item = (np.uint8, HEADER_BYTES + stream_format.block_size)
         Stage.__init__(self, "block_erasure_channel", stream_format, item, item)
-        self._channel = PacketChannel(stream_format, loss, model, effect, burst, seed, trace, protect_base)
+        self._channel = PacketChannel(stream_format, loss, model, effect, burst, seed, trace, protect_base, unit)
 
     @property
     def passed(self) -> int:
@@ -57,8 +60,13 @@ class block_erasure_channel(Stage):
 
     @property
     def hit(self) -> int:
-        """Code blocks that were hit so far."""
+        """Code blocks that were hit so far, in one bit or more."""
         return self._channel.hit
+
+    @property
+    def bits_hit(self) -> int:
+        """Bits that were hit so far, with unit bit."""
+        return self._channel.bits_hit
 
     def set_loss(self, loss: float) -> None:
         """Change the loss rate while running; one that cannot be is refused with a line."""

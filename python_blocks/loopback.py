@@ -27,7 +27,7 @@ class loopback(gr.top_block):
         pictures: file, folder or glob, or a list of them
         folder: where received pictures are written, empty for none
         measure: compare with the pictures sent
-        loss, model, effect, burst, seed, trace, protect_base: of the Block Erasure Channel
+        loss, model, effect, burst, seed, trace, protect_base, unit: of the Block Erasure Channel
         device: auto, cpu, cuda or cuda:N
         fit: how pictures of another size are brought to the stream's: pad or scale
         timeout: seconds without packets after which unfinished frames go out
@@ -52,13 +52,14 @@ class loopback(gr.top_block):
         timeout: float = 1.0,
         favour: Sequence[str] = (),
         labels: str = "",
+        unit: str = "block",
     ):
         gr.top_block.__init__(self, "ds2c2 loopback")
         self.format = stream_format = as_format(stream_format)
         self.source = encoder_source(stream_format, pictures, device, fit, favour=favour, labels=labels)
         self.interleaver = interleaver(stream_format)
         self.packetizer = packetizer(stream_format)
-        self.channel = block_erasure_channel(stream_format, loss, model, effect, burst, seed, trace, protect_base)
+        self.channel = block_erasure_channel(stream_format, loss, model, effect, burst, seed, trace, protect_base, unit)
         self.depacketizer = depacketizer(stream_format, timeout=timeout)
         self.deinterleaver = deinterleaver(stream_format)
         self.sink = decoder_sink(stream_format, folder, pictures if measure else "", device, fit)

@@ -54,8 +54,9 @@ def demo(
     favour: options.Favour = [],  # noqa: B006
     labels: options.Labels = "",
     loss: options.Loss = 0.16,
-    channel: options.Channel = "exact",
+    channel: options.Channel | None = None,
     effect: options.Effect = "erase",
+    unit: options.Unit = "block",
     burst: options.Burst = 8.0,
     trace: options.Trace = "",
     channel_seed: options.ChannelSeed = 1,
@@ -69,22 +70,25 @@ def demo(
     paths = list_pictures(pictures or sample_photographs())
     interleave = resolve_interleave(interleave, model)
     settings = {"bpp": bpp, "base_redundancy": redundancy, "interleave": interleave, "model": model}
+    # A fixed number of a frame's blocks, so that pictures compare; bits are many enough by chance.
+    channel = channel or ("exact" if unit == "block" else "iid")
     link = {
         "loss": loss, "model": channel, "effect": effect, "burst": burst, "seed": channel_seed, "trace": trace,
         "protect_base": protect_base, "device": device, "favour": favour, "labels": labels,
+        "unit": unit,
     }  # fmt: skip
     if warning := unsuited_effect(effect, model):
         warnings.print(f"warning: {warning}", markup=False)
     base = "never hit" if protect_base else "lost like the rest"
+    hit = "the code blocks" if unit == "block" else "their bits"
     console.print(
-        f"{len(paths)} photographs at {bpp:g} bpp, {loss:.0%} of the code blocks hit "
-        f"({channel}, {effect}), base blocks {base}"
+        f"{len(paths)} photographs at {bpp:g} bpp, {loss:.0%} of {hit} hit ({channel}, {effect}), base blocks {base}"
     )
     crossings = [
         cross(path, settings, link, Path(out))
         for path in track(paths, description="through the flowgraph", console=console, transient=True)
     ]
-    console.print(quality_table(crossings))
+    console.print(quality_table(crossings, unit))
     console.print(rate_table(crossings))
     for crossing in crossings:
         console.print(f"wrote {crossing.sheet}", markup=False)
@@ -131,8 +135,10 @@ def cross(path: Path, settings: dict, link: dict, folder: Path) -> Crossing:
         (f"received, {result.psnr:.2f} dB, MS-SSIM {result.ms_ssim:.4f}", receiver.picture),
         (f"error, {ERROR_GAIN} times", error_picture(original, receiver.picture)),
     ]
-    lost = flowgraph.channel.hit
-    title = f"{path.stem}: {stream.sent_bpp:.3f} bpp, {lost} of {stream.blocks} code blocks lost"
+    by_bit = link["unit"] == "bit"
+    lost = flowgraph.channel.bits_hit if by_bit else flowgraph.channel.hit
+    of_all = f"{8 * stream.block_size * stream.blocks} bits hit" if by_bit else f"{stream.blocks} code blocks lost"
+    title = f"{path.stem}: {stream.sent_bpp:.3f} bpp, {lost} of {of_all}"
     sheet = write_picture(folder / f"{path.stem}-sheet.png", contact_sheet(panels, title))
     per_pixel = 8 / stream.pixels
     small = flowgraph.source.sender.small_bytes
@@ -152,9 +158,9 @@ def cross(path: Path, settings: dict, link: dict, folder: Path) -> Crossing:
     )
 
 
-def quality_table(crossings: list[Crossing]) -> Table:
+def quality_table(crossings: list[Crossing], unit: str) -> Table:
     table = Table(title="Blocks and quality")
-    counts = ("sent", "lost", "repaired", "damaged")
+    counts = ("sent", "lost" if unit == "block" else "bits hit", "repaired", "damaged")
     for heading in ("picture", *counts, "base PSNR", "MS-SSIM", "received PSNR", "MS-SSIM"):
         table.add_column(heading, justify="left" if heading == "picture" else "right", no_wrap=heading == "picture")
     for c in crossings:

@@ -27,10 +27,11 @@ def evaluate(
         typer.Option(help="paper: base layer unprotected and never lost; air: lost like the rest."),
     ] = "air",
     loss: Annotated[
-        list[float] | None, typer.Option(help="Share of the blocks hit; may be repeated. Default: 0, 0.16, 0.5.")
+        list[float] | None, typer.Option(help="Share of the blocks (bits) hit; may be repeated. Default: 0, 0.16, 0.5.")
     ] = None,
     draws: Annotated[int, typer.Option(min=1, help="Draws of the channel for each picture and loss.")] = 3,
     effect: options.Effect = "erase",
+    unit: options.Unit = "block",
     bpp: options.Bpp = DEFAULTS["bpp"],
     block_size: options.BlockSize = DEFAULTS["block_size"],
     base_bpp: options.BaseBpp = DEFAULTS["base_bpp"],
@@ -54,10 +55,11 @@ def evaluate(
         "bpp": bpp, "block_size": block_size, "base_bpp": base_bpp, "base_redundancy": redundancy,
         "interleave": interleave, "seed": seed, "model": model,
     }  # fmt: skip
+    met = f"effect {effect}" + (" on single bits" if unit == "bit" else "")
     measurements = []
     for path in track(paths, description="pictures", console=console, transient=True):
-        measurements += measure_picture(path, settings, rules, loss or LOSSES, draws, effect, device)
-    table = Table(title=f"{len(paths)} pictures, {rules} rules, effect {effect}, {bpp:g} bpp asked, {draws} draws")
+        measurements += measure_picture(path, settings, rules, loss or LOSSES, draws, effect, device, unit)
+    table = Table(title=f"{len(paths)} pictures, {rules} rules, {met}, {bpp:g} bpp asked, {draws} draws")
     for heading in ("loss", "bpp", "on air", "PSNR dB", "MS-SSIM", "base PSNR dB", "worst gain dB", "base lost"):
         table.add_column(heading, justify="right")
     for row in summary(measurements):
@@ -73,7 +75,7 @@ def evaluate(
     console.print(table)
     if out:
         machine = f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}"
-        described = f"{rules} rules, effect {effect}, {draws} draws, redundancy {redundancy:g}, {machine}"
+        described = f"{rules} rules, {met}, {draws} draws, redundancy {redundancy:g}, {machine}"
         part = Path(out).with_suffix(".part")
         part.write_text(json.dumps(as_json(measurements, f"ds2c2-{model}", described), indent=1))
         os.replace(part, out)

@@ -24,13 +24,19 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Fit = Annotated[Literal["pad", "scale"], typer.Option(help="How pictures of another size are fitted.")]
 Format = Annotated[str, typer.Option("--format", metavar="TEXT", help="Stream format as `info` and `send` print it.")]
 StreamNumber = Annotated[int, typer.Option("--stream", min=0, max=255, help="Number of the stream in its packets.")]
-Loss = Annotated[float, typer.Option(help="Share of code blocks that the emulated channel hits, 0 to 1.")]
+Loss = Annotated[
+    float, typer.Option(help="Share of code blocks (bits with --unit bit) that the emulated channel hits, 0 to 1.")
+]
 Channel = Annotated[
     Literal["iid", "exact", "gilbert-elliott", "trace"], typer.Option("--channel", help="Which blocks are hit.")
 ]
 Effect = Annotated[
     Literal["erase", "zero", "flip"],
     typer.Option(help="A hit packet is gone, its 1s become 0, or its bits flip."),
+]
+Unit = Annotated[
+    Literal["block", "bit"],
+    typer.Option(help="What is hit: whole blocks, or each bit by itself (with --channel iid, --effect zero or flip)."),
 ]
 Burst = Annotated[float, typer.Option(help="Mean burst of the gilbert-elliott channel, in blocks.")]
 Trace = Annotated[str, typer.Option(metavar="FILE", help="Loss trace for --channel trace: 0 and 1, one a line.")]

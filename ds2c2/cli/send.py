@@ -47,6 +47,7 @@ def send(
     loss: options.Loss = 0.0,
     channel: options.Channel = "iid",
     effect: options.Effect = "erase",
+    unit: options.Unit = "block",
     burst: options.Burst = 8.0,
     trace: options.Trace = "",
     channel_seed: options.ChannelSeed = 1,
@@ -70,7 +71,7 @@ def send(
     feed = PictureFeed(pictures, stream_format.width, stream_format.height, fit)
     if radio.radio and not opened(radio, stream_format, len(feed.paths)):
         return
-    emulated = PacketChannel(stream_format, loss, channel, effect, burst, channel_seed, trace, protect_base)
+    emulated = PacketChannel(stream_format, loss, channel, effect, burst, channel_seed, trace, protect_base, unit)
     codec = Codec(stream_format, device)
     sending = SendingEnd(codec, feed, favour, labels)
     if warning := unsuited_effect(effect, codec.stream.model):
@@ -95,9 +96,12 @@ def send(
             link.close()
         if link.refused:
             console.print(f"{link.refused} packets were refused by {to}: nobody listens there?", markup=False)
+    blocks = emulated.passed + emulated.hit
+    hit = f"{blocks} blocks, {emulated.hit} of them hit"
+    if unit == "bit":
+        hit = f"{blocks} blocks, {emulated.bits_hit} of their {8 * stream_format.block_size * blocks} bits hit"
     console.print(
-        f"sent {sending.frame} pictures, {emulated.passed + emulated.hit} blocks, {emulated.hit} of them hit by the "
-        f"emulated channel, to {to}",
+        f"sent {sending.frame} pictures, {hit} by the emulated channel, to {to}",
         markup=False,
     )
 

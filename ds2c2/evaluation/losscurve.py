@@ -46,13 +46,15 @@ def measure_picture(
     seeds: int,
     effect: str = "erase",
     device: str = "auto",
+    unit: str = "block",
 ) -> Iterator[Measurement]:
     """Encode a picture once and receive it at each loss rate, ``seeds`` times.
 
     ``settings`` are StreamFormat's beside the size; without an interleave the model's profile
     decides it. Paper rules: the base layer carries no
     redundancy and is never hit; air rules: it is hit like the rest and pays for its
-    redundancy. ``round(loss * blocks)`` blocks of the frame are hit. A frame whose base is
+    redundancy. ``round(loss * blocks)`` blocks of the frame are hit; with ``unit`` ``bit``
+    each bit by itself, with that probability. A frame whose base is
     lost counts with the grey picture that a receiver shows which has nothing else.
     """
     picture = read_picture(path)
@@ -72,14 +74,15 @@ def measure_picture(
         for seed in range(1, (seeds if 0 < loss < 1 else 1) + 1):
             channel = BlockChannel(
                 loss=loss,
-                model="exact",
+                model="exact" if unit == "block" else "iid",
                 effect=effect,
                 seed=seed,
                 frame_blocks=stream.blocks,
                 base_blocks=stream.base_blocks if rules == "paper" else 0,
+                unit=unit,
             )
-            hits = channel.draw(stream.blocks)
-            erased = hits if effect == "erase" else np.zeros_like(hits)
+            hits = channel.draw(stream.blocks) if unit == "block" else channel.draw_bits(*sent.shape)
+            erased = hits if effect == "erase" else np.zeros(stream.blocks, bool)
             soft = to_soft(channel.damage(sent, hits), ~erased)
             codec.forget()
             decoded = codec.decode(interleaver.deinterleave(soft[None])[0])

@@ -38,6 +38,24 @@ def test_damaged_payloads_keep_their_headers(stream_format, effect):
     np.testing.assert_array_equal(out, np.concatenate([expected, ends]))
 
 
+@pytest.mark.parametrize("effect", ["zero", "flip"])
+def test_single_bits_are_hit_where_the_library_draws_them(stream_format, effect):
+    """All packets arrive with their headers; those bits of the payloads are hit that the seed draws."""
+    packets, ends = packets_of(stream_format)
+    block = ds2c2.block_erasure_channel(stream_format, 0.3, effect=effect, seed=5, protect_base=True, unit="bit")
+    out, _ = through(np.concatenate([packets, ends]), block)
+    channel = BlockChannel(
+        0.3, effect=effect, seed=5, frame_blocks=stream_format.blocks, base_blocks=stream_format.base_blocks, unit="bit"
+    )
+    hits = channel.draw_bits(len(packets), stream_format.block_size)
+    expected = packets.copy()
+    expected[:, HEADER_BYTES:] = (
+        packets[:, HEADER_BYTES:] & ~hits if effect == "zero" else packets[:, HEADER_BYTES:] ^ hits
+    )
+    np.testing.assert_array_equal(out, np.concatenate([expected, ends]))
+    assert (block.bits_hit, block.hit) == (np.unpackbits(hits).sum(), hits.any(axis=1).sum())
+
+
 def test_base_blocks_are_protected(stream_format):
     """With everything lost, the base blocks of every frame are what arrives."""
     packets, _ = packets_of(stream_format)
@@ -72,6 +90,7 @@ def test_loss_can_change(stream_format):
         ({"loss": 1.2}, "loss 1.2"),
         ({"model": "markov"}, "markov"),
         ({"effect": "eat"}, "eat"),
+        ({"unit": "bit"}, "choose effect zero or flip"),
         ({"model": "trace"}, "trace"),
         ({"model": "trace", "trace": "/nowhere/trace.txt"}, "/nowhere/trace.txt"),
         ({"model": "gilbert-elliott", "burst": 0.5}, "burst 0.5"),

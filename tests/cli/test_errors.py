@@ -143,6 +143,12 @@ def test_interleaving_that_tears_coded_blocks(refused, photographs, command):
     assert "interleave=none" in line
 
 
+@pytest.mark.parametrize("command", [("send", "{}", "--to", "a.ds2c2"), ("evaluate", "{}", "--bpp", "0.6")])
+def test_packets_are_not_lost_bit_by_bit(refused, photographs, command):
+    line = refused(8, *(word.format(photographs) for word in command), "--unit", "bit")
+    assert "effect erase loses whole packets, unit bit hits single bits: choose effect zero or flip" in line
+
+
 @pytest.mark.parametrize("effect", ["zero", "flip"])
 def test_figures_that_would_mislead(refused, photographs, effect):
     line = refused(8, "evaluate", photographs, "--bpp", "0.6", "--effect", effect)

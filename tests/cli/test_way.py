@@ -7,11 +7,16 @@ import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 from freeport import free_port
 from PIL import Image
 from safetensors.torch import load_file
+
+from ds2c2.channel import BlockChannel
+from ds2c2.packets import HEADER_BYTES
+from ds2c2.recording import RecordingReader
 
 OPTIONS = ("--bpp", "0.6", "--block-size", "48")
 
@@ -164,6 +169,28 @@ def test_evaluate_measures_flips_with_the_binary_model(ds2c2, photographs, tmp_p
     assert done.returncode == 0, done.stderr
     (measurement,) = json.loads((tmp_path / "figures.json").read_text())["measurements"]
     assert measurement["base_damaged"] > 0 and measurement["enhancement_damaged"] == 0
+
+
+def test_single_bits_are_hit_counted_and_measured(ds2c2, photographs, tmp_path):
+    """The paper's BEC: as many 1s are missing in the recording as the seed draws, none in the base layer."""
+    options = (photographs / "coffee.png", "--model", "binary", "--bpp", "0.6", "--block-size", "48")
+    hits = ("--loss", "0.2", "--effect", "zero", "--unit", "bit")
+    clean = ds2c2("send", *options, "--to", "clean.ds2c2")
+    sent = ds2c2("send", *options, "--to", "hit.ds2c2", *hits, "--protect-base")
+    assert clean.returncode == sent.returncode == 0, sent.stderr
+    blocks, hit, bits = map(int, re.search(r"(\d+) blocks, (\d+) of their (\d+) bits hit", sent.stdout).groups())
+    base = int(re.search(r"base layer\s+(\d+) blocks", ds2c2("info", "160x128", *options[1:]).stdout)[1])
+    assert bits == blocks * 48 * 8
+    channel = BlockChannel(0.2, effect="zero", unit="bit", frame_blocks=blocks, base_blocks=base)
+    drawn = channel.draw_bits(blocks, 48)
+    assert hit == np.unpackbits(drawn).sum()
+    before, after = (np.concatenate(list(RecordingReader(tmp_path / f"{name}.ds2c2"))) for name in ("clean", "hit"))
+    expected = before.copy()
+    expected[:blocks, HEADER_BYTES:] &= ~drawn
+    assert np.array_equal(after, expected) and not np.array_equal(after, before)
+    figures = ds2c2("evaluate", *options, *hits, "--rules", "paper", "--draws", "1")
+    assert figures.returncode == 0, figures.stderr
+    assert "effect zero on single bits" in figures.stdout
 
 
 def test_train_resumes_to_the_same_weights(ds2c2, photographs, tmp_path):

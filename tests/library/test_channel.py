@@ -187,3 +187,75 @@ def test_a_file_that_is_no_trace_is_refused(tmp_path, content):
 def test_a_missing_trace_file_is_named(tmp_path):
     with pytest.raises(ChannelError, match="none.txt"):
         read_trace(tmp_path / "none.txt")
+
+
+# Single bits
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.lists(st.integers(0, 40), min_size=1, max_size=6), st.integers(1, 9))
+def test_hit_bits_do_not_depend_on_how_the_stream_is_cut(seed, pieces, block_size):
+    whole, cut = (channel("iid", effect="flip", unit="bit", seed=seed) for _ in range(2))
+    hits = whole.draw_bits(sum(pieces), block_size)
+    assert hits.dtype == np.uint8 and hits.shape == (sum(pieces), block_size)
+    assert np.array_equal(np.concatenate([cut.draw_bits(piece, block_size) for piece in pieces]), hits)
+    assert whole.bits_hit == cut.bits_hit == np.unpackbits(hits).sum()
+    assert whole.hit == hits.any(axis=1).sum() and whole.hit + whole.passed == len(hits)
+
+
+def test_hit_bits_are_the_draws_of_the_seed_also_where_many_blocks_are_drawn():
+    """Bit by bit what PCG64 gives, past the number of blocks that are drawn at once."""
+    hits = BlockChannel(0.16, effect="zero", unit="bit", seed=7).draw_bits(3000, 5)
+    drawn = np.random.Generator(np.random.PCG64(7)).random(3000 * 40) < 0.16
+    assert np.array_equal(np.unpackbits(hits), drawn)
+
+
+def test_bits_are_hit_with_their_rate_each_by_itself():
+    bits = np.unpackbits(BlockChannel(0.16, effect="flip", unit="bit").draw_bits(250, 100)).astype(bool)
+    sigma = math.sqrt(0.16 * 0.84 / len(bits))
+    assert abs(bits.mean() - 0.16) < 5 * sigma
+    assert abs((bits[1:] & bits[:-1]).mean() - 0.16**2) < 5 * math.sqrt(0.0256 * 0.9744 / len(bits)) * 1.5
+
+
+def test_bits_of_base_blocks_are_spared():
+    source = channel("iid", 1.0, effect="zero", unit="bit")
+    hits = np.concatenate([source.draw_bits(7, 3), source.draw_bits(93, 3)]).reshape(5, 20, 3)
+    assert not hits[:, :4].any() and (hits[:, 4:] == 0xFF).all()
+    assert source.bits_hit == 5 * 16 * 24
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.floats(0, 1))
+def test_effects_on_single_bits(seed, loss):
+    """zero: a hit 1 is a 0, nothing else changes; flip: what is hit is turned; erase is refused."""
+    payloads = np.random.default_rng(seed).integers(0, 256, (6, 4), dtype=np.uint8)
+    before = payloads.copy()
+    sent = np.unpackbits(payloads).astype(bool)
+    for effect in ("zero", "flip"):
+        source = BlockChannel(loss, effect=effect, unit="bit", seed=seed)
+        hits = source.draw_bits(6, 4)
+        hit = np.unpackbits(hits).astype(bool)
+        received = np.unpackbits(source.damage(payloads, hits)).astype(bool)
+        assert np.array_equal(received, sent & ~hit if effect == "zero" else sent ^ hit)
+    assert np.array_equal(payloads, before)
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        (
+            {"effect": "erase"},
+            "effect erase loses whole packets, unit bit hits single bits: choose effect zero or flip",
+        ),
+        (
+            {"effect": "zero", "model": "exact"},
+            "model exact says which blocks are hit, unit bit hits each bit by itself",
+        ),
+        ({"effect": "flip", "model": "gilbert-elliott"}, "choose model iid, or unit block"),
+        ({"effect": "flip", "unit": "byte"}, "unit 'byte' is unknown; choose one of block, bit"),
+    ],
+)
+def test_what_does_not_go_with_single_bits_is_refused(values, named):
+    with pytest.raises(ChannelError) as error:
+        BlockChannel(**({"loss": 0.1, "unit": "bit"} | values))
+    assert named in str(error.value) and "\n" not in str(error.value)

@@ -8,6 +8,8 @@ import torch
 from ds2c2.channel import BlockChannel
 from ds2c2.errors import UserError
 from ds2c2.interleaver import Interleaver
+from ds2c2.packetchannel import PacketChannel
+from ds2c2.packets import HEADER_BYTES, Packetizer
 from ds2c2.softbits import to_soft
 from ds2c2.streamformat import StreamFormat
 from ds2c2.symbolchannel import SymbolChannel
@@ -39,6 +41,35 @@ def test_it_is_what_blocks_interleaver_and_emulated_channel_do(effect, interleav
     symbols = torch.from_numpy(bits[:count].astype(np.float32)) * 2 - 1
     mask = channel.spread(torch.from_numpy(hits[stream.base_blocks :]), count)
     assert channel.through(symbols, mask).tolist() == received.tolist()
+
+
+@pytest.mark.parametrize("interleave", ["bit", "none"])
+@pytest.mark.parametrize("effect", ["zero", "flip"])
+def test_single_bits_do_to_symbols_what_the_emulated_channel_does_to_packets(effect, interleave):
+    """The paper's BEC and BSC: packets through the emulated link, symbols through ``SymbolChannel`` with
+    the same bits hit."""
+    stream = StreamFormat(256, 192, bpp=0.5, interleave=interleave, seed=5, model="x@01234567")
+    rng = np.random.default_rng(1)
+    frame = rng.integers(0, 256, (1, stream.blocks, stream.block_size), dtype=np.uint8)
+    interleaver = Interleaver(stream)
+    packets = Packetizer(stream).pack(interleaver.interleave(frame)[0])
+    link = PacketChannel(stream, 0.16, effect=effect, seed=3, protect_base=True, unit="bit")
+    arrived = link.through(packets)
+    assert np.array_equal(arrived[:, :HEADER_BYTES], packets[:, :HEADER_BYTES])
+    assert np.array_equal(arrived[: stream.base_blocks], packets[: stream.base_blocks])
+
+    def back(payloads):
+        """Payloads to soft bits of the enhancement layer in the encoder's order."""
+        soft = to_soft(payloads, np.ones(stream.blocks, bool))
+        return interleaver.deinterleave(soft[None])[0][stream.base_blocks :].reshape(-1)
+
+    twin = BlockChannel(0.16, "iid", effect, seed=3, unit="bit",
+                        frame_blocks=stream.blocks, base_blocks=stream.base_blocks)  # fmt: skip
+    hits = torch.from_numpy(back(twin.draw_bits(stream.blocks, stream.block_size)) > 0)
+    assert link.bits_hit == twin.bits_hit == int(hits.sum()) > 0
+    sent = torch.from_numpy(back(packets[:, HEADER_BYTES:]))
+    received = SymbolChannel(effect, "bit", stream.block_size, interleave == "bit", seed=5).through(sent, hits)
+    assert received.tolist() == back(arrived[:, HEADER_BYTES:]).tolist()
 
 
 def test_effects_on_single_symbols_and_their_gradients():
