@@ -48,7 +48,13 @@ def benchmark(
     channels: Annotated[str, typer.Option(help="iid, gilbert-elliott or both.")] = "iid,gilbert-elliott",
     seeds: Annotated[int, typer.Option(min=1, help="Draws of the channel for each picture and loss.")] = 10,
     rules: Annotated[str, typer.Option(help="paper: base layer never lost; air: lost like the rest.")] = "paper,air",
-    rivals: Annotated[str, typer.Option(help="Codecs to stand beside ours; default: all that are installed.")] = "",
+    rivals: Annotated[
+        str,
+        typer.Option(
+            help="Codecs to stand beside ours; default: all that are installed, but for bpg and CompressAI's "
+            "(bmshj2018-factorized, bmshj2018-hyperprior, mbt2018-mean, cheng2020-attn), to be asked for by name."
+        ),
+    ] = "",
     no_rivals: Annotated[bool, typer.Option("--no-rivals", help="Our codec alone.")] = False,
     rivals_from: Annotated[
         str,

@@ -27,6 +27,12 @@ STYLES = {
     "jpeg2000": ("#E69F00", "P"),
     LAYERED: ("#000000", "X"),
     "jpeg": ("#999999", "."),
+    # Those measured on request only, in Tol's muted colours.
+    "bpg": ("#332288", "*"),
+    "bmshj2018-factorized": ("#999933", "<"),
+    "bmshj2018-hyperprior": ("#44AA99", ">"),
+    "mbt2018-mean": ("#882255", "p"),
+    "cheng2020-attn": ("#661100", "h"),
 }
 DOTS_PER_INCH = 120
 INCHES = (10, 6)

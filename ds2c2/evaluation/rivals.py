@@ -7,18 +7,16 @@ bytes, the one of highest PSNR among those that fit. All bytes of the file count
 
 import importlib
 import io
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from fractions import Fraction
 
 import numpy as np
 from PIL import Image, features
 
-from ds2c2.errors import UserError
-from ds2c2.metrics import psnr
+from ds2c2.evaluation import bpg, compressaicodecs
+from ds2c2.evaluation.rivalcodec import Encoding, Encodings, Rival, RivalError, best_within, ladder, missing_module
 
-# An encoding: what was set, in words, and the file's bytes.
-Encodings = Iterator[tuple[str, bytes]]
+__all__ = ["NAMES", "OPTIONAL", "RIVALS", "Encoding", "Rival", "RivalError", "best_within", "label", "missing"]
 
 # JPEG XL (libjxl 0.11): effort 9 gains nothing at these rates and takes eight times as long.
 JXL_EFFORT = 7
@@ -50,61 +48,6 @@ TO_YCBCR = np.array(
 CHROMA_ZERO = 128.0
 
 
-class RivalError(UserError):
-    """A rival that is unknown."""
-
-    exit_code = 11
-
-
-@dataclass(frozen=True)
-class Encoding:
-    """A file of ``len(data)`` bytes, what was set to get it, and its PSNR in dB."""
-
-    setting: str
-    data: bytes
-    psnr: float
-
-
-@dataclass(frozen=True)
-class Rival:
-    """A codec. ``encodings(picture, budgets)`` yields files for ``uint8[H, W, 3]``, ``decode`` gives
-    the picture back; ``missing()`` says what is not installed, or nothing."""
-
-    label: str
-    encodings: Callable[[np.ndarray, list[int]], Encodings]
-    decode: Callable[[bytes], np.ndarray]
-    missing: Callable[[], str]
-
-
-def best_within(rival: Rival, picture: np.ndarray, budgets: Iterable[int]) -> dict[int, Encoding | None]:
-    """For each budget in bytes the encoding of highest PSNR that fits, None where none does.
-
-    The encodings are made once for all budgets.
-    """
-    budgets = sorted(set(budgets))
-    found = [
-        Encoding(setting, data, psnr(picture, rival.decode(data)))
-        for setting, data in rival.encodings(picture, budgets)
-        if len(data) <= budgets[-1]
-    ]
-    return {
-        budget: max((e for e in found if len(e.data) <= budget), key=lambda e: e.psnr, default=None)
-        for budget in budgets
-    }
-
-
-def _ladder(steps: Iterable[tuple[str, Callable[[], bytes]]], most: int) -> Encodings:
-    """Files from coarse to fine, until two in a row are larger than any budget."""
-    too_large = 0
-    for setting, make in steps:
-        data = make()
-        if len(data) <= most:
-            yield setting, data
-        too_large = too_large + 1 if len(data) > most else 0
-        if too_large == 2:
-            return
-
-
 def _saved(image: Image.Image, kind: str, **settings) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, kind, **settings)
@@ -129,7 +72,7 @@ def _with_pillow(kind: str, families: dict[str, dict], qualities: Iterable[int])
                 (f"{name} quality {q}".strip(), lambda q=q, fixed=fixed: _saved(image, kind, quality=q, **fixed))
                 for q in qualities
             )
-            yield from _ladder(steps, max(budgets))
+            yield from ladder(steps, max(budgets))
 
     return encodings
 
@@ -181,7 +124,7 @@ def _hevc_encodings(picture: np.ndarray, budgets: list[int]) -> Encodings:
             (f"4:4:4 qp {qp} {step}".strip(), lambda qp=qp, step=step: _hevc_file(planes, qp, step))
             for qp in range(HEVC_COARSEST, HEVC_FINEST - 1, -1)
         )
-        yield from _ladder(steps, max(budgets))
+        yield from ladder(steps, max(budgets))
 
 
 def _hevc_decode(data: bytes) -> np.ndarray:
@@ -207,19 +150,8 @@ def _jpeg2000_encodings(picture: np.ndarray, budgets: list[int]) -> Encodings:
                 break
 
 
-def _missing_module(name: str, package: str) -> Callable[[], str]:
-    def missing() -> str:
-        try:
-            importlib.import_module(name)
-        except ImportError:
-            return f"the package {package} is not installed"
-        return ""
-
-    return missing
-
-
 def _missing_x265() -> str:
-    if missing := _missing_module("av", "av")():
+    if missing := missing_module("av", "av")():
         return missing
     import av
 
@@ -243,7 +175,7 @@ RIVALS = {
         "JPEG XL (libjxl)",
         _with_pillow("JXL", {"": dict(effort=JXL_EFFORT, num_threads=1)}, range(0, 100)),
         lambda data: (_import_jxl(), _opened(data))[1],
-        _missing_module("pillow_jxl", "pillow-jxl-plugin"),
+        missing_module("pillow_jxl", "pillow-jxl-plugin"),
     ),
     "webp": Rival(
         "WebP", _with_pillow("WEBP", {"": dict(method=WEBP_METHOD)}, range(0, 101)), _opened, _missing_feature("webp")
@@ -263,11 +195,16 @@ RIVALS = {
         _opened,
         _missing_feature("jpg"),
     ),
+    "bpg": bpg.RIVAL,
+    **compressaicodecs.RIVALS,
 }
+# Measured only when asked for by name: what else is installed on a machine must not change a
+# benchmark's figures, nor whether a folder can go on.
+OPTIONAL = ("bpg", *compressaicodecs.RIVALS)
 # JPEG 2000 again, its quality layers protected one by one.
 LAYERED = "layered"
 LAYERED_LABEL = "JPEG 2000, layers protected unequally"
-NAMES = (*RIVALS, LAYERED)
+NAMES = (*(name for name in RIVALS if name not in OPTIONAL), LAYERED)
 
 
 def label(name: str) -> str:
@@ -275,7 +212,7 @@ def label(name: str) -> str:
     if name == LAYERED:
         return LAYERED_LABEL
     if name not in RIVALS:
-        raise RivalError(f"rival {name!r} is unknown; choose from {', '.join(NAMES)}")
+        raise RivalError(f"rival {name!r} is unknown; choose from {', '.join((*NAMES, *OPTIONAL))}")
     return RIVALS[name].label
 
 

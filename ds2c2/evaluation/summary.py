@@ -5,6 +5,7 @@ import importlib.metadata
 import math
 import os
 import platform
+from collections.abc import Iterable
 from functools import cache
 
 import numpy as np
@@ -139,17 +140,18 @@ def summarise(settings: Settings, units: list[dict]) -> dict:
         "name": settings.name,
         "description": f"{many}, {settings.seeds} seeds, blocks of {settings.block_size} bytes",
         "settings": settings.identity(),
-        "machine": machine(),
+        "machine": machine(settings.rivals),
         "curves": curves,
         "best-fixed": best_fixed(curves, settings.rates),
         "not-measured": dict(settings.missing),
     }
 
 
-def machine() -> dict:
-    """Where this ran: processor, cores, versions of what decides the figures."""
+def machine(measured: Iterable[str] = ()) -> dict:
+    """Where this ran: processor, cores, versions of what decides the figures of the rivals measured."""
     versions = {}
-    for library in LIBRARIES:
+    learned = ("compressai",) if set(measured) & set(rivals.OPTIONAL) - {"bpg"} else ()
+    for library in LIBRARIES + learned:
         try:
             versions[library] = importlib.metadata.version(library)
         except importlib.metadata.PackageNotFoundError:
