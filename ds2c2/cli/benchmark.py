@@ -72,8 +72,9 @@ def benchmark(
     device: options.Device = "auto",
 ) -> None:
     """Measure our codec and its rivals at equal rates; JSON and plots in the folder --out."""
-    from ds2c2.evaluation.benchmark import PROGRESS, check, rivals_of, run
+    from ds2c2.evaluation.benchmark import check, rivals_of, run
     from ds2c2.evaluation.outcomes import Settings, describe
+    from ds2c2.evaluation.progress import PROGRESS
     from ds2c2.evaluation.rivals import NAMES, missing
     from ds2c2.evaluation.summary import summarise
     from ds2c2.pictures import list_pictures

@@ -1,82 +1,159 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""``ds2c2 evaluate``: PSNR and MS-SSIM over loss for a folder of pictures."""
+"""``ds2c2 evaluate``: the paper's tables from trained models; without them quality over loss of one."""
 
-import json
 import os
-import platform
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
-from rich.progress import track
-from rich.table import Table
 
-from ds2c2.channel import ChannelError
 from ds2c2.cli import options
-from ds2c2.cli.options import DEFAULTS, unsuited_effect
+from ds2c2.cli.losscurve import loss_curve
+from ds2c2.cli.options import DEFAULTS
+from ds2c2.errors import UserError
 
 console = Console(highlight=False, soft_wrap=True)
-LOSSES = [0.0, 0.16, 0.5]  # the paper's pe_test, and half
+PAPER_OUT = "runs/evaluate"
+MOST_PICTURES = 50  # as many as the paper tests with
+# What says something to one of the two only, and what to the other.
+CURVE_OPTIONS = ("rules", "effect", "unit", "bpp", "base_bpp", "redundancy", "interleave", "model")
+PAPER_OPTIONS = (
+    "models", "layout", "part", "most", "labels", "size", "fit", "name", "vgg", "reference", "rivals", "jobs",
+    "ray_address",
+)  # fmt: skip
+FLAGS = {"most": "pictures"}  # where an option is not called as its parameter
+
+
+def _curve(*names, **settings):
+    return typer.Option(*names, rich_help_panel="Quality over loss of one model", **settings)
+
+
+def _paper(*names, **settings):
+    return typer.Option(*names, rich_help_panel="The paper's tables, from models of profile paper", **settings)
 
 
 def evaluate(
-    pictures: Annotated[list[str], typer.Argument(help="Files, folders or globs.")],
+    context: typer.Context,
+    pictures: Annotated[list[str], typer.Argument(help="Files, folders or globs; with --layout a data set's root.")],
+    table: Annotated[
+        list[str] | None, _paper(metavar="1..6|grid|ablations|all", help="Table to write; may be repeated.")
+    ] = None,
+    models: Annotated[
+        list[str] | None, _paper(metavar="PLACE", help="Weights: files, names or folders; may be repeated.")
+    ] = None,
+    layout: Annotated[str, _paper(metavar="camvid|cityscapes|ade20k|folder", help="How the pictures lie.")] = "folder",
+    part: Annotated[
+        str, _paper(metavar="test|val|train", help="Of a data set; default: test where its label maps are public.")
+    ] = "",
+    most: Annotated[int, _paper("--pictures", min=1, help="So many at most, evenly spread.")] = MOST_PICTURES,
+    labels: Annotated[
+        str,
+        _paper(
+            metavar="FOLDER",
+            help="Label maps, a PNG of class numbers a picture; or a SegNet: segnet:MODEL or smp:ENCODER:FILE.",
+        ),
+    ] = "",
+    size: Annotated[str, _paper(metavar="WxH", help="Size to evaluate at; default: whole pictures.")] = "",
+    fit: Annotated[Literal["crop", "scale"], _paper(help="With --size: the middle, or all, scaled to it.")] = "crop",
+    name: Annotated[str, _paper(help="What tables call the pictures; default: their folder.")] = "",
+    vgg: Annotated[
+        str, _paper(metavar="FILE", help="torchvision's VGG19 or VGG16, for the VGG distance; default: $DS2C2_VGG.")
+    ] = "",
+    reference: Annotated[
+        str, _paper(metavar="MODEL", help="That others are compared with; default: the one most differ from once.")
+    ] = "",
+    rivals: Annotated[
+        str, _paper(metavar="NAMES", help="Codecs of tables 3 and 4, or none; default: all that are installed.")
+    ] = "",
+    jobs: Annotated[int, _paper(min=0, help="Processes; 0: one a core.")] = 0,
+    ray_address: Annotated[
+        str, _paper(metavar="ADDRESS", help="Compute on this Ray cluster; local: on a Ray started for the run.")
+    ] = "",
     rules: Annotated[
-        Literal["paper", "air"],
-        typer.Option(help="paper: base layer unprotected and never lost; air: lost like the rest."),
+        Literal["paper", "air"], _curve(help="paper: base layer unprotected and never lost; air: lost like the rest.")
     ] = "air",
+    effect: Annotated[
+        Literal["erase", "zero", "flip"], _curve(help="A hit packet is gone, its 1s become 0, or its bits flip.")
+    ] = "erase",
+    unit: Annotated[Literal["block", "bit"], _curve(help="Hit are whole blocks or single bits.")] = "block",
+    bpp: Annotated[float, _curve(help="Bits per pixel, all code blocks counted, 0.1 to 1.0.")] = DEFAULTS["bpp"],
+    base_bpp: Annotated[float, _curve(help="Bits per pixel of the base layer before redundancy.")] = DEFAULTS[
+        "base_bpp"
+    ],
+    redundancy: Annotated[float, _curve(help="Repair blocks per source block of the base layer.")] = DEFAULTS[
+        "base_redundancy"
+    ],
+    interleave: Annotated[
+        Literal["auto", "bit", "block", "none"], _curve(help="What is permuted; auto: what the model's profile wants.")
+    ] = DEFAULTS["interleave"],
+    model: Annotated[str, _curve(help="Weights: a name from models/.")] = DEFAULTS["model"],
     loss: Annotated[
-        list[float] | None, typer.Option(help="Share of the blocks (bits) hit; may be repeated. Default: 0, 0.16, 0.5.")
+        list[float] | None,
+        typer.Option(
+            help="Share of the blocks (bits) hit; may be repeated. Default: 0, 0.16, 0.5; in tables as they say."
+        ),
     ] = None,
     draws: Annotated[int, typer.Option(min=1, help="Draws of the channel for each picture and loss.")] = 3,
-    effect: options.Effect = "erase",
-    unit: options.Unit = "block",
-    bpp: options.Bpp = DEFAULTS["bpp"],
     block_size: options.BlockSize = DEFAULTS["block_size"],
-    base_bpp: options.BaseBpp = DEFAULTS["base_bpp"],
-    redundancy: options.Redundancy = DEFAULTS["base_redundancy"],
-    interleave: options.Interleave = DEFAULTS["interleave"],
-    seed: options.Seed = DEFAULTS["seed"],
-    model: options.Model = DEFAULTS["model"],
+    seed: Annotated[int, typer.Option(min=0, help="Of the permutation; in tables of the hits.")] = DEFAULTS["seed"],
     device: options.Device = "auto",
-    out: Annotated[str, typer.Option(metavar="FILE", help="JSON with every measurement, in CompressAI's shape.")] = "",
+    out: Annotated[
+        str,
+        typer.Option(
+            metavar="FILE|FOLDER",
+            help=f"JSON with every measurement, in CompressAI's shape; of tables their folder, by default {PAPER_OUT}.",
+        ),
+    ] = "",
 ) -> None:
-    """Measure received pictures at several loss rates and print the means."""
-    import torch
+    """Measure received pictures: the paper's tables, or one model's quality over loss."""
+    of_paper = bool(table)
+    _refuse_others(context, of_paper)
+    if not of_paper:
+        settings = {
+            "bpp": bpp, "block_size": block_size, "base_bpp": base_bpp, "base_redundancy": redundancy,
+            "interleave": interleave, "seed": seed, "model": model,
+        }  # fmt: skip
+        loss_curve(pictures, settings, rules, loss, draws, effect, unit, device, out, console)
+        return
+    from ds2c2.cli.papertables import check_tables, choose_rivals, write_tables
+    from ds2c2.evaluation.papermodels import choose_reference
+    from ds2c2.evaluation.paperrun import Where
+    from ds2c2.evaluation.papersamples import open_samples
+    from ds2c2.evaluation.papertables import GRID_LOSSES, Asked
+    from ds2c2.evaluation.paperunits import PaperRun
+    from ds2c2.training.paperarchive import list_models
+    from ds2c2.training.vgg import VGG_VARIABLE, find_vgg
+    from ds2c2.weights import choose_device
 
-    from ds2c2.evaluation.losscurve import as_json, measure_picture, summary
-    from ds2c2.pictures import list_pictures
+    names = check_tables(table)
+    if not models:
+        raise UserError("--models: none given; name the weights, or a folder of them, that the tables are made from")
+    found = list_models(models)
+    found = [replace(model, path=model.path.absolute()) for model in found]
+    losses = tuple(sorted({0.0, *loss})) if loss else GRID_LOSSES
+    if not all(0 <= share <= 1 for share in losses):
+        raise UserError(f"--loss {' '.join(map(str, loss))}: shares of 0 to 1 are wanted")
+    asked = Asked(found, choose_reference(found, reference), losses, choose_rivals(rivals, names, console))
+    place = choose_device(device)
+    folder = Path(out or PAPER_OUT)
+    with console.status("reading pictures and label maps") as status:
+        samples = open_samples(
+            pictures, found, layout, part, labels, most, options.parse_size(size) if size else None, fit, name, device,
+            folder, lambda number, count: status.update(f"making label maps: {number} of {count}"),
+        )  # fmt: skip
+        digests = tuple(samples.sha256(index) for index in range(len(samples)))
+    seen_by = str(find_vgg(vgg).absolute()) if vgg or os.environ.get(VGG_VARIABLE) else ""
+    run = PaperRun(samples, digests, draws, seed, block_size, seen_by, device if ray_address else str(place))
+    where = Where(jobs or len(os.sched_getaffinity(0)), ray_address, place.type == "cuda")
+    write_tables(names, asked, run, where, folder, console)
 
-    paths = list_pictures(pictures)
-    if trouble := unsuited_effect(effect, model):
-        raise ChannelError(f"figures would mislead: {trouble}")
-    settings = {
-        "bpp": bpp, "block_size": block_size, "base_bpp": base_bpp, "base_redundancy": redundancy,
-        "interleave": interleave, "seed": seed, "model": model,
-    }  # fmt: skip
-    met = f"effect {effect}" + (" on single bits" if unit == "bit" else "")
-    measurements = []
-    for path in track(paths, description="pictures", console=console, transient=True):
-        measurements += measure_picture(path, settings, rules, loss or LOSSES, draws, effect, device, unit)
-    table = Table(title=f"{len(paths)} pictures, {rules} rules, {met}, {bpp:g} bpp asked, {draws} draws")
-    for heading in ("loss", "bpp", "on air", "PSNR dB", "MS-SSIM", "base PSNR dB", "worst gain dB", "base lost"):
-        table.add_column(heading, justify="right")
-    for row in summary(measurements):
-        table.add_row(
-            f"{row['loss']:.0%}",
-            *(f"{row[field]:.4f}" for field in ("bpp", "air_bpp")),
-            f"{row['psnr']:.2f}",
-            f"{row['ms_ssim']:.4f}",
-            f"{row['base_psnr']:.2f}",
-            f"{row['worst_gain']:+.2f}",
-            f"{row['concealed']:.1%}",
-        )
-    console.print(table)
-    if out:
-        machine = f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}"
-        described = f"{rules} rules, {met}, {draws} draws, redundancy {redundancy:g}, {machine}"
-        part = Path(out).with_suffix(".part")
-        part.write_text(json.dumps(as_json(measurements, f"ds2c2-{model}", described), indent=1))
-        os.replace(part, out)
-        console.print(f"wrote {out}", markup=False)
+
+def _refuse_others(context: typer.Context, of_paper: bool) -> None:
+    """Raises ``UserError`` for an option that would be passed over in silence."""
+    for name in CURVE_OPTIONS if of_paper else PAPER_OPTIONS:
+        # By its name: newer typers have a ParameterSource of their own, older ones click's.
+        if context.get_parameter_source(name).name == "COMMANDLINE":
+            flag = f"--{FLAGS.get(name, name)}".replace("_", "-")
+            raise UserError(f"{flag} does not go with --table" if of_paper else f"{flag} goes with --table; add it")

@@ -2,21 +2,18 @@
 """The benchmark's run: units over all cores, every finished one kept, so that a killed run goes on."""
 
 import contextlib
-import fcntl
 import json
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import BinaryIO
 
 from ds2c2.channel import BlockChannel
 from ds2c2.errors import UserError
 from ds2c2.evaluation.outcomes import BOTH, CHANNELS, OURS, Settings, measure_ours, measure_rival
+from ds2c2.evaluation.progress import Progress
 from ds2c2.evaluation.workers import spread
 from ds2c2.evaluation.workers import start_worker as _start_worker
 
-PROGRESS = "progress.jsonl"  # first line the settings, then one unit a line
 KIND = "ds2c2-benchmark/1"
 
 
@@ -53,54 +50,8 @@ def check(settings: Settings, device: str = "cpu") -> None:
         Codec(settings.stream(picture, max(settings.rates), rules), device)
 
 
-def read_progress(path: Path) -> tuple[dict | None, list[dict], int]:
-    """Settings, finished units and how many bytes of the file are whole lines; what a kill left
-    half-written at the end does not count. Raises ``BenchmarkError`` for another kind of file."""
-    data = path.read_bytes() if path.is_file() else b""
-    lines, whole = [], 0
-    for line in data.splitlines(keepends=True):
-        try:
-            if not line.endswith(b"\n"):
-                break
-            lines.append(json.loads(line))
-        except ValueError:
-            break
-        whole += len(line)
-    if not lines:
-        if data.strip() and not data.startswith(b'{"kind"'):
-            raise BenchmarkError(f"{path}: not a benchmark's progress; choose another --out")
-        return None, [], 0
-    if not isinstance(lines[0], dict) or lines[0].get("kind") != KIND:
-        raise BenchmarkError(f"{path}: not a benchmark's progress; choose another --out")
-    return lines[0]["settings"], lines[1:], whole
-
-
-def compare(begun: dict, asked: dict, folder: Path) -> None:
-    """Raises ``BenchmarkError`` that names the first setting in which a folder differs."""
-    for key in asked:
-        if begun.get(key) != asked[key]:
-            if key == "pictures":
-                differs = f"{len(begun.get(key, []))} pictures, now {len(asked[key])}, or others"
-            else:
-                differs = f"{key} {begun.get(key)}, now {asked[key]}"
-            raise BenchmarkError(f"{folder} was begun with {differs}; use the same settings or another --out")
-
-
-@contextlib.contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO]:
-    """The progress file for appending, for one run at a time."""
-    with open(path, "ab") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise BenchmarkError(f"{path.parent}: another benchmark is writing there; choose another --out") from None
-        yield file
-
-
-def _append(file: BinaryIO, entry: dict) -> None:
-    file.write(json.dumps(entry, allow_nan=False).encode() + b"\n")
-    file.flush()
-    os.fsync(file.fileno())
+def _progress(folder: Path) -> Progress:
+    return Progress(folder, KIND, "benchmark", BenchmarkError)
 
 
 def _work(settings: Settings, picture: str, rules: str, codec: str, rates: list[float], device: str) -> list[dict]:
@@ -127,11 +78,12 @@ def tasks(settings: Settings, done: set[tuple]) -> list[tuple[str, str, str, lis
 def rivals_of(folder: Path, settings: Settings) -> list[dict]:
     """Units of rivals that another benchmark has computed already. They do not depend on our codec,
     nor on losses and seeds. Raises ``BenchmarkError`` when pictures, rates or blocks differ."""
-    begun, units, _ = read_progress(folder / PROGRESS)
+    progress = _progress(folder)
+    begun, units, _ = progress.read()
     if begun is None:
         raise BenchmarkError(f"{folder}: no benchmark there whose rivals could be taken")
     identity = settings.identity()
-    compare(begun, {key: identity[key] for key in ("pictures", "rates", "block_size")}, folder)
+    progress.compare(begun, {key: identity[key] for key in ("pictures", "rates", "block_size")})
     return [unit for unit in units if unit["unit"][3] in settings.rivals]
 
 
@@ -150,33 +102,18 @@ def run(
     already and in all, ``advance`` how many more.
     Raises ``UserError``.
     """
-    path = folder / PROGRESS
-    identity = settings.identity()
-    begun, _, _ = read_progress(path)
-    if begun is not None:
-        compare(begun, identity, folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BenchmarkError(
-            f"{folder}: no folder can be made there ({error.strerror}); choose another --out"
-        ) from None
-    with _opened(path) as file:
-        begun, finished, whole = read_progress(path)
-        os.truncate(path, whole)
-        if begun is None:
-            _append(file, {"kind": KIND, "settings": identity})
+    with _progress(folder).opened(settings.identity()) as (finished, add):
         by_unit = {tuple(entry["unit"]): entry for entry in finished}
         for unit in known or []:
             if tuple(unit["unit"]) not in by_unit:
-                _append(file, unit)
+                add(unit)
                 by_unit[tuple(unit["unit"])] = unit
         left = tasks(settings, set(by_unit))
         started(len(by_unit), len(settings.units()))
         with contextlib.closing(_spread(settings, left, min(jobs, len(left)), device)) as results:
             for entries in results:
                 for entry in entries:
-                    _append(file, entry)
+                    add(entry)
                     # As read back: a list for a tuple, so that a resumed run has the same in hand.
                     by_unit[tuple(entry["unit"])] = json.loads(json.dumps(entry))
                 advance(len(entries))

@@ -7,12 +7,17 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 
 
-def start_worker() -> None:
-    """One core a worker; Ctrl-C is the parent's to answer."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def one_thread() -> None:
+    """One core a process; what is computed does not depend on how many cores there are."""
     import torch
 
     torch.set_num_threads(1)
+
+
+def start_worker() -> None:
+    """One core a worker; Ctrl-C is the parent's to answer."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    one_thread()
 
 
 def spread(work: Callable, tasks: Iterable[tuple], jobs: int, start: Callable[[], None] = start_worker) -> Iterator:

@@ -11,22 +11,19 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ds2c2.labelcoder import encode_labels
 from ds2c2.metrics import ms_ssim, psnr
-from ds2c2.networks.binarizer import binarize
 from ds2c2.networks.paper import PaperNetworks
-from ds2c2.pictures import to_picture, to_tensor
-from ds2c2.smallpicture import encode_lossless
+from ds2c2.pictures import to_picture
+from ds2c2.training.paperchain import receive_picture, send_picture
 from ds2c2.training.paperloop import PaperTrainer
 from ds2c2.training.recipefile import PaperRecipe
-from ds2c2.training.samples import SampleStore
+from ds2c2.training.samples import SampleStore, centre
 from ds2c2.weights import weights_storage
 from ds2c2.weightstorage import IN_WORDS
 
 LOSSES = (0.0, 0.16)  # the paper's pe_test
 MOST_JUDGED = 50  # pictures, as many as the paper tests with
 SEED = 1  # of the hits
-NO_LIMIT = 1 << 30  # bytes for a label map
 
 
 @dataclass(frozen=True)
@@ -44,11 +41,6 @@ class PaperJudgement:
     s_bpp: float
 
 
-def _centre(picture: np.ndarray, height: int, width: int) -> np.ndarray:
-    top, left = (picture.shape[0] - height) // 2, (picture.shape[1] - width) // 2
-    return np.ascontiguousarray(picture[top : top + height, left : left + width])
-
-
 @torch.inference_mode()
 def judge_paper(
     networks: PaperNetworks, store: SampleStore, recipe: PaperRecipe, indices: Iterable[int], device: torch.device
@@ -57,26 +49,20 @@ def judge_paper(
 
     Pictures have the size that they were trained at; of larger ones the middle is taken.
     """
-    data, shape = recipe.data, recipe.networks
+    data, channel = recipe.data, recipe.channel.channel
     generator = torch.Generator().manual_seed(SEED)
     rows: dict[float, list[tuple[float, ...]]] = {loss: [] for loss in LOSSES}
     for index in indices:
-        original, labels = (_centre(part, data.height, data.width) for part in store[index])
-        pixels = to_tensor(original).to(device)
-        known = networks.one_hot(torch.from_numpy(labels)[None].to(device))
-        small = networks.small(known, pixels)
-        base = networks.base_pictures(known, small)[-1]
-        symbols = binarize(networks.latents(pixels, base).float())
-        c_bits = 8 * len(encode_lossless(to_picture(small)))
-        s_bits = 8 * len(encode_labels(labels, NO_LIMIT)) if shape.classes else 0
+        original, labels = (centre(part, data.width, data.height) for part in store[index])
+        sent = send_picture(networks, original, labels)
         area = data.width * data.height
         for loss in LOSSES:
-            hits = recipe.channel.channel.draw(symbols.numel(), loss, generator).to(device)
-            received = recipe.channel.channel.through(symbols.flatten(), hits).view_as(symbols)
-            picture = to_picture(networks.picture(networks.residual(received, base), base))
+            hits = channel.draw(sent.r_bits, loss, generator).to(device)
+            received = channel.through(sent.symbols.flatten(), hits).view_as(sent.symbols)
+            picture = receive_picture(networks, sent, received).picture
             rows[loss].append((
-                psnr(original, picture), psnr(original, to_picture(base)), ms_ssim(original, picture),
-                symbols.numel() / area, c_bits / area, s_bits / area,
+                psnr(original, picture), psnr(original, to_picture(sent.base)), ms_ssim(original, picture),
+                sent.r_bits / area, sent.c_bits / area, sent.s_bits / area,
             ))  # fmt: skip
     return [PaperJudgement(loss, len(found), *np.mean(found, axis=0)) for loss, found in rows.items() if found]
 

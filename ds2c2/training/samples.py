@@ -112,6 +112,12 @@ class SampleStore:
         return picture, labels
 
 
+def centre(picture: np.ndarray, width: int, height: int) -> np.ndarray:
+    """The middle of a picture or label map."""
+    top, left = (picture.shape[0] - height) // 2, (picture.shape[1] - width) // 2
+    return np.ascontiguousarray(picture[top : top + height, left : left + width])
+
+
 def to_batch(drawn: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[torch.Tensor, torch.Tensor]:
     """Pictures ``float32[B, 3, H, W]`` in [-1, 1] and label maps ``uint8[B, H, W]``."""
     pictures, labels = (torch.from_numpy(np.stack(parts)) for parts in zip(*drawn, strict=True))

@@ -11,6 +11,7 @@ from PIL import Image
 
 from ds2c2.errors import FormatError
 from ds2c2.evaluation import benchmark, outcomes
+from ds2c2.evaluation.progress import PROGRESS
 from ds2c2.evaluation.summary import best_fixed, interval, mean_over_losses, summarise, value, worst
 from ds2c2.weights import weights_digest
 
@@ -43,7 +44,7 @@ def run(monkeypatch):
 
 def test_every_unit_is_a_line(settings, run, tmp_path):
     results = json.loads(run(settings, tmp_path / "out"))
-    first, *lines = [json.loads(line) for line in (tmp_path / "out" / benchmark.PROGRESS).read_text().splitlines()]
+    first, *lines = [json.loads(line) for line in (tmp_path / "out" / PROGRESS).read_text().splitlines()]
     assert first["settings"] == settings.identity()
     assert sorted(tuple(line["unit"]) for line in lines) == sorted(settings.units())
     assert len(lines) == 2 * 2 * (2 + 2)
@@ -76,7 +77,7 @@ def test_rules_and_ends(settings, run, tmp_path):
 @pytest.mark.parametrize("kept", [0.0, 0.1, 0.5, 0.83, 0.999])
 def test_a_killed_run_goes_on_to_the_same_bytes(settings, run, tmp_path, kept):
     whole = run(settings, tmp_path / "out")
-    path = tmp_path / "out" / benchmark.PROGRESS
+    path = tmp_path / "out" / PROGRESS
     data = path.read_bytes()
     path.write_bytes(data[: int(kept * len(data))])  # most often in the middle of a line
     assert run(settings, tmp_path / "out") == whole
@@ -100,7 +101,7 @@ def test_a_folder_begun_otherwise_is_refused(settings, run, tmp_path):
 
 def test_a_file_that_is_no_progress_is_left_alone(settings, run, tmp_path):
     (tmp_path / "out").mkdir()
-    mine = tmp_path / "out" / benchmark.PROGRESS
+    mine = tmp_path / "out" / PROGRESS
     mine.write_text("my notes\n")
     with pytest.raises(benchmark.BenchmarkError, match="not a benchmark's progress"):
         run(settings, tmp_path / "out")
