@@ -92,7 +92,7 @@ def evaluate(
     loss: Annotated[
         list[float] | None,
         typer.Option(
-            help="Share of the blocks (bits) hit; may be repeated. Default: 0, 0.16, 0.5; in tables as they say."
+            help="Share of the blocks (bits) hit; may be repeated. Default: 0, 0.16, 0.5; the grid has its own."
         ),
     ] = None,
     draws: Annotated[int, typer.Option(min=1, help="Draws of the channel for each picture and loss.")] = 3,

@@ -21,7 +21,7 @@ from ds2c2.evaluation.papertable import Panel, PaperTable
 from ds2c2.evaluation.papertables import Asked
 from ds2c2.evaluation.paperunits import EvaluationError, PaperRun
 from ds2c2.evaluation.progress import PROGRESS
-from ds2c2.evaluation.rivals import RIVALS, RivalError, missing
+from ds2c2.evaluation.rivals import OPTIONAL, RIVALS, RivalError, missing
 
 
 @dataclass(frozen=True)
@@ -60,13 +60,14 @@ def choose_rivals(text: str, tables: tuple[str, ...], console: Console) -> tuple
     """Rivals that can be measured here; says why others cannot. Raises ``RivalError``."""
     if text == NO_RIVALS or not {"3", "4"} & set(tables):
         return ()
-    names = tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip())) or tuple(RIVALS)
+    asked = dict.fromkeys(word.strip() for word in text.split(",") if word.strip())
     found = []
-    for name in names:
+    for name in asked or RIVALS:
         if name not in RIVALS:
             raise RivalError(f"rival {name!r} is unknown; choose from {', '.join(RIVALS)}, or {NO_RIVALS}")
         if why := missing(name):
-            console.print(f"not measured: {name}, {why}", markup=False)
+            if asked or name not in OPTIONAL:
+                console.print(f"not measured: {name}, {why}", markup=False)
         else:
             found.append(name)
     return tuple(found)
