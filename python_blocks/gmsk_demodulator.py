@@ -22,7 +22,7 @@ TRANSITION = 0.2
 # Clock recovery: loop bandwidth in radians a symbol, critically damped, and the deviation of the
 # symbol rate that it follows.
 CLOCK_BANDWIDTH = 0.05
-CLOCK_DEVIATION = 0.005
+CLOCK_DEVIATION = 0.002
 # Calls of whole multiples take the same path through VOLK's vector code: no tails that round otherwise.
 VECTOR = 16  # samples
 
