@@ -95,6 +95,7 @@ def _run(recipe: PaperRecipe, job: Job) -> None:
             f"PSNR {row.psnr:.2f} dB{was}, x' {row.base_psnr:.2f} dB"
         )
     command = shlex.join(["ds2c2", *sys.argv[1:]])
+    described += f", {MOST_JUDGED} at most"
     card = write_paper_card(job.out, trainer, command, job.about, len(stores[0]), described, came_from, after, before)
     console.print(f"wrote {card}", markup=False)
 

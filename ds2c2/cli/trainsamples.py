@@ -20,7 +20,6 @@ from ds2c2.training.datasets import (
     values_table,
 )
 from ds2c2.training.labelmaps import make_label_maps
-from ds2c2.training.papercard import MOST_JUDGED
 from ds2c2.training.processes import Processes
 from ds2c2.training.recipefile import PaperRecipe, SegNetRecipe
 from ds2c2.training.samples import SampleStore
@@ -81,7 +80,7 @@ def choose_samples(recipe: Recipe, job: Job) -> tuple[list[Sample], list[Sample]
     own = recipe.networks.label_set != "none" and not job.labels
     used = find_samples(layout, job.pictures, "train", own)
     if has_split(layout, job.pictures, "val") and not job.hold_out:
-        return used, find_samples(layout, job.pictures, "val", own), f"the layout's part val, {MOST_JUDGED} at most"
+        return used, find_samples(layout, job.pictures, "val", own), "the layout's part val"
     paths = {sample.picture: sample for sample in used}
     if job.hold_out:
         held = [Sample(path, None) for path in (s.picture for s in find_samples(FOLDER, list(job.hold_out), "", False))]

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from ds2c2.cli.trainsamples import Job, make_stores
 from ds2c2.errors import UserError
 from ds2c2.labelsets import label_set_of
+from ds2c2.training.datasets import find_samples, has_split
 from ds2c2.training.processes import joined
 from ds2c2.training.recipefile import SegNetRecipe
 from ds2c2.training.samples import SampleStore
@@ -57,15 +58,27 @@ def run_segnet(recipe: SegNetRecipe, job: Job) -> None:
     save_weights(job.out, trainer.networks, notes, job.storage)
     console.print(f"wrote {job.out} ({job.out.stat().st_size / 1e6:.2f} MB)", markup=False)
     networks = load_networks(job.out, trainer.device)
-    right, mean, overlaps = judge_segnet(networks, held_out, range(len(held_out)), trainer.device)
-    console.print(f"held-out pictures: {len(held_out)}, {right:.1%} of the pixels right, mean IoU {mean:.1%}")
-    card = _write_card(job, trainer, used, f"{len(held_out)} ({described})", right, mean, overlaps)
+    judged = []
+    for store, words in ((held_out, described), *_test_part(recipe, job, held_out)):
+        judged.append((f"{len(store)} ({words})", *judge_segnet(networks, store, range(len(store)), trainer.device)))
+        pictures, right, mean, _ = judged[-1]
+        console.print(f"held-out pictures: {pictures}, {right:.1%} of the pixels right, mean IoU {mean:.1%}")
+    card = _write_card(job, trainer, used, judged)
     console.print(f"wrote {card}", markup=False)
 
 
+def _test_part(recipe: SegNetRecipe, job: Job, like: SampleStore) -> list[tuple[SampleStore, str]]:
+    """The layout's part test, if it has one and its own label maps are used."""
+    if job.labels or not has_split(recipe.data.layout, job.pictures, "test"):
+        return []
+    samples = find_samples(recipe.data.layout, job.pictures, "test", True)
+    return [(SampleStore(samples, like.fit, like.label_set, like.table), "the layout's part test")]
+
+
 def _write_card(
-    job: Job, trainer: SegNetTrainer, used: SampleStore, held_out: str, right: float, mean: float, overlaps: list[float]
+    job: Job, trainer: SegNetTrainer, used: SampleStore, judged: list[tuple[str, float, float, list[float]]]
 ) -> Path:
+    """``judged``: of each set of pictures its words, right pixels, mean IoU and that of each class."""
     plan, data = trainer.recipe.training, trainer.recipe.data
     labels = label_set_of(trainer.recipe.networks.label_set)
     names = labels.names or tuple(map(str, range(labels.count)))
@@ -88,11 +101,16 @@ def _write_card(
         "",
         "Whoever passes these weights on or uses them is bound by the terms of the pictures, too.",
         "",
-        f"Held-out pictures: {held_out}. {right:.1%} of the pixels right, mean IoU {mean:.1%} (void does not count):",
+        "Pictures that it was not trained on; void does not count:",
         "",
-        "| class | IoU |",
-        "|---|---|",
-        *(f"| {name} | {value:.1%} |" for name, value in zip(names, overlaps, strict=True)),
+        "| | " + " | ".join(pictures for pictures, *_ in judged) + " |",
+        "|---|" + "---|" * len(judged),
+        "| pixels right | " + " | ".join(f"{right:.1%}" for _, right, _, _ in judged) + " |",
+        "| mean IoU | " + " | ".join(f"{mean:.1%}" for _, _, mean, _ in judged) + " |",
+        *(
+            f"| IoU of {name} | " + " | ".join(f"{value:.1%}" for value in values) + " |"
+            for name, *values in zip(names, *(overlaps for *_, overlaps in judged), strict=True)
+        ),
         "",
     ]
     path = job.out.with_suffix(".md")

@@ -31,7 +31,7 @@ CAMVID = (
 def camvid(tmp_path, monkeypatch, models):
     """Street scenes of blocks of colour with label maps, 110x90, in CamVid's layout; the work folder."""
     rng = np.random.default_rng(1)
-    for split, count in (("train", 4), ("val", 2)):
+    for split, count in (("train", 4), ("val", 2), ("test", 1)):
         for folder in (split, f"{split}annot"):
             (tmp_path / "camvid" / folder).mkdir(parents=True)
         for number in range(count):
@@ -211,10 +211,14 @@ def test_a_segnet_is_trained_resumed_and_makes_the_label_maps(camvid):
     ds2c2(*command, "--out", "whole.safetensors")
     assert "left off at step 3 of 4" in ds2c2(*command, "--out", "mine.safetensors", "--stop-after", "3")
     said = ds2c2(*command, "--out", "mine.safetensors", "--resume")
-    assert re.search(r"held-out pictures: 2, \d+\.\d% of the pixels right, mean IoU \d+\.\d%", said)
+    for part in ("val", "test"):
+        found = (
+            rf"held-out pictures: \d \(the layout's part {part}.*\), \d+\.\d% of the pixels right, mean IoU \d+\.\d%"
+        )
+        assert re.search(found, said)
     assert parts(load_file("whole.safetensors"), load_file("mine.safetensors")) == set()
     card = Path("mine.md").read_text()
-    assert "makes label maps of camvid" in card and re.search(r"\| pedestrian \| \d+\.\d% \|", card)
+    assert "makes label maps of camvid" in card and re.search(r"\| IoU of pedestrian \| \d+\.\d% \| \d+\.\d% \|", card)
     assert "of a run with another recipe" in refused(
         *command, "--out", "mine.safetensors", "--resume", "--set", "training.batch=4"
     )
