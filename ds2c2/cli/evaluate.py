@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""``ds2c2 evaluate``: the paper's tables from trained models; without them quality over loss of one."""
+"""``ds2c2 evaluate``: the paper's tables and figures from trained models; else quality over loss of one."""
 
 import os
 from dataclasses import replace
@@ -20,8 +20,8 @@ MOST_PICTURES = 50  # as many as the paper tests with
 # What says something to one of the two only, and what to the other.
 CURVE_OPTIONS = ("rules", "effect", "unit", "bpp", "base_bpp", "redundancy", "interleave", "model")
 PAPER_OPTIONS = (
-    "models", "layout", "part", "most", "labels", "size", "fit", "name", "vgg", "reference", "rivals", "jobs",
-    "ray_address",
+    "models", "layout", "part", "most", "picture", "labels", "size", "fit", "name", "vgg", "reference", "rivals",
+    "jobs", "ray_address",
 )  # fmt: skip
 FLAGS = {"most": "pictures"}  # where an option is not called as its parameter
 
@@ -31,7 +31,9 @@ def _curve(*names, **settings):
 
 
 def _paper(*names, **settings):
-    return typer.Option(*names, rich_help_panel="The paper's tables, from models of profile paper", **settings)
+    return typer.Option(
+        *names, rich_help_panel="The paper's tables and figures, from models of profile paper", **settings
+    )
 
 
 def evaluate(
@@ -40,6 +42,7 @@ def evaluate(
     table: Annotated[
         list[str] | None, _paper(metavar="1..6|grid|ablations|all", help="Table to write; may be repeated.")
     ] = None,
+    figure: Annotated[list[str] | None, _paper(metavar="4..11|all", help="Figure to draw; may be repeated.")] = None,
     models: Annotated[
         list[str] | None, _paper(metavar="PLACE", help="Weights: files, names or folders; may be repeated.")
     ] = None,
@@ -48,6 +51,10 @@ def evaluate(
         str, _paper(metavar="test|val|train", help="Of a data set; default: test where its label maps are public.")
     ] = "",
     most: Annotated[int, _paper("--pictures", min=1, help="So many at most, evenly spread.")] = MOST_PICTURES,
+    picture: Annotated[
+        list[str] | None,
+        _paper(metavar="NAME", help="Only the picture of this name, which figures then show; may be repeated."),
+    ] = None,
     labels: Annotated[
         str,
         _paper(
@@ -103,12 +110,13 @@ def evaluate(
         str,
         typer.Option(
             metavar="FILE|FOLDER",
-            help=f"JSON with every measurement, in CompressAI's shape; of tables their folder, by default {PAPER_OUT}.",
+            help="JSON with every measurement, in CompressAI's shape; of tables and figures their folder, "
+            f"by default {PAPER_OUT}.",
         ),
     ] = "",
 ) -> None:
-    """Measure received pictures: the paper's tables, or one model's quality over loss."""
-    of_paper = bool(table)
+    """Measure received pictures: the paper's tables and figures, or one model's quality over loss."""
+    of_paper = bool(table or figure)
     _refuse_others(context, of_paper)
     if not of_paper:
         settings = {
@@ -117,6 +125,7 @@ def evaluate(
         }  # fmt: skip
         loss_curve(pictures, settings, rules, loss, draws, effect, unit, device, out, console)
         return
+    from ds2c2.cli.paperfigures import check_figures, choose_figures, draw_figures
     from ds2c2.cli.papertables import check_tables, choose_rivals, write_tables
     from ds2c2.evaluation.papermodels import choose_reference
     from ds2c2.evaluation.paperrun import Where
@@ -127,27 +136,30 @@ def evaluate(
     from ds2c2.training.vgg import VGG_VARIABLE, find_vgg
     from ds2c2.weights import choose_device
 
-    names = check_tables(table)
+    names, figures = check_tables(table or []), check_figures(figure or [])
     if not models:
-        raise UserError("--models: none given; name the weights, or a folder of them, that the tables are made from")
+        raise UserError("--models: none given; name the weights, or a folder of them, that these are made from")
     found = list_models(models)
     found = [replace(model, path=model.path.absolute()) for model in found]
     losses = tuple(sorted({0.0, *loss})) if loss else GRID_LOSSES
     if not all(0 <= share <= 1 for share in losses):
         raise UserError(f"--loss {' '.join(map(str, loss))}: shares of 0 to 1 are wanted")
+    drawn = choose_figures(figures, choose_reference(found, reference), found, console)
     asked = Asked(found, choose_reference(found, reference), losses, choose_rivals(rivals, names, console))
     place = choose_device(device)
     folder = Path(out or PAPER_OUT)
     with console.status("reading pictures and label maps") as status:
         samples = open_samples(
-            pictures, found, layout, part, labels, most, options.parse_size(size) if size else None, fit, name, device,
-            folder, lambda number, count: status.update(f"making label maps: {number} of {count}"),
+            pictures, found, layout, part, labels, most, picture or (), options.parse_size(size) if size else None, fit,
+            name, device, folder, lambda number, count: status.update(f"making label maps: {number} of {count}"),
         )  # fmt: skip
         digests = tuple(samples.sha256(index) for index in range(len(samples)))
     seen_by = str(find_vgg(vgg).absolute()) if vgg or os.environ.get(VGG_VARIABLE) else ""
     run = PaperRun(samples, digests, draws, seed, block_size, seen_by, device if ray_address else str(place))
     where = Where(jobs or len(os.sched_getaffinity(0)), ray_address, place.type == "cuda")
-    write_tables(names, asked, run, where, folder, console)
+    if names:
+        write_tables(names, asked, run, where, folder, console)
+    draw_figures(drawn, run, bool(picture), folder, console)
 
 
 def _refuse_others(context: typer.Context, of_paper: bool) -> None:
@@ -156,4 +168,6 @@ def _refuse_others(context: typer.Context, of_paper: bool) -> None:
         # By its name: newer typers have a ParameterSource of their own, older ones click's.
         if context.get_parameter_source(name).name == "COMMANDLINE":
             flag = f"--{FLAGS.get(name, name)}".replace("_", "-")
-            raise UserError(f"{flag} does not go with --table" if of_paper else f"{flag} goes with --table; add it")
+            raise UserError(
+                f"{flag} does not go with --table" if of_paper else f"{flag} goes with --table or --figure; add one"
+            )

@@ -2,7 +2,7 @@
 """The pictures that the paper's tables and figures are made of, with their label maps."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -111,6 +111,18 @@ def evenly(samples: list, most: int) -> list:
     return [samples[(2 * place + 1) * len(samples) // (2 * most)] for place in range(most)]
 
 
+def _named(samples: list[Sample], names: Sequence[str]) -> list[Sample]:
+    """The samples whose files are called so, without suffix. Raises ``PictureError``."""
+    by_name: dict[str, Sample] = {}
+    for sample in samples:
+        by_name.setdefault(sample.picture.stem, sample)
+    for name in names:
+        if name not in by_name:
+            known = ", ".join(list(by_name)[:5])
+            raise PictureError(f"--picture {name}: none is called so; there are {len(by_name)}, such as {known}")
+    return [by_name[name] for name in dict.fromkeys(names)]
+
+
 def common_label_set(models: list[PaperModel]) -> str:
     """The label set of the models, ``none`` where none has any. Raises ``DataError`` for two."""
     sets = {model.recipe.networks.label_set: model.name for model in models}
@@ -131,6 +143,7 @@ def open_samples(
     part: str = "",
     labels: str = "",
     most: int = MOST_JUDGED,
+    only: Sequence[str] = (),
     size: tuple[int, int] | None = None,
     fit: str = FITS[0],
     name: str = "",
@@ -141,7 +154,8 @@ def open_samples(
     """Pictures with label maps for these models: a data set's part, or plain pictures.
 
     ``labels`` is a folder of label maps or names a SegNet, whose maps are kept in ``folder``; empty:
-    the data set's own, or for plain pictures those of our SegNet. ``done`` is told how many maps of
+    the data set's own, or for plain pictures those of our SegNet. ``only``: the pictures of these
+    names, in their order, instead of ``most`` of all. ``done`` is told how many maps of
     how many are made. Raises ``UserError``.
     """
     label_set = common_label_set(models)
@@ -155,7 +169,8 @@ def open_samples(
     else:
         parts = (part,) if part else DEFAULT_PARTS.get(layout, ("test", "val"))
         part = next((p for p in parts if layout in DEFAULT_PARTS and has_split(layout, pictures, p)), parts[0])
-    samples = evenly(find_samples(layout, pictures, part, own), most)
+    samples = find_samples(layout, pictures, part, own)
+    samples = _named(samples, only) if only else evenly(samples, most)
     if label_set == NO_LABELS:
         samples = [Sample(sample.picture, None) for sample in samples]
     elif not own:

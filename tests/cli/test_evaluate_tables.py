@@ -270,7 +270,7 @@ def test_what_cannot_be_is_one_line(work, trained, monkeypatch):
     assert "--table 7 is unknown; choose from 1, 2, 3" in refused(*arguments(trained, "7"))
     assert "--models: none given" in refused("evaluate", "../camvid", "--table", "1")
     assert "--bpp does not go with --table" in refused(*arguments(trained, "1"), "--bpp", "0.5")
-    assert "--layout goes with --table; add it" in refused("evaluate", "../camvid", "--layout", "camvid")
+    assert "--layout goes with --table or --figure; add one" in refused("evaluate", "../camvid", "--layout", "camvid")
     assert "table 5 needs models like the reference that were trained on different numbers of pictures" in refused(
         *arguments(trained, "5", models=["plain", "hard"])
     )
