@@ -72,7 +72,10 @@ def evaluate(
         str, _paper(metavar="MODEL", help="That others are compared with; default: the one most differ from once.")
     ] = "",
     rivals: Annotated[
-        str, _paper(metavar="NAMES", help="Codecs of tables 3 and 4, or none; default: all that are installed.")
+        str,
+        _paper(
+            metavar="NAMES", help="Codecs of tables 3 and 4 and figure 8, or none; default: all that are installed."
+        ),
     ] = "",
     jobs: Annotated[int, _paper(min=0, help="Processes; 0: one a core.")] = 0,
     ray_address: Annotated[
@@ -126,7 +129,7 @@ def evaluate(
         loss_curve(pictures, settings, rules, loss, draws, effect, unit, device, out, console)
         return
     from ds2c2.cli.paperfigures import check_figures, choose_figures, draw_figures
-    from ds2c2.cli.papertables import check_tables, choose_rivals, write_tables
+    from ds2c2.cli.papertables import check_tables, choose_rivals, named_rivals, write_tables
     from ds2c2.evaluation.papermodels import choose_reference
     from ds2c2.evaluation.paperrun import Where
     from ds2c2.evaluation.papersamples import open_samples
@@ -145,6 +148,7 @@ def evaluate(
     if not all(0 <= share <= 1 for share in losses):
         raise UserError(f"--loss {' '.join(map(str, loss))}: shares of 0 to 1 are wanted")
     drawn = choose_figures(figures, choose_reference(found, reference), found, console)
+    of_figure = named_rivals(rivals) if figures else ()
     asked = Asked(found, choose_reference(found, reference), losses, choose_rivals(rivals, names, console))
     place = choose_device(device)
     folder = Path(out or PAPER_OUT)
@@ -159,7 +163,7 @@ def evaluate(
     where = Where(jobs or len(os.sched_getaffinity(0)), ray_address, place.type == "cuda")
     if names:
         write_tables(names, asked, run, where, folder, console)
-    draw_figures(drawn, run, bool(picture), folder, console)
+    draw_figures(drawn, run, bool(picture), of_figure, folder, console)
 
 
 def _refuse_others(context: typer.Context, of_paper: bool) -> None:

@@ -58,21 +58,29 @@ def choose_figures(
 
 
 def draw_figures(
-    chosen: dict[int, list["PaperModel"]], run: "PaperRun", all_of_them: bool, folder: Path, console: Console
+    chosen: dict[int, list["PaperModel"]],
+    run: "PaperRun",
+    all_of_them: bool,
+    rivals: tuple[str, ...],
+    folder: Path,
+    console: Console,
 ) -> None:
-    """Draw them into ``folder``, each of some of the run's pictures or of all. Raises ``UserError``."""
+    """Draw them into ``folder``, each of some of the run's pictures or of all; figure 8's rival is the first
+    of ``rivals`` that is there, where any are named. Raises ``UserError``."""
     if not chosen:
         return
     from ds2c2.evaluation.figuresheet import draw_sheet
-    from ds2c2.evaluation.paperfigures import make_figure
+    from ds2c2.evaluation.paperfigures import WITH_RIVAL, choose_rival, make_figure
 
+    if WITH_RIVAL in chosen:
+        choose_rival(rivals)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"{folder}: no folder can be made there ({error.strerror}); choose another --out") from None
     for number, found in chosen.items():
         with console.status(f"figure {number}"):
-            figure = make_figure(number, run, found, all_of_them)
+            figure = make_figure(number, run, found, all_of_them, rivals)
             sheet = draw_sheet(figure.title, figure.rows)
         picture, text = folder / f"figure-{number}.png", folder / f"figure-{number}.md"
         for path in (picture, text):

@@ -56,15 +56,22 @@ def check_tables(asked: list[str]) -> tuple[str, ...]:
     return tuple(name for name in TABLES if name in asked or ALL in asked)
 
 
-def choose_rivals(text: str, tables: tuple[str, ...], console: Console) -> tuple[str, ...]:
-    """Rivals that can be measured here; says why others cannot. Raises ``RivalError``."""
-    if text == NO_RIVALS or not {"3", "4"} & set(tables):
-        return ()
-    asked = dict.fromkeys(word.strip() for word in text.split(",") if word.strip())
-    found = []
-    for name in asked or RIVALS:
+def named_rivals(text: str) -> tuple[str, ...]:
+    """The rivals of ``--rivals``, each once; none where it says none or nothing. Raises ``RivalError``."""
+    names = tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip() and text != NO_RIVALS))
+    for name in names:
         if name not in RIVALS:
             raise RivalError(f"rival {name!r} is unknown; choose from {', '.join(RIVALS)}, or {NO_RIVALS}")
+    return names
+
+
+def choose_rivals(text: str, tables: tuple[str, ...], console: Console) -> tuple[str, ...]:
+    """Rivals that can be measured here; says why others cannot. Raises ``RivalError``."""
+    asked = named_rivals(text)
+    if text == NO_RIVALS or not {"3", "4"} & set(tables):
+        return ()
+    found = []
+    for name in asked or RIVALS:
         if why := missing(name):
             if asked or name not in OPTIONAL:
                 console.print(f"not measured: {name}, {why}", markup=False)

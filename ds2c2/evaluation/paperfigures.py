@@ -2,7 +2,7 @@
 """The paper's figures 4 to 11 from trained models: what is shown, and what is said of it."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -40,6 +40,7 @@ PE_TEST = 0.16  # the paper's
 # For figure 8 the paper's own neural rival first.
 NEURAL = ("cheng2020-attn", "mbt2018-mean", "bmshj2018-hyperprior", "bmshj2018-factorized")
 STAND_IN = "hevc"
+WITH_RIVAL = 8  # the figure that has one
 
 
 @dataclass(frozen=True)
@@ -56,13 +57,14 @@ class PaperFigure:
 
 @dataclass(frozen=True)
 class Shown:
-    """One picture of a run, by its index there."""
+    """One picture of a run, by its index there; ``rival`` as ``choose_rival`` gives it."""
 
     run: PaperRun
     index: int
     name: str
     original: np.ndarray
     labels: np.ndarray
+    rival: tuple[str, str]
 
     @property
     def panel(self) -> Panel:
@@ -213,17 +215,18 @@ def _residuals(models: list[PaperModel], shown: Shown) -> Part:
     return [row], [f"{shown.name}: {said}; {shown.rate(way.sent)}."]
 
 
-def neural_rival() -> tuple[str, str]:
-    """Figure 8's rival: its name, and why it is none of CompressAI's, or nothing. Raises ``EvaluationError``."""
-    why = missing(NEURAL[0])
-    name = next((name for name in NEURAL if not missing(name)), STAND_IN)
-    if missing(name):
-        raise EvaluationError(f"figure 8 needs a rival: {why}; and for {STAND_IN}, {missing(name)}")
-    return name, why if name == STAND_IN else ""
+def choose_rival(asked: Sequence[str] = ()) -> tuple[str, str]:
+    """Figure 8's rival, the first of those asked for that is there, else of CompressAI's: its name, and why
+    it stands in for those, or nothing. Raises ``EvaluationError`` when there is none."""
+    absent = {name: why for name in asked or (*NEURAL, STAND_IN) if (why := missing(name))}
+    name = next((name for name in asked or (*NEURAL, STAND_IN) if name not in absent), "")
+    if not name:
+        raise EvaluationError(f"figure 8 needs a rival: {'; '.join(f'{name}: {why}' for name, why in absent.items())}")
+    return name, absent[NEURAL[0]] if name == STAND_IN and not asked else ""
 
 
 def _beside_a_rival(models: list[PaperModel], shown: Shown) -> Part:
-    name, why = neural_rival()
+    name, why = shown.rival
     rival, way = RIVALS[name], Way.of(models[0], shown)
     ours = way.estimate()
     budget = way.sent.bits // BITS_A_BYTE
@@ -327,19 +330,17 @@ KINDS = {
 }
 
 
-def shown_pictures(run: PaperRun, number: int, all_of_them: bool) -> list[Shown]:
-    """The pictures that a figure shows: all of the run, or some, evenly spread. Raises ``UserError``."""
-    names, indices = run.samples.names(), list(range(len(run.samples)))
-    chosen = indices if all_of_them else evenly(indices, KINDS[number].shown)
-    return [Shown(run, index, names[index], *run.load(index)) for index in chosen]
-
-
-def make_figure(number: int, run: PaperRun, models: list[PaperModel], all_of_them: bool = False) -> PaperFigure:
-    """A figure of ``models``, as ``figuremodels.choose_models`` gives them. Raises ``UserError``."""
-    kind, pictures = KINDS[number], shown_pictures(run, number, all_of_them)
-    parts = [kind.part(models, shown) for shown in pictures]
+def make_figure(
+    number: int, run: PaperRun, models: list[PaperModel], all_of_them: bool = False, rivals: Sequence[str] = ()
+) -> PaperFigure:
+    """A figure of ``models``, as ``figuremodels.choose_models`` gives them, and of some of the run's pictures,
+    evenly spread, or of all. ``rivals``: figure 8's choice. Raises ``UserError``."""
+    kind, names, indices = KINDS[number], run.samples.names(), list(range(len(run.samples)))
+    rival = choose_rival(rivals) if number == WITH_RIVAL else ("", "")
+    chosen = indices if all_of_them else evenly(indices, kind.shown)
+    parts = [kind.part(models, Shown(run, index, names[index], *run.load(index), rival)) for index in chosen]
     rows = [row for found, _ in parts for row in found]
     notes = [note for _, found in parts for note in found]
     how = "" if number in (6, 11) else f", {pe_train(models[0])}"
     title = f"Figure {number}: {kind.title}{how}"
-    return PaperFigure(number, title, rows, [*notes, *kind.notes], models, [shown.name for shown in pictures])
+    return PaperFigure(number, title, rows, [*notes, *kind.notes], models, [names[index] for index in chosen])

@@ -160,17 +160,22 @@ def test_all_figures_that_the_models_allow(work, monkeypatch):
     assert "HEVC intra (x265, 4:4:4) stands in for a neural codec" in text
     ours, theirs = (float(re.search(pattern, text)[1]) for pattern in (r"DS2C2.*?([\d.]+) bpp", r"HEVC.*?([\d.]+) bpp"))
     assert 0.5 * ours < theirs <= ours
+    evaluate("--figure", "8", "--picture", "kerb", "--rivals", "bmshj2018-factorized,webp")
+    assert re.search(r"kerb, WebP: [\d.]+ dB", drawn(8)[1]) and "stands in" not in drawn(8)[1]
     assert holds(nine, picture) and "2 training pictures" in drawn(9)[1] and "4 training pictures" in drawn(9)[1]
     for panel in (picture, label_picture(labels, label_set_of("camvid")), *map(as_picture, steps)):
         assert holds(eleven, panel)
     assert "colours of s: " in drawn(11)[1] and "x'_1: " in drawn(11)[1]
 
 
-def test_what_cannot_be_drawn_is_refused_before_anything_is_written(work, tiny_paper_shape):
+def test_what_cannot_be_drawn_is_refused_before_anything_is_written(work, tiny_paper_shape, monkeypatch):
+    monkeypatch.setenv("DS2C2_COMPRESSAI", str(work))
     assert "--figure 12 is unknown; choose from 4, 5" in refused("--figure", "12")
     assert "9 and 10 are one figure of two data sets" in refused("--figure", "9", "--figure", "10")
     assert "--picture tram: none is called so; there are 2" in refused("--figure", "11", "--picture", "tram")
     assert "--reference none: no such model" in refused("--figure", "4", "--reference", "none")
+    assert "figure 8 needs a rival: mbt2018-mean: " in refused("--figure", "8", "--rivals", "mbt2018-mean")
+    assert "rival 'gif' is unknown" in refused("--figure", "8", "--rivals", "gif")
     Path("trained/few.safetensors").unlink()
     assert "figure 9 needs models like" in refused("--figure", "9")
     Path("trained/clear.safetensors").unlink()
