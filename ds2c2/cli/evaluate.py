@@ -23,6 +23,8 @@ PAPER_OPTIONS = (
     "models", "layout", "part", "most", "picture", "labels", "size", "fit", "name", "vgg", "reference", "rivals",
     "jobs", "ray_address",
 )  # fmt: skip
+# Figures have the paper's pe_test, one draw, PSNR and MS-SSIM, and are drawn by this process.
+TABLE_OPTIONS = ("loss", "draws", "vgg", "jobs", "ray_address")
 FLAGS = {"most": "pictures"}  # where an option is not called as its parameter
 
 
@@ -120,7 +122,7 @@ def evaluate(
 ) -> None:
     """Measure received pictures: the paper's tables and figures, or one model's quality over loss."""
     of_paper = bool(table or figure)
-    _refuse_others(context, of_paper)
+    _refuse_others(context, of_paper, not table)
     if not of_paper:
         settings = {
             "bpp": bpp, "block_size": block_size, "base_bpp": base_bpp, "base_redundancy": redundancy,
@@ -166,12 +168,14 @@ def evaluate(
     draw_figures(drawn, run, bool(picture), of_figure, folder, console)
 
 
-def _refuse_others(context: typer.Context, of_paper: bool) -> None:
+def _refuse_others(context: typer.Context, of_paper: bool, without_table: bool) -> None:
     """Raises ``UserError`` for an option that would be passed over in silence."""
-    for name in CURVE_OPTIONS if of_paper else PAPER_OPTIONS:
+    refused = dict.fromkeys(CURVE_OPTIONS, "does not go with --table and --figure")
+    if of_paper and without_table:
+        refused |= dict.fromkeys(TABLE_OPTIONS, "goes with --table, figures do without; add one or leave it out")
+    elif not of_paper:
+        refused = dict.fromkeys(PAPER_OPTIONS, "goes with --table or --figure; add one")
+    for name, why in refused.items():
         # By its name: newer typers have a ParameterSource of their own, older ones click's.
         if context.get_parameter_source(name).name == "COMMANDLINE":
-            flag = f"--{FLAGS.get(name, name)}".replace("_", "-")
-            raise UserError(
-                f"{flag} does not go with --table" if of_paper else f"{flag} goes with --table or --figure; add one"
-            )
+            raise UserError(f"--{FLAGS.get(name, name)} {why}".replace("_", "-"))

@@ -183,7 +183,8 @@ def test_what_cannot_be_drawn_is_refused_before_anything_is_written(work, tiny_p
     assert "figure 6 needs two models like lossy of one rate" in refused("--figure", "6")
     train_none("trained/lossy", tiny_paper_shape, 0.08, source="original")
     assert "figure 5 needs models that send the residual" in refused("--figure", "5")
-    assert "does not go with" in refused("--figure", "5", "--bpp", "0.3")
+    assert "--bpp does not go with --table and --figure" in refused("--figure", "5", "--bpp", "0.3")
+    assert "--loss goes with --table, figures do without" in refused("--figure", "5", "--loss", "0.3")
     said = evaluate("--figure", "all", "--pictures", "1")
     assert said.count("not drawn: figure") == 6 and "wrote drawn/figure-11.png" in said
 
