@@ -113,14 +113,15 @@ def write_tables(
             return [entry for kind in kinds.values() for entry in kind.rivals(asked, found)]
 
         found = measure(run, folder, where, wanted, rivals, started, lambda units: progress.advance(bars[-1], units))
+    # A file or a pipe is as wide as a table needs.
+    screen = console if console.is_terminal else Console(width=WIDE, highlight=False)
     written = []
     for name, kind in kinds.items():
         table = kind.build(asked, found)
         if name == "grid":
             table = _with_plot(table, asked, found, folder, console)
         for panel in table.panels:
-            # In a file or a pipe nothing is narrow.
-            console.print(_shown(panel), width=None if console.is_terminal else WIDE)
+            screen.print(_shown(panel))
         written += table.write(folder, caption(asked, found))
     console.print(f"wrote {', '.join(map(str, written))}; every unit is in {folder / PROGRESS}", markup=False)
     return written

@@ -47,6 +47,14 @@ def is_sibling(first: PaperModel, second: PaperModel) -> bool:
     return alike and len(differences(principal(first), principal(second))) == 1
 
 
+def relatives(reference: PaperModel, models: list[PaperModel]) -> list[PaperModel]:
+    """Models of the reference's pe_train and pictures that differ from it in one principal setting, then
+    in more."""
+    found = [m for m in complete(models) if m.pe_train == reference.pe_train and m.pictures == reference.pictures]
+    changes = {m.path: differences(principal(reference), principal(m)) for m in found}
+    return sorted((m for m in found if changes[m.path]), key=lambda m: (len(changes[m.path]), m.name))
+
+
 def complete(models: list[PaperModel]) -> list[PaperModel]:
     """Those whose BResNet was trained, by rate, way of training and pe_train."""
     return sorted(
@@ -96,8 +104,14 @@ def by_pictures(reference: PaperModel, models: list[PaperModel]) -> list[PaperMo
     for model in complete(models):
         if is_family(reference, model) and model.pictures is not None:
             groups.setdefault((model.r_bpp, model.pe_train), []).append(model)
-    found = [group for group in groups.values() if len({model.pictures for model in group}) > 1]
-    return [model for group in found for model in sorted(group, key=lambda m: (m.pictures, m.name))]
+    found = []
+    for group in groups.values():
+        # Like stays with like; only an update, which is disjoint whatever its RGAN comes from, meets a joint one.
+        kinds = [[m for m in group if m.training == kind] for kind in ("disjoint", "joint")]
+        rows = [m for kind in kinds if len({m.pictures for m in kind}) > 1 for m in kind] or group
+        if len({m.pictures for m in rows}) > 1:
+            found += sorted(rows, key=lambda m: (m.training, m.pictures, m.name))
+    return found
 
 
 def with_and_without_errors(family: list[PaperModel]) -> list[tuple[PaperModel, list[PaperModel]]]:

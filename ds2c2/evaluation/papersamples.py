@@ -95,13 +95,17 @@ class PaperSamples:
 
     def sha256(self, index: int) -> str:
         """Of the pixels and labels as they are loaded, hexadecimal."""
-        picture, labels = self.load(index)
-        return hashlib.sha256(repr(picture.shape).encode() + picture.tobytes() + labels.tobytes()).hexdigest()
+        return fingerprint(*self.load(index))
 
     def names(self) -> list[str]:
         """What the pictures are called: the file's stem, or its path where stems repeat."""
         stems = [sample.picture.stem for sample in self.samples]
         return [s if stems.count(s) == 1 else str(x.picture) for s, x in zip(stems, self.samples, strict=True)]
+
+
+def fingerprint(picture: np.ndarray, labels: np.ndarray) -> str:
+    """SHA-256 of a picture's size, its pixels and its label map, hexadecimal."""
+    return hashlib.sha256(repr(picture.shape).encode() + picture.tobytes() + labels.tobytes()).hexdigest()
 
 
 def evenly(samples: list, most: int) -> list:

@@ -16,7 +16,7 @@ import torch
 
 from ds2c2.errors import UserError
 from ds2c2.evaluation.outcomes import MID_GREY, quality
-from ds2c2.evaluation.papersamples import PaperSamples
+from ds2c2.evaluation.papersamples import PaperSamples, fingerprint
 from ds2c2.evaluation.rivals import RIVALS, Encoding, best_within
 from ds2c2.networks.paper import PaperNetworks
 from ds2c2.pictures import to_picture, to_tensor
@@ -90,10 +90,11 @@ class PaperRun:
 
     def load(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """A picture and its label map. Raises ``EvaluationError`` when they are not those of the run."""
-        if self.samples.sha256(index) != self.digests[index]:
+        picture, labels = self.samples.load(index)
+        if fingerprint(picture, labels) != self.digests[index]:
             path = self.samples.samples[index].picture
             raise EvaluationError(f"{path}: not the picture that the run was begun with, or another label map")
-        return self.samples.load(index)
+        return picture, labels
 
     def generator(self, index: int, draw: int) -> torch.Generator:
         """Of a picture's draw: models of one rate have the same blocks hit; a higher loss adds to a lower."""

@@ -93,6 +93,11 @@ class PaperShape:
         """Bits per pixel of the enhancement, exactly."""
         return self.channels / 4**self.depth
 
+    @property
+    def needs_base(self) -> bool:
+        """Whether x-hat depends on c and s. Encoding the original without a SumNet, it is what BResNet decodes."""
+        return self.source == "residual" or self.sum_blocks > 0
+
     def as_dict(self) -> dict:
         return asdict(self)
 

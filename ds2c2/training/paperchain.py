@@ -32,7 +32,7 @@ class SentPicture:
         small: c as a picture, ``uint8[H/8, W/8, 3]``
         steps: c' and x'_1, x'_2, ..., each ``(1, 3, H, W)`` in [-1, 1]; the last one is x'
         symbols: ``(1, C, H/2^d, W/2^d)`` in {-1, +1}
-        c_bits, s_bits: of c and s coded without loss
+        c_bits, s_bits: of c and s coded without loss; 0 where x-hat does not depend on them
     """
 
     original: np.ndarray
@@ -78,8 +78,9 @@ def send_picture(networks: PaperNetworks, picture: np.ndarray, labels: np.ndarra
     steps = networks.base_pictures(known, small)
     symbols = binarize(networks.latents(pixels, steps[-1]).float())
     c = to_picture(small)
-    c_bits = BITS_A_BYTE * len(encode_lossless(c))
-    s_bits = BITS_A_BYTE * len(encode_labels(labels, NO_LIMIT)) if networks.shape.classes else 0
+    shape = networks.shape
+    c_bits = BITS_A_BYTE * len(encode_lossless(c)) if shape.needs_base else 0
+    s_bits = BITS_A_BYTE * len(encode_labels(labels, NO_LIMIT)) if shape.needs_base and shape.classes else 0
     return SentPicture(picture, labels, c, steps, symbols, c_bits, s_bits)
 
 

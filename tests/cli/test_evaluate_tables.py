@@ -26,11 +26,13 @@ from ds2c2.evaluation.rivals import RIVALS, best_within
 from ds2c2.interleaver import Interleaver
 from ds2c2.metrics import psnr
 from ds2c2.networks.paper import PaperNetworks
+from ds2c2.pictures import to_tensor
 from ds2c2.softbits import to_soft
 from ds2c2.streamformat import StreamFormat
 from ds2c2.symbolchannel import SymbolChannel
 from ds2c2.training.paperarchive import list_models
 from ds2c2.training.recipefile import PaperRecipe
+from ds2c2.training.vgg import LAYERS, VggFeatures
 from ds2c2.weights import FOLDER_VARIABLE, save_weights
 
 WIDTH, HEIGHT = 128, 96
@@ -41,6 +43,7 @@ MODELS = {
     "hard": ({}, {"pe_train": (0.08, 0.08)}, {}, 40),
     "few": ({}, {}, {}, 8),
     "once": ({"fine_steps": 1}, {}, {"steps": 9}, 40),
+    "whole": ({"source": "original", "sum_blocks": 0}, {}, {}, 40),
     "alone": ({}, {}, {"phases": ("rgan",)}, 40),
 }
 
@@ -59,7 +62,7 @@ def trained(tmp_path_factory, tiny_paper_shape):
         )
         torch.manual_seed(seed)
         built = PaperNetworks(shape)
-        for parameter in built.sumnet.parameters():
+        for parameter in built.sumnet.parameters() if built.sumnet else ():
             parameter.data += 0.02 * torch.randn_like(parameter)  # it begins as the plain sum
         notes = {"recipe": json.dumps(recipe.as_dict()), "pictures": str(pictures), "steps": "3"}
         save_weights(folder / f"{name}.safetensors", built, notes)
@@ -118,20 +121,25 @@ def rows(name, panel=0):
     return {row[0]: dict(zip(found["headings"], row, strict=True)) for row in found["rows"]}
 
 
-def the_run(trained):
-    samples = open_samples(["../camvid"], list_models([trained]), "camvid")
-    return PaperRun(samples, tuple(samples.sha256(index) for index in range(2)), DRAWS, 1, 100)
+def the_run(trained, most=2):
+    samples = open_samples(["../camvid"], list_models([trained]), "camvid", most=most)
+    return PaperRun(samples, tuple(samples.sha256(index) for index in range(most)), DRAWS, 1, 100)
 
 
 def through_the_codec(run, model, effect, loss):
-    """Mean PSNR of encode, interleave, lose blocks, deinterleave, decode."""
+    """Mean PSNR of what the codec gives."""
+    return np.mean([psnr(*pair) for pair in codec_pictures(run, model, effect, loss)])
+
+
+def codec_pictures(run, model, effect, loss):
+    """Original and received picture of every draw: encode, interleave, lose blocks, deinterleave, decode."""
     stream = StreamFormat(WIDTH, HEIGHT, bpp=0.9, base_bpp=0.5, base_redundancy=0.0, interleave="bit", model=model)
     try:
         Codec(stream, "cpu")
     except FormatError as error:
         stream = replace(stream, bpp=float(re.search(r"use bpp ([\d.]+)", str(error))[1]))
     codec, interleaver, found = Codec(stream, "cpu"), Interleaver(stream), []
-    for index in range(2):
+    for index in range(len(run.samples)):
         picture, labels = run.samples.load(index)
         sent = interleaver.interleave(codec.encode(picture, labels=labels).blocks[None])[0]
         for draw in range(DRAWS):
@@ -142,8 +150,8 @@ def through_the_codec(run, model, effect, loss):
             damaged = sent.copy()
             damaged[hits] = 0
             soft = to_soft(sent, ~hits) if effect == "erase" else to_soft(damaged, np.ones(stream.blocks, bool))
-            found.append(psnr(picture, codec.decode(interleaver.deinterleave(soft[None])[0]).picture))
-    return np.mean(found)
+            found.append((picture, codec.decode(interleaver.deinterleave(soft[None])[0]).picture))
+    return found
 
 
 def test_tables_say_what_the_codec_gives(work, trained):
@@ -168,6 +176,8 @@ def test_tables_say_what_the_codec_gives(work, trained):
     assert changed["plain"]["setting"] == "reference" and "hard" not in changed and "few" not in changed
     assert (changed["once"]["setting"], changed["once"]["change"]) == ("networks.fine_steps", "2 → 1")
     assert changed["once"]["its run differs in"] == "training.steps 0 → 9"
+    assert changed["whole"]["setting"] == "networks.source, networks.sum_blocks"
+    assert changed["whole"]["total bpp"] == 0.25  # it needs neither c nor s
     steps = rows("ablations", 2)
     assert steps["once"]["x'_2"] is None and "alone" not in steps
     assert steps["plain"]["x'_2"] == ours["plain"]["PSNR(x, x')"]
@@ -181,6 +191,27 @@ def test_tables_say_what_the_codec_gives(work, trained):
     ):  # fmt: skip
         assert words in text
     assert Image.open("out/grid.png").width > 500
+
+
+def test_the_vgg_distance_is_the_papers_loss(work, trained, tmp_path):
+    """With a VGG of few channels: the weighted L1 between what it sees of original and received picture."""
+    torch.manual_seed(1)
+    tensors, channels = {}, 3
+    for width, level in zip((4, 4, 6, 6, 8), LAYERS["VGG16"], strict=True):
+        for index in level:
+            conv = torch.nn.Conv2d(channels, width, 3)
+            tensors |= {f"features.{index}.{name}": value.detach() for name, value in conv.named_parameters()}
+            channels = width
+    torch.save(tensors, tmp_path / "small.pth")
+    ds2c2(*arguments(trained, "1", models=["plain"]), "--vgg", "../small.pth", "--pictures", "1")
+    vgg, found = VggFeatures(tmp_path / "small.pth"), []
+    run = the_run(trained, most=1)
+    for pair in codec_pictures(run, "plain", "zero", 0.16):
+        original, received = (vgg(to_tensor(picture)) for picture in pair)
+        levels = zip((1 / 32, 1 / 16, 1 / 8, 1 / 4, 1), original, received, strict=True)
+        found.append(sum(weight * float((a - b).abs().mean()) for weight, a, b in levels))
+    assert rows("table-1", 1)["plain"]["VGG distance, pe_test 16 %"] == pytest.approx(np.mean(found), abs=1e-5)
+    assert "what small.pth sees (relu1_1 to relu5_1), which is not LPIPS" in Path("out/table-1.md").read_text()
 
 
 def test_rivals_have_the_same_rate_and_meet_the_same_losses(work, trained):
@@ -278,7 +309,7 @@ def test_what_cannot_be_is_one_line(work, trained, monkeypatch):
         *arguments(trained, "4", models=["plain", "few"])
     )
     assert "no model has a trained BResNet" in refused(*arguments(trained, "1", models=["alone"]))
-    assert "--reference other: no such model; there are once, plain, few, hard" in refused(
+    assert "--reference other: no such model; there are once, plain, whole, few, hard" in refused(
         *arguments(trained, "1"), "--reference", "other"
     )
     assert "rival 'gif' is unknown" in refused(*arguments(trained, "3"), "--rivals", "gif")
