@@ -58,7 +58,7 @@ def test_everything_is_laid_down(prefix: Path, packages: Path) -> None:
     assert names(prefix / "share/gnuradio/grc/blocks", "*.yml") == names(ROOT / "grc", "*.yml") != set()
     assert names(prefix / "share/ds2c2/flowgraphs", "*.grc") == names(ROOT / "flowgraphs", "*.grc") != set()
     weights = names(packages / "ds2c2" / "models", "*.safetensors", "*.md")
-    assert {"binary.safetensors", "coded.safetensors"} <= weights
+    assert {"binary.safetensors", "coded.safetensors", "segnet-camvid.safetensors"} <= weights
     assert weights == names(ROOT / "models", "*.safetensors", "*.md")
     assert names(packages / "ds2c2" / "recipes", "*.toml") == names(ROOT / "recipes", "*.toml") != set()
     assert names(prefix, "__pycache__") == set()
@@ -152,7 +152,8 @@ def test_a_wheel_holds_the_same(tmp_path: Path) -> None:
         scripts = next(archive.read(entry).decode() for entry in entries if entry.endswith("entry_points.txt"))
     assert {f"ds2c2/{name}" for name in names(ROOT / "ds2c2", "*.py")} <= entries
     assert {f"gnuradio/ds2c2/{name}" for name in names(ROOT / "python_blocks", "*.py")} <= entries
-    assert {"ds2c2/models/binary.safetensors", "ds2c2/recipes/smoke.toml"} <= entries
+    assert {"ds2c2/models/binary.safetensors", "ds2c2/models/segnet-camvid.safetensors"} <= entries
+    assert "ds2c2/recipes/smoke.toml" in entries
     assert "gnuradio/__init__.py" not in entries
     assert "ds2c2 = ds2c2.cli:main" in scripts
 

@@ -1,15 +1,20 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the shipped weights promise, on photographs that they were not trained on."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import skimage.data
 from PIL import Image
 
 from ds2c2.evaluation.losscurve import measure_picture, summary
+from ds2c2.labelsets import label_set_of
+from ds2c2.segmentation import default_segnet, open_segmenter
 
 PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket")
 MODELS = ("binary", "coded")
+CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -66,3 +71,24 @@ def test_coded_is_better_than_binary_with_and_without_loss(all_measured):
         assert more["loss"] == fewer["loss"]
         assert more["psnr"] > fewer["psnr"]
         assert more["bpp"] == fewer["bpp"]
+
+
+def test_all_weights_together_are_small_and_have_cards():
+    """20 MB is what a checkout may carry of them."""
+    files = sorted((CHECKOUT / "models").glob("*.safetensors"))
+    assert {"binary", "coded", "segnet-camvid"} <= {path.stem for path in files}
+    assert sum(path.stat().st_size for path in files) <= 20e6
+    assert all(path.with_suffix(".md").is_file() for path in files)
+
+
+def test_label_maps_of_camvid_need_no_download():
+    """Something bright above something grey is the sky above a road."""
+    scene = np.full((360, 480, 3), 235.0)
+    scene[200:] = 95, 95, 98
+    scene += np.random.default_rng(1).normal(0, 6, scene.shape)
+    camvid = label_set_of("camvid")
+    labels = open_segmenter(default_segnet("camvid"), camvid, "cpu").labels(scene.clip(0, 255).astype(np.uint8))
+    assert labels.shape == (360, 480) and labels.max() < camvid.count
+    assert (labels[:180] == camvid.names.index("sky")).mean() > 0.8
+    assert (labels[220:] == camvid.names.index("road")).mean() > 0.8
+    assert "CC BY-NC" in (CHECKOUT / "models" / "segnet-camvid.md").read_text()
