@@ -20,11 +20,11 @@ MOST_PICTURES = 50  # as many as the paper tests with
 # What says something to one of the two only, and what to the other.
 CURVE_OPTIONS = ("rules", "effect", "unit", "bpp", "base_bpp", "redundancy", "interleave", "model")
 PAPER_OPTIONS = (
-    "models", "layout", "part", "most", "picture", "labels", "size", "fit", "name", "vgg", "reference", "rivals",
-    "jobs", "ray_address",
+    "models", "layout", "part", "most", "picture", "labels", "size", "fit", "name", "vgg", "lpips", "reference",
+    "rivals", "jobs", "ray_address",
 )  # fmt: skip
 # Figures have the paper's pe_test, one draw, PSNR and MS-SSIM, and are drawn by this process.
-TABLE_OPTIONS = ("loss", "draws", "vgg", "jobs", "ray_address")
+TABLE_OPTIONS = ("loss", "draws", "vgg", "lpips", "jobs", "ray_address")
 FLAGS = {"most": "pictures"}  # where an option is not called as its parameter
 
 
@@ -69,6 +69,9 @@ def evaluate(
     name: Annotated[str, _paper(help="What tables call the pictures; default: their folder.")] = "",
     vgg: Annotated[
         str, _paper(metavar="FILE", help="torchvision's VGG19 or VGG16, for the VGG distance; default: $DS2C2_VGG.")
+    ] = "",
+    lpips: Annotated[
+        str, _paper(metavar="FILE", help="torchvision's AlexNet or VGG16, for LPIPS with the package lpips.")
     ] = "",
     reference: Annotated[
         str, _paper(metavar="MODEL", help="That others are compared with; default: the one most differ from once.")
@@ -132,6 +135,7 @@ def evaluate(
         return
     from ds2c2.cli.paperfigures import check_figures, choose_figures, draw_figures
     from ds2c2.cli.papertables import check_tables, choose_rivals, named_rivals, write_tables
+    from ds2c2.evaluation.lpips import Lpips
     from ds2c2.evaluation.papermodels import choose_reference
     from ds2c2.evaluation.paperrun import Where
     from ds2c2.evaluation.papersamples import open_samples
@@ -161,7 +165,10 @@ def evaluate(
         )  # fmt: skip
         digests = tuple(samples.sha256(index) for index in range(len(samples)))
     seen_by = str(find_vgg(vgg).absolute()) if vgg or os.environ.get(VGG_VARIABLE) else ""
-    run = PaperRun(samples, digests, draws, seed, block_size, seen_by, device if ray_address else str(place))
+    trunk = str(Path(lpips).absolute()) if lpips else ""
+    if trunk:
+        Lpips(Path(trunk), place)
+    run = PaperRun(samples, digests, draws, seed, block_size, seen_by, device if ray_address else str(place), trunk)
     where = Where(jobs or len(os.sched_getaffinity(0)), ray_address, place.type == "cuda")
     if names:
         write_tables(names, asked, run, where, folder, console)

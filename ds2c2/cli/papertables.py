@@ -15,6 +15,7 @@ from rich.table import Table
 
 from ds2c2.errors import UserError
 from ds2c2.evaluation import paperablations, papertables, papervsrivals
+from ds2c2.evaluation.lpips import trunk_of
 from ds2c2.evaluation.papermodels import complete, family_of
 from ds2c2.evaluation.paperrun import Measured, Where, measure
 from ds2c2.evaluation.papertable import Panel, PaperTable
@@ -175,5 +176,7 @@ def caption(asked: Asked, found: Measured) -> list[str]:
             f"VGG distance: the paper's L_VGG, the weighted L1 between what {Path(run.vgg).name} sees (relu1_1 to "
             "relu5_1), which is not LPIPS; 0 is equal."
         )
+    if run.lpips:
+        notes.append(f"LPIPS version 0.1 on {trunk_of(Path(run.lpips))[1]} ({Path(run.lpips).name}); 0 is equal.")
     machine = f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}, device {run.device}"
     return [*notes, f"Command: `{shlex.join(['ds2c2', *sys.argv[1:]])}`", f"Machine: {machine}."]

@@ -76,11 +76,11 @@ class Measured:
         return [self.units[MODEL, model.digest, digest, key] for digest in self.run.digests]
 
     def mean(self, model: PaperModel, condition: Condition, name: str = "psnr") -> float | None:
-        """Of ``psnr``, ``sum_psnr`` (x' + r-hat), ``ms_ssim`` or ``vgg``; None where not measured."""
+        """Of ``psnr``, ``sum_psnr`` (x' + r-hat), ``ms_ssim``, ``vgg`` or ``lpips``; None where not measured."""
         return mean(value for unit in self._of(model, condition.key) for value in unit[name])
 
     def steps(self, model: PaperModel, place: int = 0) -> list[float | None]:
-        """Of c', x'_1, x'_2, ...: PSNR; with ``place`` 1 MS-SSIM, 2 the VGG distance."""
+        """Of c', x'_1, x'_2, ...: PSNR; with ``place`` 1 MS-SSIM, 2 the VGG distance, 3 LPIPS."""
         found = (unit["steps"] for unit in self._of(model, SENT))
         return [mean(step[place] for step in steps) for steps in zip(*found, strict=True)]
 

@@ -22,7 +22,7 @@ EFFECT_NAMES = {
     "erase": "erasure channel (a hit block does not arrive, the receiver knows)",
 }
 MS_SSIM = ".4f"
-VGG = ".4f"
+PERCEPTUAL = ".4f"
 MODEL_COLUMNS = (Column("model"), Column("trained"), Column("pe_train"), Column("r bpp", BPP))
 
 
@@ -58,7 +58,7 @@ def want_rows(asked: Asked) -> Wanted:
     return [(model, [CLEAR, own(model, "zero", PE_TEST)]) for model in asked.family]
 
 
-def _rows_table(number: int, paper: Panel):
+def _rows_table(number: int, *paper: Panel):
     def build(asked: Asked, found: Measured) -> PaperTable:
         name = found.run.samples.name
         rows, others = [], []
@@ -67,16 +67,16 @@ def _rows_table(number: int, paper: Panel):
             clear, lossy = (found.mean(model, condition) for condition in (CLEAR, hit))
             base = found.steps(model)[-1]
             rows.append([*model_cells(model), found.bpp(model), name, clear, lossy, clear - lossy, base])
-            measures = [found.mean(model, c, kind) for kind in ("ms_ssim", "vgg") for c in (CLEAR, hit)]
+            measures = [found.mean(model, c, kind) for kind in ("ms_ssim", "vgg", "lpips") for c in (CLEAR, hit)]
             others.append([*model_cells(model), *measures])
         psnr = [Column(heading, PSNR) for heading in ("pe_test 0", "pe_test 16 %", "Δ", "PSNR(x, x')")]
         columns = (*MODEL_COLUMNS, Column("total bpp", BPP), Column("data"), *psnr)
         more = [
             Column(f"{kind}, pe_test {loss}", form)
-            for kind, form in (("MS-SSIM", MS_SSIM), ("VGG distance", VGG))
+            for kind, form in (("MS-SSIM", MS_SSIM), ("VGG distance", PERCEPTUAL), ("LPIPS", PERCEPTUAL))
             for loss in ("0", "16 %")
         ]
-        panels = [Panel("PSNR in dB", columns, rows), Panel("Other measures", (*MODEL_COLUMNS, *more), others), paper]
+        panels = [Panel("PSNR in dB", columns, rows), Panel("Other measures", (*MODEL_COLUMNS, *more), others), *paper]
         return PaperTable(f"table-{number}", f"Table {number}: PSNR over rate, pe_train and pe_test", panels)
 
     return build
@@ -149,4 +149,5 @@ def build_grid(asked: Asked, found: Measured) -> PaperTable:
     return PaperTable("grid", "pe_train over pe_test", panels)
 
 
-build_1, build_2 = _rows_table(1, papernumbers.TABLE_1), _rows_table(2, papernumbers.TABLE_2)
+build_1 = _rows_table(1, papernumbers.TABLE_1)
+build_2 = _rows_table(2, papernumbers.TABLE_2, papernumbers.SECTION_4_3)

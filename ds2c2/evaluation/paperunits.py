@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from ds2c2.errors import UserError
+from ds2c2.evaluation.lpips import Lpips
 from ds2c2.evaluation.outcomes import MID_GREY, quality
 from ds2c2.evaluation.papersamples import PaperSamples, fingerprint
 from ds2c2.evaluation.rivals import RIVALS, Encoding, best_within
@@ -29,9 +30,9 @@ from ds2c2.weights import choose_device, load_networks, weights_digest
 
 MODEL, RIVAL, DAMAGED = "model", "rival", "damaged"  # kinds of units
 SENT = "sent"  # a model's unit without a channel: bits, and the pictures that c and s give
-# The perceptual metric: the weighted L1 between what VGG's relu1_1 ... relu5_1 see, the paper's L_VGG.
+# The VGG distance: the weighted L1 between what VGG's relu1_1 ... relu5_1 see, the paper's L_VGG.
 VGG_ONLY = LossWeights(l1=0, ssim=0, vgg=1)
-DIGITS = 6  # of the VGG distance
+DIGITS = 6  # of the perceptual metrics
 
 
 class EvaluationError(UserError):
@@ -67,6 +68,7 @@ class PaperRun:
         seed: of the draws
         block_size: bytes of a code block
         vgg: checkpoint for the VGG distance, or nothing
+        lpips: checkpoint of LPIPS's trunk, or nothing
         device: of the networks
     """
 
@@ -77,6 +79,7 @@ class PaperRun:
     block_size: int
     vgg: str = ""
     device: str = "cpu"
+    lpips: str = ""
 
     def identity(self) -> dict:
         """What a folder is begun with, ready for JSON: models and tables may be added later."""
@@ -86,6 +89,7 @@ class PaperRun:
             "seed": self.seed,
             "block_size": self.block_size,
             "vgg": weights_digest(self.vgg) if self.vgg else "",
+            "lpips": weights_digest(self.lpips) if self.lpips else "",
         }
 
     def load(self, index: int) -> tuple[np.ndarray, np.ndarray]:
@@ -114,6 +118,17 @@ def _vgg(path: str, device: str) -> VggFeatures:
     return VggFeatures(Path(path)).to(choose_device(device))
 
 
+@lru_cache(maxsize=1)
+def _lpips(path: str, device: str) -> Lpips:
+    return Lpips(Path(path), choose_device(device))
+
+
+def lpips_distance(original: np.ndarray, received: np.ndarray, path: str, device: str) -> float:
+    """LPIPS of two ``uint8[H, W, 3]``."""
+    pair = (to_tensor(picture).to(choose_device(device)) for picture in (original, received))
+    return round(_lpips(path, device)(*pair), DIGITS)
+
+
 @torch.inference_mode()
 def vgg_distance(original: np.ndarray, received: np.ndarray, path: str, device: str) -> float:
     """The VGG distance of two ``uint8[H, W, 3]``; 0 for equal ones, larger is worse."""
@@ -123,9 +138,10 @@ def vgg_distance(original: np.ndarray, received: np.ndarray, path: str, device: 
 
 
 def _measures(run: PaperRun, original: np.ndarray, received: np.ndarray) -> list[float | None]:
-    """PSNR, MS-SSIM and VGG distance, None for what is not measured."""
+    """PSNR, MS-SSIM, VGG distance and LPIPS, None for what is not measured."""
     seen = vgg_distance(original, received, run.vgg, run.device) if run.vgg else None
-    return [*quality(original, received), seen]
+    learned = lpips_distance(original, received, run.lpips, run.device) if run.lpips else None
+    return [*quality(original, received), seen, learned]
 
 
 def channel_of(run: PaperRun, model: PaperModel, condition: Condition) -> SymbolChannel:
@@ -159,7 +175,7 @@ def measure_model(run: PaperRun, model: PaperModel, index: int, keys: list[str],
             symbols = channel.through(sent.symbols.flatten(), hits).view_as(sent.symbols)
             received = receive_picture(networks, sent, symbols)
             rows.append((*_measures(run, original, received.picture), quality(original, received.sum)[0]))
-        names, columns = ("psnr", "ms_ssim", "vgg", "sum_psnr"), map(list, zip(*rows, strict=True))
+        names, columns = ("psnr", "ms_ssim", "vgg", "lpips", "sum_psnr"), map(list, zip(*rows, strict=True))
         found.append({"unit": [*head, condition.key], **dict(zip(names, columns, strict=True))})
     return found
 

@@ -41,7 +41,8 @@ def find_vgg(given: str) -> Path:
     return Path(named)
 
 
-def _read(path: Path) -> dict[str, Tensor]:
+def read_checkpoint(path: Path) -> dict[str, Tensor]:
+    """Tensors by name, float32, of a .pth or .safetensors file. Raises ``WeightsError``."""
     try:
         tensors = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
         return {name: tensor.float() for name, tensor in tensors.items()}
@@ -55,7 +56,7 @@ class VggFeatures(nn.Module):
 
     def __init__(self, path: Path):
         super().__init__()
-        tensors = _read(path)
+        tensors = read_checkpoint(path)
         self.kind = "VGG19" if ONLY_VGG19 in tensors else "VGG16"
         self.slices = nn.ModuleList()
         channels = 3

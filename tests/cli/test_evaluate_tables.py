@@ -318,6 +318,10 @@ def test_what_cannot_be_is_one_line(work, trained, monkeypatch):
     assert "--ray-address needs the package ray: pip install 'gr-ds2c2[ray]'" in refused(
         *arguments(trained, "6"), "--ray-address", "local"
     )
+    monkeypatch.setitem(sys.modules, "lpips", None)
+    assert "--lpips needs the package lpips: pip install 'gr-ds2c2[lpips]'" in refused(
+        *arguments(trained, "1"), "--lpips", "alexnet.pth"
+    )
     # One of two that cannot be is said, the other written; other settings in the same folder are refused.
     said = ds2c2(*arguments(trained, "5", "6", models=["plain", "hard"]))
     assert "not written: table 5 needs" in said and "wrote out/table-6.md" in said
