@@ -2,7 +2,9 @@
 """Tasks over all cores: processes of their own, one thread each."""
 
 import multiprocessing
+import os
 import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 
@@ -15,9 +17,16 @@ def one_thread() -> None:
 
 
 def start_worker() -> None:
-    """One core a worker; Ctrl-C is the parent's to answer."""
+    """One core a worker; Ctrl-C is the parent's to answer; no worker outlives a parent that was killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     one_thread()
+
+
+def _end_with_parent() -> None:
+    """A pool's workers wait for tasks that a killed parent never sends."""
+    multiprocessing.parent_process().join()
+    os._exit(1)
 
 
 def spread(work: Callable, tasks: Iterable[tuple], jobs: int, start: Callable[[], None] = start_worker) -> Iterator:
