@@ -60,22 +60,23 @@ def want_rows(asked: Asked) -> Wanted:
 
 def _rows_table(number: int, *paper: Panel):
     def build(asked: Asked, found: Measured) -> PaperTable:
-        name = found.run.samples.name
+        run, name = found.run, found.run.samples.name
+        kinds = [
+            ("ms_ssim", "MS-SSIM", MS_SSIM),
+            *([("vgg", "VGG distance", PERCEPTUAL)] if run.vgg else []),
+            *([("lpips", "LPIPS", PERCEPTUAL)] if run.lpips else []),
+        ]
         rows, others = [], []
         for model in asked.family:
             hit = own(model, "zero", PE_TEST)
             clear, lossy = (found.mean(model, condition) for condition in (CLEAR, hit))
             base = found.steps(model)[-1]
             rows.append([*model_cells(model), found.bpp(model), name, clear, lossy, clear - lossy, base])
-            measures = [found.mean(model, c, kind) for kind in ("ms_ssim", "vgg", "lpips") for c in (CLEAR, hit)]
+            measures = [found.mean(model, c, kind) for kind, *_ in kinds for c in (CLEAR, hit)]
             others.append([*model_cells(model), *measures])
         psnr = [Column(heading, PSNR) for heading in ("pe_test 0", "pe_test 16 %", "Δ", "PSNR(x, x')")]
         columns = (*MODEL_COLUMNS, Column("total bpp", BPP), Column("data"), *psnr)
-        more = [
-            Column(f"{kind}, pe_test {loss}", form)
-            for kind, form in (("MS-SSIM", MS_SSIM), ("VGG distance", PERCEPTUAL), ("LPIPS", PERCEPTUAL))
-            for loss in ("0", "16 %")
-        ]
+        more = [Column(f"{title}, pe_test {loss}", form) for _, title, form in kinds for loss in ("0", "16 %")]
         panels = [Panel("PSNR in dB", columns, rows), Panel("Other measures", (*MODEL_COLUMNS, *more), others), *paper]
         return PaperTable(f"table-{number}", f"Table {number}: PSNR over rate, pe_train and pe_test", panels)
 
