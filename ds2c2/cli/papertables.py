@@ -158,7 +158,8 @@ def caption(asked: Asked, found: Measured) -> list[str]:
     others = [model.name for model in asked.models if model not in family]
     alone = [model.name for model in asked.models if model not in complete(asked.models)]
     notes = [
-        f"Pictures: {len(samples)} of {samples.name}{part}, {how} {width}x{height}.",
+        f"Pictures: {len(samples)} of {samples.name}{part}, {how} {width}x{height}"
+        f"{f'; label maps: {samples.labelled_by}' if samples.labelled_by else ''}.",
         f"Models: {', '.join(f'{model.name}@{model.digest[:8]}' for model in asked.models)}.",
         f"Channel: blocks of {run.block_size} bytes, a share hit; {run.draws} draws a picture, seed {run.seed}. "
         "Bits are interleaved unless the model was trained otherwise. Means over pictures and draws of their PSNR.",

@@ -53,6 +53,7 @@ class PaperSamples:
         size: (W, H) to bring them to; None: whole pictures
         fit: ``crop``: their middle; ``scale``: to that size
         cell: both sides are cut to multiples of it, the middle stays
+        labelled_by: whose label maps these are, in words; empty: there are none
     """
 
     name: str
@@ -63,6 +64,7 @@ class PaperSamples:
     size: tuple[int, int] | None
     fit: str
     cell: int
+    labelled_by: str = ""
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -175,10 +177,11 @@ def open_samples(
         part = next((p for p in parts if layout in DEFAULT_PARTS and has_split(layout, pictures, p)), parts[0])
     samples = find_samples(layout, pictures, part, own)
     samples = _named(samples, only) if only else evenly(samples, most)
+    labelled_by = "" if label_set == NO_LABELS else "the data set's own"
     if label_set == NO_LABELS:
         samples = [Sample(sample.picture, None) for sample in samples]
     elif not own:
-        text = labels or default_segnet(label_set)
+        labelled_by = text = labels or default_segnet(label_set)
         if names_segmenter(text):
             kept = folder / f"labels-{text.replace('/', '_').replace(':', '-')}"
             kind = label_set_of(label_set)
@@ -193,7 +196,7 @@ def open_samples(
     samples = [Sample(s.picture.absolute(), s.labels and s.labels.absolute()) for s in samples]
     cell = max(model.recipe.networks.cell for model in models)
     title = name or Path(pictures[0]).expanduser().resolve().stem
-    found = PaperSamples(title, part, written_by, label_set, tuple(samples), size, fit, cell)
+    found = PaperSamples(title, part, written_by, label_set, tuple(samples), size, fit, cell, labelled_by)
     if size and (size[0] < cell or size[1] < cell):
         raise DataError(f"--size {size[0]}x{size[1]}: the networks take multiples of {cell}")
     found.load(0)

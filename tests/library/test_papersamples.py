@@ -64,6 +64,7 @@ def test_plain_pictures_take_label_maps_from_a_folder_or_a_segnet(camvid, found,
     assert [plain.sha256(i) for i in range(5)] == [own.sha256(i) for i in range(5)]
     made = []
     by_segnet = open_samples([str(camvid / "test")], found, folder=tmp_path, done=lambda *n: made.append(n))
+    assert (own.labelled_by, by_segnet.labelled_by) == ("the data set's own", "segnet:segnet-camvid")
     assert made[-1] == (5, 5) and by_segnet.samples[0].labels.parent == tmp_path / "labels-segnet-segnet-camvid"
     open_samples([str(camvid / "test")], found, folder=tmp_path, done=lambda *n: made.append(n))
     assert len(made) == 5
