@@ -24,7 +24,9 @@ if os.path.realpath(PACKAGES) not in map(os.path.realpath, sys.path):
 
 from ds2c2.cli import main  # noqa: E402
 
-sys.exit(main())
+# A process that this one starts (multiprocessing's spawn) imports this file.
+if __name__ == "__main__":
+    sys.exit(main())
 """
 # For paths that are long or hold a space: sh runs the second line, Python reads it as a string.
 SHEBANG_BY_SH = """\

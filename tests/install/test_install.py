@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]
 SYSTEM_PYTHON = "/usr/bin/python3"
@@ -80,6 +81,15 @@ def test_the_command_finds_its_library_and_its_weights(prefix: Path, packages: P
     """Without PYTHONPATH, though the prefix is none that the interpreter looks in."""
     said = run(prefix / "bin" / "ds2c2", "info", COLUMNS="400")
     assert str(packages / "ds2c2" / "models" / "coded.safetensors") in said
+
+
+def test_the_command_works_in_several_processes(prefix: Path, tmp_path: Path) -> None:
+    for number in range(2):
+        Image.linear_gradient("L").resize((64, 64)).rotate(90 * number).convert("RGB").save(tmp_path / f"{number}.png")
+    short = ("--no-rivals", "--rates", "0.9", "--losses", "0", "--seeds", "1", "--rules", "paper", "--channels", "iid")
+    out = tmp_path / "judged"
+    said = run(prefix / "bin" / "ds2c2", "benchmark", tmp_path, *short, "--jobs", "2", "--out", out, COLUMNS="400")
+    assert f"wrote {out}/benchmark.json" in said
 
 
 def test_companion_finds_the_blocks(prefix: Path, packages: Path, tmp_path: Path) -> None:
