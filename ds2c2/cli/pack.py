@@ -43,6 +43,7 @@ def pack(
         console.print(f"no card beside {source}, so none is written", markup=False)
         return
     text = card.read_text(encoding="utf-8").replace(IN_WORDS["float16"], IN_WORDS["int8"], 1).rstrip()
+    text = text.replace(f"# {source.stem}\n", f"# {target.stem}\n", 1)
     text += f"\n\nPacked with `ds2c2 pack` ({sizes}); what is measured above was measured before that.\n"
     target.with_suffix(".md").write_text(text, encoding="utf-8")
     console.print(f"wrote {target.with_suffix('.md')}", markup=False)
