@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """``ds2c2 study``: a study file and a data set in, all its models out."""
 
+import fcntl
 import os
+import shlex
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Annotated
+from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -18,10 +22,16 @@ from rich.table import Table
 from ds2c2.cli import options
 from ds2c2.errors import UserError
 
+if TYPE_CHECKING:
+    from ds2c2.training.study import StudyModel
+
 console = Console(highlight=False, soft_wrap=True)
 LOOK_EVERY = 1.0  # seconds between looks at the runs
 TERMINATED = 143  # the shell's code for SIGTERM
 GRACE = 10.0  # seconds for a run to end after it was told to
+LOCK = ".study.lock"  # in a study's folder
+ELSEWHERE = "choose another --out, or move that file away"
+RUN = "from ds2c2.cli.study import run_watched; run_watched()"
 
 
 class StudyError(UserError):
@@ -37,10 +47,11 @@ class Run:
         self.name, self.log = name, folder / f"{name}.log"
         self._file: IO[bytes] = open(self.log, "wb")  # noqa: SIM115 - closed in end()
         environment = {"OMP_NUM_THREADS": str(threads), **os.environ}
-        # A session of its own: Ctrl-C is this program's to answer.
+        # A session of its own: Ctrl-C is this program's to answer. Its input, which nothing is written to, ends
+        # with this program, and that ends the run.
         self.process = subprocess.Popen(
-            command, stdout=self._file, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=environment,
-            start_new_session=True,
+            [sys.executable, "-c", RUN, *command], stdin=subprocess.PIPE, stdout=self._file, stderr=subprocess.STDOUT,
+            env=environment, start_new_session=True,
         )  # fmt: skip
 
     def last_words(self) -> str:
@@ -56,7 +67,21 @@ class Run:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
+        self.process.stdin.close()
         self._file.close()
+
+
+def run_watched() -> None:
+    """``ds2c2`` with the arguments of this process, which ends when its study is gone, killed or not."""
+
+    def watch() -> None:
+        os.read(sys.stdin.fileno(), 1)
+        os._exit(TERMINATED)
+
+    threading.Thread(target=watch, daemon=True).start()
+    from ds2c2.cli import main
+
+    main()
 
 
 def study(
@@ -69,8 +94,9 @@ def study(
     vgg: Annotated[str, typer.Option(metavar="FILE", help="As for `ds2c2 train`.")] = "",
 ) -> None:
     """Train every model of a study; what is finished is kept, and the same command goes on after a kill."""
+    from ds2c2.training.datasets import FOLDER
+    from ds2c2.training.recipefile import read_recipe
     from ds2c2.training.study import read_study
-    from ds2c2.weights import SUFFIX
 
     plan, folder = read_study(name), Path(out)
     try:
@@ -80,31 +106,18 @@ def study(
     cores = os.cpu_count() or 1
     at_once = jobs or cores
 
-    def weights(model: str) -> Path:
-        return folder / f"{model}{SUFFIX}"
-
-    def command(model) -> list[str]:
-        words = [
-            sys.executable,
-            "-m",
-            "ds2c2",
-            "train",
-            *pictures,
-            "--recipe",
-            plan.recipe,
-            "--out",
-            str(weights(model.name)),
-        ]
+    def command(model: "StudyModel") -> list[str]:
+        words = ["train", *pictures, "--recipe", plan.recipe, "--out", str(_weights(folder, model.name))]
         words += ["--checkpoint", str(folder / f"{model.name}.pt"), "--resume", "--device", device]
         words += [f"--set={change}" for change in model.changes]
         for option, value in (("--labels", labels), ("--vgg", vgg)):
             words += [option, value] if value else []
-        return [*words, "--start-from", str(weights(model.start_from))] if model.start_from else words
+        return [*words, "--start-from", str(_weights(folder, model.start_from))] if model.start_from else words
 
-    done = {model.name for model in plan.models if _finished(weights(model.name), plan.recipe, model.changes)}
-    already = len(done)
-    waiting = [model for model in plan.models if model.name not in done]
-    with _running() as running, Live(console=console, refresh_per_second=1, transient=True) as live:
+    with _locked(folder), _running() as running, Live(console=console, refresh_per_second=1, transient=True) as live:
+        done = {model.name for model in plan.models if _finished(model, folder, plan.recipe)}
+        already = len(done)
+        waiting = [model for model in plan.models if model.name not in done]
         while waiting or running:
             for run in [run for run in running if run.process.poll() is not None]:
                 running.remove(run)
@@ -112,40 +125,78 @@ def study(
                 if run.process.returncode:
                     raise StudyError(f"{run.name}: its training failed: {run.last_words()} ({run.log} has all of it)")
                 done.add(run.name)
-                console.print(f"wrote {weights(run.name)} ({len(done)} of {len(plan.models)})", markup=False)
+                console.print(f"wrote {_weights(folder, run.name)} ({len(done)} of {len(plan.models)})", markup=False)
             for model in list(waiting):
                 if len(running) < at_once and (not model.start_from or model.start_from in done):
                     waiting.remove(model)
                     running.append(Run(model.name, command(model), folder, max(1, cores // at_once)))
             live.update(_table(running, len(done), len(plan.models)))
             time.sleep(LOOK_EVERY)
+    layout = read_recipe(plan.recipe, plan.models[0].changes).data.layout
+    place = [*pictures, *(["--layout", layout] if layout != FOLDER else [])]
+    evaluate = shlex.join(["ds2c2", "evaluate", *place, "--models", str(folder), "--table", "all"])
     console.print(
         f"{len(plan.models)} models of {name} are in {folder}, {already} of them from before; "
-        f"`ds2c2 evaluate {' '.join(pictures)} --models {folder} --table all` makes their tables",
+        f"`{evaluate}` makes their tables",
         markup=False,
     )
 
 
-def _finished(path: Path, recipe: str, changes: tuple[str, ...]) -> bool:
+def _weights(folder: Path, model: str) -> Path:
+    from ds2c2.weights import SUFFIX
+
+    return folder / f"{model}{SUFFIX}"
+
+
+def _finished(model: "StudyModel", folder: Path, recipe: str) -> bool:
     """Whether a model's weights are there. Raises ``StudyError`` when they were trained otherwise."""
+    from ds2c2.training.finish import origin
     from ds2c2.training.paperarchive import read_model
     from ds2c2.training.recipefile import read_recipe
 
+    path = _weights(folder, model.name)
     if not path.is_file():
         return False
-    trained, wanted = read_model(path).recipe.as_dict(), read_recipe(recipe, changes).as_dict()
+    found = read_model(path)
+    trained, wanted = found.recipe.as_dict(), read_recipe(recipe, model.changes).as_dict()
     for section, values in wanted.items():
         for key, value in values.items():
             if trained[section][key] != value:
                 raise StudyError(
                     f"{path}: trained with {section}.{key} = {trained[section][key]}, the study says {value}; "
-                    "choose another --out, or move that file away"
+                    f"{ELSEWHERE}"
                 )
+    start = _weights(folder, model.start_from)
+    # Names may change, as when a study's model is called otherwise.
+    if model.start_from and start.is_file() and _digest(found.origin) != _digest(origin(start)):
+        raise StudyError(f"{path}: started from {found.origin or 'nothing'}, not from {origin(start)}; {ELSEWHERE}")
+    if not path.with_suffix(".md").is_file():
+        console.print(
+            f"no card beside {path}; to have it judged again move it away, its checkpoint stays", markup=False
+        )
     return True
 
 
+def _digest(name: str) -> str:
+    """Of ``NAME@DIGEST``."""
+    return name.rpartition("@")[2]
+
+
 @contextmanager
-def _running():
+def _locked(folder: Path) -> Iterator[None]:
+    """One study at a time in a folder. Raises ``StudyError``."""
+    with open(folder / LOCK, "ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise StudyError(
+                f"{folder}: another study is training there; wait for it, or choose another --out"
+            ) from None
+        yield
+
+
+@contextmanager
+def _running() -> Iterator[list[Run]]:
     """The runs that are going, which all end with the block, also when this program is told to end."""
     running: list[Run] = []
     before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))

@@ -22,7 +22,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from ds2c2.training.recipefile import SUFFIX, RecipeError, read_recipe, recipe_folders
+from ds2c2.training.recipefile import SUFFIX, PaperRecipe, RecipeError, read_recipe, recipe_folders
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")  # it becomes a file's name
 KEYS = {"name": str, "start_from": str, "set": list}
@@ -79,9 +79,18 @@ def _study(tables: dict, path: Path) -> Study:
             raise RecipeError(f"model {model.name} is there twice; give each its own name")
         if model.start_from and model.start_from not in models:
             raise RecipeError(f"model {model.name} starts from {model.start_from}, which is not among those before it")
-        read_recipe(recipe, model.changes)
+        _check(recipe, model)
         models[model.name] = model
     return Study(recipe, tuple(models.values()))
+
+
+def _check(recipe: str, model: StudyModel) -> None:
+    try:
+        found = read_recipe(recipe, model.changes)
+    except RecipeError as error:
+        raise RecipeError(f"model {model.name}: {error}") from None
+    if not isinstance(found, PaperRecipe):
+        raise RecipeError(f"{recipe}: a SegNet's recipe; a study is of the paper's networks")
 
 
 def _model(table: dict, common: tuple[str, ...]) -> StudyModel:

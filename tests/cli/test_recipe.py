@@ -2,8 +2,10 @@
 """train --recipe and update of paper weights: from a data set to weights and card, alone and as two
 processes, and what is refused."""
 
+import fcntl
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +18,7 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from ds2c2.cli import app
+from ds2c2.cli.study import TERMINATED, Run
 from ds2c2.errors import UserError
 from ds2c2.weights import load_networks, read_metadata
 
@@ -123,7 +126,23 @@ def test_a_study_trains_its_models_once_each(camvid):
     assert read_metadata(Path("models/pe16.safetensors"))["started_from"].startswith("rgan@")
     assert "took " in Path("models/pe16.log").read_text()
     # The same command trains nothing anew, and another study's models are no models of this one.
-    assert "2 models of mine.toml are in models, 2 of them from before" in ds2c2(*command)
+    with open("models/.study.lock", "ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert "models: another study is training there" in refused(*command)
+    # A card that a kill kept from being written is made when the weights are moved away, from the checkpoint.
+    Path("models/pe16.md").unlink()
+    said = ds2c2(*command)
+    assert "no card beside models/pe16.safetensors" in said and "2 of them from before" in said
+    Path("models/pe16.safetensors").unlink()
+    said = ds2c2(*command)
+    assert f"`ds2c2 evaluate {camvid} --layout camvid --models models --table all` makes their tables" in said
+    assert Path("models/pe16.md").is_file() and not parts(other, load_file("models/pe16.safetensors"))
+    # Another RGAN than the one that a model was made on.
+    kept = Path("models/rgan.safetensors").read_bytes()
+    ds2c2("pack", "models/rgan.safetensors", "--out", "packed.safetensors")
+    shutil.copy("packed.safetensors", "models/rgan.safetensors")
+    assert re.search(r"pe16.safetensors: started from rgan@\w{8}, not from rgan@\w{8}; choose", refused(*command))
+    Path("models/rgan.safetensors").write_bytes(kept)
     Path("mine.toml").write_text(STUDY.replace("0.16", "0.08"))
     assert "pe16.safetensors: trained with channel.pe_train = [0.16, 0.16], the study says [0.08, 0.08]" in refused(
         *command
@@ -133,6 +152,19 @@ def test_a_study_trains_its_models_once_each(camvid):
     said = refused(*command)
     assert said.startswith("more: its training failed: ds2c2: training.pictures = 9: there are 4")
     assert said.endswith("(models/more.log has all of it)")
+
+
+def test_a_run_ends_with_its_study_also_when_that_is_killed(camvid):
+    """The system closes the other end of its input; nobody else could tell it."""
+    run = Run(
+        "long", ["train", *CAMVID, camvid, "--out", "long.safetensors", "--set=training.steps=1000000"], Path(), 1
+    )
+    try:
+        run.process.stdin.close()
+        assert run.process.wait(DEADLINE_SECONDS) == TERMINATED
+    finally:
+        run.end()
+    assert not Path("long.safetensors").exists()
 
 
 @pytest.mark.parametrize(
@@ -145,7 +177,11 @@ def test_a_study_trains_its_models_once_each(camvid):
         ('recipe = "smoke"\n[[model]]\nname = "a"\nsteps = 2', "model.steps = 2: a model has name"),
         ('recipe = "smoke"\n[[model]]\nname = "a"\nstart_from = "b"', "a starts from b, which is not among those"),
         ('recipe = "smoke"\n[[model]]\nname = "a"\n[[model]]\nname = "a"', "model a is there twice"),
-        ('recipe = "smoke"\n[[model]]\nname = "a"\nset = ["networks.width=0"]', "width 0 is too small"),
+        ('recipe = "smoke"\n[[model]]\nname = "a"\nset = ["networks.width=0"]', "smoke.toml: width 0 is too small"),
+        (
+            'recipe = "segnet-camvid"\n[[model]]\nname = "a"',
+            "segnet-camvid: a SegNet's recipe; a study is of the paper's networks",
+        ),
         ('recipe = "smoke"\nset = [3]\n[[model]]\nname = "a"', "set: a list of texts is wanted"),
         ("recipe =", "not a study in TOML"),
     ],
