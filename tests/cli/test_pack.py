@@ -32,7 +32,12 @@ def test_packed_weights_say_their_sizes_carry_the_card_and_serve_a_link(ds2c2, t
     )
     assert read_metadata(tmp_path / "small.safetensors")["packed_from"].startswith("mine@")
     card = (tmp_path / "small.md").read_text()
-    assert card.startswith("# small\n") and "convolutions in 8 bits" in card and "Terms: none." in card and "Packed with `ds2c2 pack`" in card
+    assert (
+        card.startswith("# small\n")
+        and "convolutions in 8 bits" in card
+        and "Terms: none." in card
+        and "Packed with `ds2c2 pack`" in card
+    )
     sent = ds2c2("send", photographs / "coffee.png", "--model", "small", "--to", "a.ds2c2", DS2C2_MODELS=str(tmp_path))
     assert sent.returncode == 0, sent.stderr
     got = ds2c2("receive", "--from", "a.ds2c2", "--out", "got", DS2C2_MODELS=str(tmp_path))

@@ -73,10 +73,20 @@ def test_coded_is_better_than_binary_with_and_without_loss(all_measured):
         assert more["bpp"] == fewer["bpp"]
 
 
+def test_the_paper_s_networks_work_without_a_download(tmp_path):
+    """On the paper's channel, with label maps of the shipped SegNet; 20 blocks of r beside c and s."""
+    settings = {"bpp": 0.24415, "base_bpp": 0.04, "model": "paper-camvid"}
+    for name in PHOTOGRAPHS[:2]:
+        path = tmp_path / f"{name}.png"
+        Image.fromarray(np.ascontiguousarray(getattr(skimage.data, name)()[:256, 100:420])).save(path)
+        for m in measure_picture(path, settings, "paper", [0.0, 0.16], 1, "zero", device="cpu"):
+            assert m.psnr > m.base_psnr + 2
+
+
 def test_all_weights_together_are_small_and_have_cards():
     """20 MB is what a checkout may carry of them."""
     files = sorted((CHECKOUT / "models").glob("*.safetensors"))
-    assert {"binary", "coded", "segnet-camvid"} <= {path.stem for path in files}
+    assert {"binary", "coded", "paper-camvid", "segnet-camvid"} == {path.stem for path in files}
     assert sum(path.stat().st_size for path in files) <= 20e6
     assert all(path.with_suffix(".md").is_file() for path in files)
 
