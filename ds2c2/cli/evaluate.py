@@ -13,6 +13,7 @@ from ds2c2.cli import options
 from ds2c2.cli.losscurve import loss_curve
 from ds2c2.cli.options import DEFAULTS
 from ds2c2.errors import UserError
+from ds2c2.streamformat import MAX_BLOCK, MIN_BLOCK
 
 console = Console(highlight=False, soft_wrap=True)
 PAPER_OUT = "runs/evaluate"
@@ -141,6 +142,7 @@ def evaluate(
     from ds2c2.evaluation.papersamples import open_samples
     from ds2c2.evaluation.papertables import GRID_LOSSES, Asked
     from ds2c2.evaluation.paperunits import PaperRun
+    from ds2c2.evaluation.raytasks import load_ray
     from ds2c2.training.paperarchive import list_models
     from ds2c2.training.vgg import VGG_VARIABLE, find_vgg
     from ds2c2.weights import choose_device
@@ -148,6 +150,10 @@ def evaluate(
     names, figures = check_tables(table or []), check_figures(figure or [])
     if not models:
         raise UserError("--models: none given; name the weights, or a folder of them, that these are made from")
+    if not MIN_BLOCK <= block_size <= MAX_BLOCK:
+        raise UserError(f"--block-size {block_size}: {MIN_BLOCK} to {MAX_BLOCK} bytes are wanted")
+    if ray_address:
+        load_ray()
     found = list_models(models)
     found = [replace(model, path=model.path.absolute()) for model in found]
     losses = tuple(sorted({0.0, *loss})) if loss else GRID_LOSSES

@@ -7,10 +7,20 @@ names, as on a shared file system.
 
 import os
 from collections.abc import Callable, Iterable, Iterator
+from types import ModuleType
 
 from ds2c2.errors import UserError
 
 LOCAL = "local"  # an address: a Ray of this machine's own, ended with the run
+
+
+def load_ray() -> ModuleType:
+    """The package. Raises ``UserError`` where it is not installed."""
+    try:
+        import ray
+    except ImportError:
+        raise UserError("--ray-address needs the package ray: pip install 'gr-ds2c2[ray]'") from None
+    return ray
 
 
 def spread_on_ray(
@@ -21,10 +31,7 @@ def spread_on_ray(
 
     Raises what ``work`` raises, and ``UserError`` for an absent package, no cluster, a lost worker.
     """
-    try:
-        import ray
-    except ImportError:
-        raise UserError("--ray-address needs the package ray: pip install 'gr-ds2c2[ray]'") from None
+    ray = load_ray()
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     own = {"num_cpus": jobs, "include_dashboard": False} if address == LOCAL else {}
     try:

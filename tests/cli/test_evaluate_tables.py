@@ -315,10 +315,12 @@ def test_what_cannot_be_is_one_line(work, trained, monkeypatch):
     )
     assert "rival 'gif' is unknown" in refused(*arguments(trained, "3"), "--rivals", "gif")
     assert "shares of 0 to 1 are wanted" in refused(*arguments(trained, "grid"), "--loss", "16")
+    assert "--block-size 8: 32 to 1056 bytes are wanted" in refused(*arguments(trained, "1"), "--block-size", "8")
     monkeypatch.setitem(sys.modules, "ray", None)
     assert "--ray-address needs the package ray: pip install 'gr-ds2c2[ray]'" in refused(
         *arguments(trained, "6"), "--ray-address", "local"
     )
+    assert not Path("out").exists()
     monkeypatch.setitem(sys.modules, "lpips", None)
     assert "--lpips needs the package lpips: pip install 'gr-ds2c2[lpips]'" in refused(
         *arguments(trained, "1"), "--lpips", "alexnet.pth"
