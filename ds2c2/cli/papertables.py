@@ -121,9 +121,10 @@ def write_tables(
         table = kind.build(asked, found)
         if name == "grid":
             table = _with_plot(table, asked, found, folder, console)
+        # First, for whoever reads the screen may have left (a pipe to head).
+        written += table.write(folder, caption(asked, found))
         for panel in table.panels:
             screen.print(_shown(panel))
-        written += table.write(folder, caption(asked, found))
     console.print(f"wrote {', '.join(map(str, written))}; every unit is in {folder / PROGRESS}", markup=False)
     return written
 

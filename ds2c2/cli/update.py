@@ -23,10 +23,13 @@ def update(
     model: Annotated[str, typer.Argument(help="Weights to start from: a name from models/ or a file.")],
     pictures: Annotated[list[str], typer.Argument(help="Folders, files or globs; 16 to 176 pictures are usual.")],
     out: Annotated[str, typer.Option(metavar="FILE", help="Weights to write, .safetensors; the card goes beside it.")],
-    steps: Annotated[int | None, typer.Option(min=1, help="Default: some minutes on two CPU cores.")] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Default: some minutes on two CPU cores; paper: its recipe's epochs.")
+    ] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak. Default: by profile.")] = None,
     crop: Annotated[
-        int | None, typer.Option(help="Side of a crop in pixels, a multiple of 16. Default: 128; coded: 160.")
+        int | None,
+        typer.Option(help="Side of a crop in pixels, a multiple of 16. Default: 128; coded: 160; paper: its recipe's."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of crops, rates and losses.")] = 1,
     precision: Precision = "float32",
