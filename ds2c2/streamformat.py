@@ -109,7 +109,10 @@ class StreamFormat:
         if self.depth > 1 and self.interleave != "block":
             raise FormatError(f"depth {self.depth} needs interleave=block; it is {self.interleave}")
         if not re.fullmatch(r"[A-Za-z0-9._-]+(@[0-9a-f]{8})?", self.model):
-            raise FormatError(f"model {self.model!r}: a name of letters, digits and ._- is wanted")
+            raise FormatError(
+                f"model {self.model!r}: a name of letters, digits and ._- is wanted, since both ends must know it; "
+                "for weights elsewhere, set $DS2C2_MODELS to their folder"
+            )
         if self.enhancement_blocks < 1:
             raise FormatError(
                 f"bpp {self.bpp:g} is too low for the base layer: {self.width}x{self.height} gives {self.blocks} "

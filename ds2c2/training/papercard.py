@@ -2,6 +2,7 @@
 """What the paper's networks give on pictures they were not trained on, and their model card."""
 
 import json
+import math
 import os
 import platform
 from collections.abc import Iterable
@@ -106,7 +107,7 @@ def write_paper_card(
             f"|---|{'---|' if before else ''}---|---|---|",
             *(
                 f"| {row.pe_test:.0%} |{f' {before[i].psnr:.2f} |' if before else ''} {row.psnr:.2f} | "
-                f"{row.ms_ssim:.4f} | {row.base_psnr:.2f} |"
+                f"{'–' if math.isnan(row.ms_ssim) else f'{row.ms_ssim:.4f}'} | {row.base_psnr:.2f} |"
                 for i, row in enumerate(after)
             ),
             "",

@@ -86,7 +86,7 @@ def test_from_a_data_set_to_weights_and_on_to_an_update(camvid):
         "zero, by block, pe_train 10% to 30%", "Held-out pictures: 2 (the layout's part val", '"channels": 16',
     ):  # fmt: skip
         assert words in card
-    assert re.search(r"\| 16% \| \d+\.\d\d \| nan \| \d+\.\d\d \|", card)
+    assert re.search(r"\| 16% \| \d+\.\d\d \| – \| \d+\.\d\d \|", card)
     networks = load_networks("mine.safetensors")
     assert (networks.profile, networks.shape.label_set) == ("paper", "camvid")
 
