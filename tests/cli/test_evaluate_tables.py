@@ -188,7 +188,7 @@ def test_tables_say_what_the_codec_gives(work, trained):
         "Pictures: 2 of camvid, part test, whole, the first 128x96; label maps: the data set's own.", "plain@",
         "blocks of 100 bytes", "2 draws",
         "The paper's table 1, from other pictures and models", "| Cityscapes | 0 % | 0.11 | 34.68 | 33.03 | 1.65 |",
-        "In no table, for only RGAN is trained: alone.", "Command: `ds2c2 ",
+        "In no table, for only RGAN is trained: alone.", "Command: `ds2c2",
     ):  # fmt: skip
         assert words in text
     assert Image.open("out/grid.png").width > 500
