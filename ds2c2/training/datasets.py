@@ -135,7 +135,9 @@ def find_samples(layout: str, roots: list[str], split: str, with_labels: bool) -
     Raises ``DataError`` when the data set is not laid out so, naming what is missing.
     """
     if layout == FOLDER:
-        return [Sample(path, None) for path in list_pictures(roots)]
+        paths = list_pictures(roots)
+        _refuse_label_maps(paths)
+        return [Sample(path, None) for path in paths]
     if len(roots) != 1:
         raise DataError(f"layout {layout} has one root folder; {len(roots)} were given")
     root, kind = Path(roots[0]).expanduser(), LAYOUTS[layout]
@@ -148,6 +150,17 @@ def find_samples(layout: str, roots: list[str], split: str, with_labels: bool) -
     if not with_labels:
         return [Sample(sample.picture, None) for sample in samples]
     return _all_there(samples, f"layout {layout} wants {wanted}")
+
+
+def _refuse_label_maps(paths: list[Path]) -> None:
+    """Label maps are PNG like pictures; a data set's root taken for a plain folder would train on them."""
+    folders = {path.parent for path in paths}
+    for folder in sorted(folders):
+        if folder.name.endswith("annot") and folder.with_name(folder.name.removesuffix("annot")) in folders:
+            raise DataError(
+                f"{folder}: label maps in the layout camvid, not pictures; say layout camvid "
+                "(train: --set data.layout=camvid, evaluate: --layout camvid), or give the pictures' folder alone"
+            )
 
 
 def has_split(layout: str, roots: list[str], split: str) -> bool:

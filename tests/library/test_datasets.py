@@ -95,6 +95,14 @@ def test_camvid_has_the_sets_own_numbers(camvid):
     assert find_samples("camvid", [str(camvid)], "train", False)[0].labels is None
 
 
+def test_a_data_sets_root_is_no_plain_folder(camvid):
+    """Its label maps would be trained on as pictures."""
+    with pytest.raises(DataError, match="trainannot: label maps in the layout camvid, not pictures"):
+        find_samples("folder", [str(camvid)], "train", True)
+    found = find_samples("folder", [str(camvid / "trainannot")], "train", True)
+    assert found  # a folder of that name alone may be anybody's
+
+
 def test_a_plain_folder_takes_its_maps_from_another(camvid, tmp_path):
     samples = find_samples("folder", [str(camvid / "train")], "train", True)
     assert [sample.labels for sample in samples] == [None] * 4
