@@ -64,7 +64,9 @@ def test_a_sound_installation_has_nothing_required_to_mend(blocks: Path, home: d
 
 def test_a_host_without_gnuradio_is_asked_for_the_library_only() -> None:
     names = [check.name for check in doctor.run_checks(library_only=True)]
-    assert {"Python", "torch", "constriction", "weights, coded", "weights, binary"} <= set(names)
+    assert {"Python", "torch", "constriction", "weights, coded", "weights, binary", "weights, segnet-camvid"} <= set(
+        names
+    )
     assert not any("GNU Radio" in name for name in names)
 
 
@@ -173,8 +175,8 @@ def test_companion_with_two_versions_of_the_blocks(tmp_path: Path, blocks: Path,
 
 
 @pytest.mark.parametrize("model", doctor.MODELS)
-def test_truncated_weights(tmp_path: Path, models: Path, model: str) -> None:
-    whole = (models / f"{model}.safetensors").read_bytes()
+def test_truncated_weights(tmp_path: Path, model: str) -> None:
+    whole = (ROOT / "models" / f"{model}.safetensors").read_bytes()
     (tmp_path / f"{model}.safetensors").write_bytes(whole[: len(whole) // 2])
     weights = named(diagnose("check_weights", DS2C2_MODELS=str(tmp_path)), f"weights, {model}")
     assert not weights.ok and weights.required
@@ -193,7 +195,7 @@ def test_weights_of_another_profile(tmp_path: Path) -> None:
 def test_models_folder_without_weights(tmp_path: Path) -> None:
     variable, *weights = diagnose("check_weights", DS2C2_MODELS=str(tmp_path))
     assert not variable.ok and str(tmp_path) in variable.found and "DS2C2_MODELS" in variable.remedy
-    assert [check.ok for check in weights] == [True, True]
+    assert [check.ok for check in weights] == [True] * 4
     variable, *_ = diagnose("check_weights", DS2C2_MODELS=str(tmp_path / "not-there"))
     assert not variable.ok and "no folder" in variable.found
 
@@ -202,7 +204,8 @@ def test_no_weights_at_all(tmp_path: Path) -> None:
     """The library alone, without the folder models/."""
     shutil.copytree(ROOT / "ds2c2", tmp_path / "ds2c2", ignore=shutil.ignore_patterns("__pycache__"))
     weights = diagnose("check_weights", tmp_path)
-    assert [(check.name, check.ok) for check in weights] == [("weights, coded", False), ("weights, binary", False)]
+    models = ("coded", "binary", "paper-camvid", "segnet-camvid")
+    assert [(check.name, check.ok) for check in weights] == [(f"weights, {model}", False) for model in models]
     assert all("unknown" in check.found for check in weights)
 
 
