@@ -15,6 +15,7 @@ from ds2c2.networks.binary import BinaryNetworks, BinaryShape
 from ds2c2.networks.coded import CodedNetworks, CodedShape
 from ds2c2.networks.paper import PaperNetworks, PaperShape
 from ds2c2.networks.segnet import SegNet, SegNetShape
+from ds2c2.streamformat import DIGEST_HEX
 from ds2c2.weightstorage import from_stored, to_stored
 
 # A profile's networks and the sizes that its files carry; a SegNet is no codec but the eye of one.
@@ -32,6 +33,10 @@ INTERLEAVES = {"binary": "bit", "coded": "none", "paper": "bit"}
 # a version of their own, which it refuses.
 WEIGHTS_VERSIONS = {"float16": "1", "int8": "2"}
 STORAGE_NOTE = "storage"  # of a file's metadata; the first files had none and half precision
+# A file that holds a part of its networks names the weights that have the rest, ``name@digest``.
+REST_NOTE = "rest_from"
+PART_VERSION = "3"
+KNOWN_VERSIONS = (*WEIGHTS_VERSIONS.values(), PART_VERSION)
 FOLDER_VARIABLE = "DS2C2_MODELS"
 SUFFIX = ".safetensors"
 
@@ -61,18 +66,28 @@ def find_weights(model: str | Path) -> Path:
     )
 
 
-def save_weights(path: str | Path, networks: Networks, notes: dict[str, str], storage: str = "float16") -> Path:
+def save_weights(
+    path: str | Path,
+    networks: Networks,
+    notes: dict[str, str],
+    storage: str = "float16",
+    part_of: str = "",
+    rest_from: str = "",
+) -> Path:
     """Write weights with profile, shape, storage and notes in the file's own metadata.
 
-    ``storage``: one of ``ds2c2.weightstorage.STORAGES``.
+    ``storage``: one of ``ds2c2.weightstorage.STORAGES``. With ``part_of`` only tensors whose names
+    begin so; the rest is that of the weights ``rest_from``, ``name@digest``.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    tensors = to_stored(networks, storage)
+    tensors = {name: t for name, t in to_stored(networks, storage).items() if name.startswith(part_of)}
+    if rest_from:
+        notes = notes | {REST_NOTE: rest_from}
     metadata = {
         **notes,
         "profile": networks.profile,
-        "version": WEIGHTS_VERSIONS[storage],
+        "version": PART_VERSION if rest_from else WEIGHTS_VERSIONS[storage],
         "shape": json.dumps(networks.shape.as_dict()),
         STORAGE_NOTE: storage,
     }
@@ -96,24 +111,45 @@ def read_metadata(path: Path) -> dict[str, str]:
             f"{path}: holds profile {profile!r}; this program knows {', '.join(map(repr, PROFILES))}: "
             "update it or choose other weights"
         )
-    if metadata.get("version") not in WEIGHTS_VERSIONS.values():
+    if metadata.get("version") not in KNOWN_VERSIONS:
         raise WeightsError(
             f"{path}: weights version {metadata.get('version')!r}, this program reads "
-            f"{' and '.join(map(repr, WEIGHTS_VERSIONS.values()))}; update the program or take the matching weights"
+            f"{', '.join(map(repr, KNOWN_VERSIONS))}; update the program or take the matching weights"
         )
     return metadata
 
 
 def read_tensors(path: Path) -> dict[str, torch.Tensor]:
-    """The file's tensors by name, float32 whatever they are stored in, tables as they are.
+    """The file's tensors by name, float32 whatever they are stored in, tables as they are; with the
+    rest of a file that holds a part of its networks.
 
     Raises ``WeightsError``.
     """
-    read_metadata(path)
+    rest_from = read_metadata(path).get(REST_NOTE)
+    rest = read_tensors(_find_rest(path, rest_from)) if rest_from else {}
     try:
-        return from_stored(load_file(path))
+        return rest | from_stored(load_file(path))
     except (SafetensorError, OSError, ValueError, RuntimeError) as error:
         raise _no_fit(path, error) from None
+
+
+def _find_rest(path: Path, rest_from: str) -> Path:
+    """The weights that a partial file needs: beside it, or where models are."""
+    name, _, digest = rest_from.partition("@")
+    beside = path.with_name(f"{name}{SUFFIX}")
+    try:
+        found = beside if beside.is_file() else find_weights(name)
+    except WeightsError:
+        raise WeightsError(
+            f"{path}: holds a part of its networks, the rest is in {rest_from}, which is not here; put "
+            f"{name}{SUFFIX} beside it"
+        ) from None
+    if weights_digest(found)[:DIGEST_HEX] != digest or read_metadata(found).get(REST_NOTE):
+        raise WeightsError(
+            f"{path}: goes with {rest_from}, and {found} is {name}@{weights_digest(found)[:DIGEST_HEX]}; take the "
+            "file that it was trained from"
+        )
+    return found
 
 
 def _no_fit(path: Path, error: Exception) -> WeightsError:

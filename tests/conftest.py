@@ -100,6 +100,26 @@ def tiny_models(tmp_path_factory, tiny_shape, tiny_coded_shape, tiny_paper_shape
     return folder
 
 
+@pytest.fixture(scope="session")
+def tiny_vgg(tmp_path_factory):
+    """A VGG16 of random weights in torchvision's layout, an eighth as wide."""
+    import torch
+    from safetensors.torch import save_file
+
+    torch.manual_seed(1)
+    tensors, channels, index = {}, 3, 0
+    for step in "1 1 M 2 2 M 4 4 4 M 8 8 8 M 8 8 8 M".split():
+        if step != "M":
+            conv = torch.nn.Conv2d(channels, 8 * int(step), 3)
+            tensors |= {f"features.{index}.{name}": p.detach() for name, p in conv.named_parameters()}
+            channels = 8 * int(step)
+            index += 1  # its ReLU
+        index += 1
+    path = tmp_path_factory.mktemp("vgg") / "vgg16.safetensors"
+    save_file(tensors, path)
+    return path
+
+
 @pytest.fixture
 def models(tiny_models, monkeypatch):
     """The tiny weights are what the models ``binary``, ``coded`` and ``paper`` are."""

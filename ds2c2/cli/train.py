@@ -32,7 +32,7 @@ RecipeLabels = Annotated[
     ),
 ]
 # What a recipe says itself.
-RECIPES_OWN = ("profile", "steps", "batch", "crop", "learning_rate", "seed", "precision")
+RECIPES_OWN = ("profile", "steps", "batch", "crop", "learning_rate", "seed", "precision", "objective")
 About = Annotated[str, typer.Option(help="What the pictures are and what they may be used for, for the card.")]
 
 
@@ -80,6 +80,13 @@ def train(
         str, typer.Option(metavar="FOLDER", help="With a recipe: write figures for TensorBoard there.")
     ] = "",
     storage: Storage = "float16",
+    objective: Annotated[
+        Literal["mse", "perceptual"],
+        typer.Option(
+            help="perceptual: the paper's L1 + SSIM + VGG, for the decoder of profile coded alone; needs --start-from "
+            "and --vgg. What is sent stays as it was."
+        ),
+    ] = "mse",
 ) -> None:
     """Train the networks of a profile; checkpoints resume to the same result."""
     if recipe_name:
@@ -98,9 +105,12 @@ def train(
         )  # fmt: skip
         train_recipe(recipe_name, changes or [], job)
         return
-    for value, option in ((changes, "--set"), (labels, "--labels"), (vgg, "--vgg"), (tensorboard, "--tensorboard")):
+    for value, option in ((changes, "--set"), (labels, "--labels"), (tensorboard, "--tensorboard")):
         if value:
             raise UserError(f"{option} goes with --recipe")
+    perceptual = objective == "perceptual"
+    if vgg and not perceptual:
+        raise UserError("--vgg goes with --recipe or with --objective perceptual")
     from ds2c2.cli.trainingbar import training_bar
     from ds2c2.pictures import list_pictures
     from ds2c2.training.card import Report, write_card
@@ -112,7 +122,13 @@ def train(
     from ds2c2.training.recipes import SHAPES, recipe_of
     from ds2c2.weights import SUFFIX, choose_device
 
-    recipe = recipe_of(profile)
+    recipe, shape, seen = recipe_of(profile), SHAPES[profile](), None
+    if perceptual:
+        from ds2c2.training.perceptual import PerceptualRecipe, start_shape
+        from ds2c2.training.vgg import VggFeatures, find_vgg
+
+        shape = start_shape(profile, start_from, out)
+        recipe, seen = PerceptualRecipe, VggFeatures(find_vgg(vgg, "or train with --objective mse"))
     target = Path(out)
     if target.suffix != SUFFIX:
         raise UserError(f"--out {out}: weights end in {SUFFIX}")
@@ -121,7 +137,7 @@ def train(
         raise UserError(f"{kept}: a checkpoint is there already; add --resume, or move it away to start anew")
     settings = TrainingSettings(
         steps, batch or recipe.batch, crop or recipe.crop, learning_rate, seed, precision,
-        SHAPES[profile](), origin(start_from) if start_from else "",
+        shape, origin(start_from) if start_from else "", objective=objective,
     )  # fmt: skip
     given = list_pictures(pictures)
     if hold_out:
@@ -137,6 +153,7 @@ def train(
         trainer = run(
             settings, used, kept, choose_device(device), resume, report,
             stop_after=stop_after or None, start=start_from or None, say=lambda line: console.print(line, markup=False),
+            vgg=seen,
         )  # fmt: skip
     if trainer.step < steps:
         console.print(f"left off at step {trainer.step} of {steps}; `--resume` goes on from {kept}", markup=False)

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from ds2c2.training.judge import CARD_BPP, JUDGED_LOG_STEPS, JUDGED_QUALITY, JUDGED_SIDE, Judgement
-from ds2c2.training.loop import Trainer
+from ds2c2.training.loop import Trainer, TrainingSettings
 from ds2c2.weights import weights_storage
 from ds2c2.weightstorage import IN_WORDS
 
@@ -53,6 +53,7 @@ def write_card(path: Path, trainer: Trainer, report: Report) -> Path:
         f"# {path.stem}",
         "",
         f"Weights of the `{settings.profile}` profile, {parameters / 1e6:.2f} M parameters, {stored}.",
+        *_part(settings),
         "",
         "| | |",
         "|---|---|",
@@ -71,6 +72,16 @@ def write_card(path: Path, trainer: Trainer, report: Report) -> Path:
     ]
     path.with_suffix(".md").write_text("\n".join(lines))
     return path.with_suffix(".md")
+
+
+def _part(settings: TrainingSettings) -> list[str]:
+    if settings.objective == "mse":
+        return []
+    return [
+        f"Of them the decoder alone, trained with L1 + SSIM + VGG for the eye; the rest is in {settings.start_from}, "
+        "which must be there.",
+        "What is sent is the same with both.",
+    ]
 
 
 def _origin(trainer: Trainer) -> list[str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ds2c2.streamformat import DIGEST_HEX
 from ds2c2.training.loop import Trainer
+from ds2c2.training.perceptual import DECODER
 from ds2c2.training.tables import fit_tables
 from ds2c2.weights import find_weights, save_weights, weights_digest
 from ds2c2.weightstorage import round_as_stored
@@ -18,7 +19,8 @@ def origin(model: str | Path) -> str:
 
 
 def finish(trainer: Trainer, path: Path, pictures: list[Path], storage: str = "float16") -> Path:
-    """Write the run's average as weights; ``coded`` gets its entropy tables from the pictures.
+    """Write the run's average as weights; ``coded`` gets its entropy tables from the pictures. A run
+    with another objective than ``mse`` writes the decoder alone and names where the rest is.
 
     Raises ``PictureError`` when the tables cannot be counted; nothing is written then.
     """
@@ -27,6 +29,10 @@ def finish(trainer: Trainer, path: Path, pictures: list[Path], storage: str = "f
     if settings.start_from:
         notes["updated_from" if settings.update else "started_from"] = settings.start_from
     networks = copy.deepcopy(trainer.average)
+    if settings.objective != "mse":
+        # Encoder and tables are those of the weights it started from, and are not stored again.
+        notes["objective"] = settings.objective
+        return save_weights(path, networks, notes, storage, DECODER, settings.start_from)
     if settings.profile == "coded":
         # The symbols to count are those of the weights in the file.
         round_as_stored(networks, storage)

@@ -19,7 +19,9 @@ from ds2c2.errors import UserError, WeightsError
 from ds2c2.networks.binary import BinaryShape
 from ds2c2.networks.bresnet import CELL
 from ds2c2.training.crops import BatchAhead, PictureStore, check_sizes
+from ds2c2.training.perceptual import PerceptualRecipe
 from ds2c2.training.recipes import RECIPES, Figures, Shape, profile_of
+from ds2c2.training.vgg import VggFeatures
 from ds2c2.weights import Networks, find_weights, read_metadata, read_tensors
 
 CLIP = 1.0
@@ -39,7 +41,8 @@ class TrainingSettings:
     """All that a run's result depends on beside the pictures.
 
     ``start_from`` names the weights that the run starts from, ``update`` says that it is the
-    fast update of theirs.
+    fast update of theirs. ``objective`` is one of ``ds2c2.training.perceptual.OBJECTIVES``; what is
+    not ``mse`` trains the decoder of ``coded`` alone.
     """
 
     steps: int
@@ -51,6 +54,7 @@ class TrainingSettings:
     shape: Shape = BinaryShape()
     start_from: str = ""
     update: bool = False
+    objective: str = "mse"
 
     @property
     def profile(self) -> str:
@@ -91,11 +95,20 @@ class Trainer:
     ``taken`` counts the tensors that came from ``start`` and all tensors there are.
     """
 
-    def __init__(self, settings: TrainingSettings, device: torch.device, start: str | Path | None = None):
+    def __init__(
+        self,
+        settings: TrainingSettings,
+        device: torch.device,
+        start: str | Path | None = None,
+        vgg: VggFeatures | None = None,
+    ):
         torch.manual_seed(settings.seed)
         self.settings = settings
         self.device = device
         self.recipe = RECIPES[settings.profile]()
+        if settings.objective != "mse":
+            seen = vgg and vgg.to(device, memory_format=torch.channels_last)
+            self.recipe = PerceptualRecipe(seen, settings.precision == "bfloat16")
         networks = self.recipe.networks(settings.shape)
         self.recipe.prepare(networks)
         self.taken = take_weights(networks, start) if start else (0, len(networks.state_dict()))
@@ -105,6 +118,9 @@ class Trainer:
             for name, parameter in self.networks.named_parameters():
                 parameter.requires_grad_(not name.startswith(BASE_NETWORKS))
         self.groups = self.recipe.groups(self.networks)
+        learning = {id(p) for group in self.groups for p in group.parameters}
+        for parameter in self.networks.parameters():
+            parameter.requires_grad_(parameter.requires_grad and id(parameter) in learning)
         self.optimiser = torch.optim.AdamW(
             [{"params": [p for p in group.parameters if p.requires_grad]} for group in self.groups],
             lr=settings.learning_rate,
@@ -216,11 +232,13 @@ def train(
     stop_after: int | None = None,
     start: str | Path | None = None,
     say: Callable[[str], None] = lambda line: None,
+    vgg: VggFeatures | None = None,
 ) -> Trainer:
     """Train from a list of pictures, with a checkpoint every so many steps and at the end.
 
     ``stop_after`` ends the run early at that step; the checkpoint then resumes to the same
-    result. A fresh run takes what fits from the weights ``start`` and says so. Without a
+    result. A fresh run takes what fits from the weights ``start`` and says so. ``vgg`` is what the
+    perceptual objective looks with. Without a
     ``checkpoint`` path none is written. Raises ``UserError`` for unfit settings, ``PictureError``
     for a picture smaller than a crop, ``WeightsError`` for a start or checkpoint that does not fit.
     """
@@ -228,7 +246,7 @@ def train(
         raise UserError(f"--crop {settings.crop}: must be a multiple of {CELL}")
     check_sizes(pictures, settings.crop)
     resumed = resume and checkpoint is not None and checkpoint.exists()
-    trainer = Trainer(settings, device, None if resumed else start)
+    trainer = Trainer(settings, device, None if resumed else start, vgg)
     if resumed:
         trainer.load(checkpoint)
     elif start:

@@ -28,13 +28,14 @@ ONLY_VGG19 = "features.16.weight"  # in VGG16 that place pools
 MEAN, SPREAD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-def find_vgg(given: str) -> Path:
-    """The checkpoint that was given or is named by ``$DS2C2_VGG``. Raises ``WeightsError``."""
+def find_vgg(given: str, otherwise: str = "or switch the loss off with --set losses.vgg=0") -> Path:
+    """The checkpoint that was given or is named by ``$DS2C2_VGG``. Raises ``WeightsError``, which
+    says what helps ``otherwise``."""
     named = given or os.environ.get(VGG_VARIABLE, "")
     if not named:
         raise WeightsError(
             f"the VGG loss needs a VGG19 or VGG16 checkpoint in torchvision's layout: give --vgg FILE, or set "
-            f"{VGG_VARIABLE}, or switch the loss off with --set losses.vgg=0"
+            f"{VGG_VARIABLE}, {otherwise}"
         )
     if not Path(named).is_file():
         raise WeightsError(f"{named}: no such VGG checkpoint; torchvision's are files like vgg19-dcbb9e9d.pth")

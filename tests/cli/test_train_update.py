@@ -2,6 +2,7 @@
 """train --profile coded and update: the weights and cards they write, and what they refuse."""
 
 import re
+import shutil
 
 import pytest
 import torch
@@ -129,3 +130,23 @@ def test_a_checkpoint_of_the_other_profile_is_refused(ds2c2, photographs):
     assert ds2c2(*arguments, "--profile", "binary", "--stop-after", "1").returncode == 0
     process = ds2c2(*arguments, "--resume")
     refused(process, errors.WeightsError.exit_code, "profile 'binary', this run is 'coded'")
+
+
+def test_a_decoder_for_the_eye_is_trained_and_used(ds2c2, photographs, tiny_models, tiny_vgg, tmp_path):
+    arguments = ("train", photographs, *TRAIN, "--objective", "perceptual", "--out", "eye.safetensors")
+    refused(ds2c2(*arguments, "--vgg", tiny_vgg), 1, "give --start-from")
+    start = ("--start-from", "coded")
+    refused(ds2c2(*arguments, *start), errors.WeightsError.exit_code, "--vgg FILE", "--objective mse")
+    refused(ds2c2("train", photographs, *TRAIN, *start, "--vgg", tiny_vgg, "--out", "a.safetensors"), 1, "--objective")
+    assert not list(tmp_path.rglob("*.safetensors")) and not list(tmp_path.rglob("*.pt"))
+    done = ds2c2(*arguments, *start, "--vgg", tiny_vgg)
+    assert done.returncode == 0, done.stderr
+    card = (tmp_path / "eye.md").read_text()
+    assert "the decoder alone" in card and "| started from | coded@" in card and "L1 + SSIM + VGG" in card
+    folders = {"DS2C2_MODELS": str(tmp_path)}
+    shutil.copy(tiny_models / "coded.safetensors", tmp_path)
+    sent = ds2c2("send", photographs / "coffee.png", "--model", "eye", "--to", "a.ds2c2", **folders)
+    assert sent.returncode == 0, sent.stderr
+    got = ds2c2("receive", "--from", "a.ds2c2", "--out", "got", **folders)
+    assert got.returncode == 0, got.stderr
+    assert len(list((tmp_path / "got").glob("*.png"))) == 1
