@@ -16,7 +16,7 @@ from ds2c2.pictures import pad_to_multiple, to_picture
 from ds2c2.profiles import make_profile
 from ds2c2.softbits import to_hard
 from ds2c2.streamformat import DIGEST_HEX, StreamFormat
-from ds2c2.weights import choose_device, load_networks, weights_digest
+from ds2c2.weights import choose_device, load_networks, sending_part, weights_digest
 
 # Shown when the first frame of all has lost its base: the middle of the scale.
 MID_GREY = 128
@@ -56,11 +56,13 @@ class Codec:
     """Encoder and decoder of one stream format; holds the networks of its model.
 
     ``stream.model`` without a digest is taken as it is; with one, the weights must match.
+    ``render`` names other weights of the same encoder, whose decoder makes the pictures: what is
+    sent is the same, so the other end need not know.
     Raises ``WeightsError``, ``DeviceError``, and ``FormatError`` where the model cannot serve
     the format.
     """
 
-    def __init__(self, stream: StreamFormat, device: str = "auto"):
+    def __init__(self, stream: StreamFormat, device: str = "auto", render: str = ""):
         self.device = choose_device(device)
         digest = weights_digest(stream.model_name)
         if stream.model_digest not in ("", digest[:DIGEST_HEX]):
@@ -69,7 +71,12 @@ class Codec:
                 "both ends need the same file"
             )
         self.stream = stream.pinned(digest)
-        self.profile = make_profile(load_networks(stream.model_name, self.device), self.stream)
+        if render and sending_part(render) != sending_part(stream.model_name):
+            raise WeightsError(
+                f"render {render}: was not trained from {self.stream.model}, so it cannot read what that sends; "
+                f"choose weights that `ds2c2 train --objective perceptual` made from {stream.model_name}"
+            )
+        self.profile = make_profile(load_networks(render or stream.model_name, self.device), self.stream)
         self._last: np.ndarray | None = None
 
     @property

@@ -205,6 +205,13 @@ def weights_digest(model: str | Path) -> str:
     return hashlib.sha256(find_weights(model).read_bytes()).hexdigest()
 
 
+def sending_part(model: str | Path) -> str:
+    """First digits of the digest of the weights that have a model's encoder: its own, or those that
+    a partial file goes with. Models of one encoder send the same. Raises ``WeightsError``."""
+    rest_from = read_metadata(find_weights(model)).get(REST_NOTE)
+    return rest_from.partition("@")[2] if rest_from else weights_digest(model)[:DIGEST_HEX]
+
+
 def choose_device(name: str) -> torch.device:
     """``auto``, ``cpu``, ``cuda`` or ``cuda:N``. Raises ``DeviceError``."""
     if name == "auto":

@@ -51,6 +51,8 @@ class decoder_sink(gr.sync_block):
         device: auto, cpu, cuda or cuda:N
         fit: the sender's way to fit pictures, for the originals: pad or scale
         show: a Qt widget with the picture and its numbers, in ``widget``
+        render: weights whose decoder makes the pictures, when not the stream format's own, such as
+            coded-perceptual for a stream of coded
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class decoder_sink(gr.sync_block):
         device: str = "auto",
         fit: str = "pad",
         show: bool = False,
+        render: str = "",
     ):
         # Here and not above: torch takes seconds to load, GRC and the link blocks need none of it.
         from ds2c2.codec import Codec
@@ -69,7 +72,7 @@ class decoder_sink(gr.sync_block):
         self.format = as_format(stream_format)
         size = (self.format.width, self.format.height)
         feed = PictureFeed(as_sources(originals), *size, fit, repeat=True) if originals else None
-        self.receiver = ReceivingEnd(Codec(self.format, device), folder or None, feed)
+        self.receiver = ReceivingEnd(Codec(self.format, device, render), folder or None, feed)
         self.widget = None
         if show:
             from ._picture_view import picture_view

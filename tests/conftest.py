@@ -2,6 +2,7 @@
 """Every test sees the checkout's library and blocks, installed or not; weights for flowgraphs."""
 
 import os
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -125,6 +126,28 @@ def models(tiny_models, monkeypatch):
     """The tiny weights are what the models ``binary``, ``coded`` and ``paper`` are."""
     monkeypatch.setenv("DS2C2_MODELS", str(tiny_models))
     return tiny_models
+
+
+@pytest.fixture
+def rendering_models(tiny_models, tiny_coded_shape, monkeypatch, tmp_path_factory):
+    """``models`` in a folder of their own, with ``eye``: another decoder for what ``coded`` sends."""
+    import torch
+
+    from ds2c2.networks.coded import CodedNetworks
+    from ds2c2.training.finish import origin
+    from ds2c2.weights import save_weights
+
+    folder = tmp_path_factory.mktemp("rendering")
+    for path in tiny_models.iterdir():
+        shutil.copy(path, folder)
+    torch.manual_seed(2)
+    networks = CodedNetworks(tiny_coded_shape)
+    torch.nn.init.normal_(networks.decoder.leave4[1].weight, std=0.02)
+    save_weights(
+        folder / "eye.safetensors", networks, {}, part_of="decoder.", rest_from=origin(folder / "coded.safetensors")
+    )
+    monkeypatch.setenv("DS2C2_MODELS", str(folder))
+    return folder
 
 
 @pytest.fixture

@@ -20,6 +20,13 @@ Interleave = Annotated[
 Depth = Annotated[int, typer.Option(help="Frames that --interleave block spreads over.")]
 Seed = Annotated[int, typer.Option(help="Seed of the permutation.")]
 Model = Annotated[str, typer.Option(help="Weights: a name from models/.")]
+Render = Annotated[
+    str,
+    typer.Option(
+        metavar="MODEL",
+        help="Weights whose decoder makes the pictures, when not the stream's own: coded-perceptual for one of coded.",
+    ),
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Fit = Annotated[Literal["pad", "scale"], typer.Option(help="How pictures of another size are fitted.")]
 Format = Annotated[str, typer.Option("--format", metavar="TEXT", help="Stream format as `info` and `send` print it.")]

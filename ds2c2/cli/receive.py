@@ -33,6 +33,7 @@ def receive(
     trace: Annotated[
         str, typer.Option(metavar="FILE", help="Write a loss trace too: what became of every packet (CSV).")
     ] = "",
+    render: options.Render = "",
 ) -> None:
     """Receive packets and write the pictures; ends at the end of the stream or after --wait."""
     from ds2c2.codec import Codec
@@ -52,7 +53,7 @@ def receive(
     with sources.open_source(radio, source, format_, off_loopback) as link:
         wanted = link.stream
         feed = PictureFeed(originals, wanted.width, wanted.height, fit) if originals else None
-        codec = Codec(wanted, device)
+        codec = Codec(wanted, device, render)
         receiving = ReceivingEnd(codec, out, feed)
         way = PacketsToPictures(receiving, stream)
         recorder = TraceRecorder(codec.stream, stream, about=link.about) if trace else None

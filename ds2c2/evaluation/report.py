@@ -234,6 +234,23 @@ def paper_table(results: dict) -> str:
     return table(["", "bpp", "channel", *_percent(list(PAPER_LOSSES))], rows)
 
 
+def rate_table(results: dict) -> str:
+    """The mean over losses at every rate: ours beside the best of the rivals' fixed designs, a row a
+    rate, channel and rules."""
+    rows = []
+    for rules in results["settings"]["rules"]:
+        for channel in results["settings"]["channels"]:
+            for rate in results["settings"]["rates"]:
+                mine = mean_over_losses(ours(results, rules), rate, channel)
+                means = [
+                    (mean_over_losses(curve, rate, channel), curve["name"]) for curve in fixed_rivals(results, rate)
+                ]
+                best, name = max(((mean, name) for mean, name in means if mean is not None), default=(None, "–"))
+                ahead = "–" if None in (mine, best) else f"{mine - best:+.2f}"
+                rows.append([rules, CHANNEL_TEXT[channel], f"{rate:g}", _figure(mine), _figure(best), ahead, name])
+    return table(["rules", "channel", "bpp", "ours", "best fixed design", "ours ahead by", "which"], rows)
+
+
 def _section(results: dict, plots: list[Path]) -> list[str]:
     settings, rate = results["settings"], headline_rate(results)
     pieces = [f"## {results['name']}: {results['description']}\n"]
@@ -247,6 +264,9 @@ def _section(results: dict, plots: list[Path]) -> list[str]:
         absent = "; ".join(f"{label(rival)}: {why}" for rival, why in results["not-measured"].items())
         pieces.append(f"Not measured: {absent}.\n")
     fixed = fixed_rivals(results, rate)
+    if len(settings["rates"]) > 1:
+        pieces.append("### Mean PSNR over 0–50 % loss at every rate\n")
+        pieces.append(rate_table(results))
     for rules in settings["rules"]:
         beside = " Rivals have no base layer; their figures are those of the air rules." if rules == "paper" else ""
         for channel in settings["channels"]:

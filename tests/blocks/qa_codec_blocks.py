@@ -15,6 +15,7 @@ from ds2c2.assembler import FrameAssembler
 from ds2c2.channel import BlockChannel
 from ds2c2.errors import DeviceError, FormatError, PictureError, UserError, WeightsError
 from ds2c2.interleaver import Interleaver
+from ds2c2.metrics import psnr
 from ds2c2.packets import Packetizer
 from ds2c2.softbits import to_soft
 from ds2c2.streamformat import StreamFormat
@@ -243,6 +244,24 @@ def test_frame_numbers_come_from_the_tags(stream_format, picture_folder, tmp_pat
     for result, original in zip(sink.results, pictures_of(picture_folder)[3:], strict=True):
         written = np.asarray(Image.open(tmp_path / f"frame-{result.frame:06d}.png")).astype(float)
         assert result.psnr == pytest.approx(10 * np.log10(255**2 / ((written - original) ** 2).mean()), abs=1e-6)
+
+
+def test_a_sink_renders_what_another_model_sent(rendering_models, stream_format, picture_folder):
+    """The sender has ``coded`` and knows nothing of the decoder that makes the pictures."""
+    stream_format = replace(stream_format, model="coded", interleave="none")
+    frames = encoded(stream_format, picture_folder)
+    soft = to_soft(frames.reshape(-1, stream_format.block_size), np.ones(frames.shape[0] * frames.shape[1], bool))
+    source = blocks.vector_source_b(soft.view(np.uint8).reshape(-1), False, soft.shape[1])
+    sink = ds2c2.decoder_sink(stream_format, originals=str(picture_folder), device="cpu", render="eye")
+    graph = gr.top_block()
+    graph.connect(source, sink)
+    run(graph)
+    eye = codec_of(replace(stream_format, model="eye"))
+    ours = soft.reshape(PICTURES, -1, soft.shape[1])
+    for result, sent, original in zip(sink.results, ours, pictures_of(picture_folder), strict=True):
+        assert result.psnr == pytest.approx(psnr(original, eye.decode(sent).picture), abs=1e-9)
+    with pytest.raises(WeightsError, match="render binary: was not trained from coded@"):
+        ds2c2.decoder_sink(stream_format, device="cpu", render="binary")
 
 
 def test_run_to_end_raises_the_first_error(stream_format, picture_folder, monkeypatch):

@@ -14,6 +14,7 @@ from freeport import free_port
 from PIL import Image
 from safetensors.torch import load_file
 
+from ds2c2 import errors
 from ds2c2.channel import BlockChannel
 from ds2c2.packets import HEADER_BYTES
 from ds2c2.recording import RecordingReader
@@ -230,3 +231,17 @@ def test_a_paper_model_is_sent_at_its_own_rate_through_the_papers_channel(ds2c2,
     got = ds2c2("receive", "--from", "packets.ds2c2", "--out", "received", "--originals", photographs)
     assert "wrote 3 pictures to received, 0 of them concealed" in got.stdout
     assert len(re.findall(r"PSNR \d+\.\d\d dB", got.stdout)) == 3
+
+
+def test_a_receiver_renders_what_another_model_sent(ds2c2, rendering_models, photographs, tmp_path):
+    sent = ds2c2("send", photographs / "coffee.png", "--bpp", "0.8", "--to", "a.ds2c2")
+    assert sent.returncode == 0, sent.stderr
+    for folder, options in (("plain", ()), ("eye", ("--render", "eye"))):
+        got = ds2c2("receive", "--from", "a.ds2c2", "--out", folder, *options)
+        assert got.returncode == 0, got.stderr
+    plain, eye = (np.asarray(Image.open(tmp_path / folder / "frame-000000.png")) for folder in ("plain", "eye"))
+    assert plain.shape == eye.shape and not np.array_equal(plain, eye)
+    wrong = ds2c2("receive", "--from", "a.ds2c2", "--out", "no", "--render", "binary")
+    assert wrong.returncode == errors.WeightsError.exit_code
+    assert "render binary: was not trained from coded@" in wrong.stderr and wrong.stderr.count("\n") == 1
+    assert not (tmp_path / "no").exists()

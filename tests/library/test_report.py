@@ -131,3 +131,22 @@ def test_plots_are_copied_beside_the_page(tmp_path, results):
     assert [copy.relative_to(page.parent).as_posix() for copy in copies] == ["images/kodak-psnr-over-loss-air.png"]
     assert copies[0].read_bytes() == b"plot"
     assert "](images/kodak-psnr-over-loss-air.png)" in report.render([results], [copies])
+
+
+def test_several_rates_begin_with_their_means(results):
+    assert "at every rate" not in report.render([results])
+    results["settings"]["rates"] = [0.26, 0.5]
+    for one in results["curves"]:
+        figures = one["results"]
+        for key, values in figures.items():
+            figures[key] = values + ([0.5] * 3 if key == "rate" else values)
+    results["curves"][3]["results"]["psnr-rgb"][3:] = [27.0, 27.0, 14.0]
+    results["best-fixed"]["hevc"]["0.5"] = "50 %"
+    assert section(report.render([results]), "Mean PSNR over 0–50 % loss at every rate") == (
+        "| rules | channel | bpp | ours | best fixed design | ours ahead by | which |\n"
+        "| --- | --- | --- | --- | --- | --- | --- |\n"
+        "| paper | independent losses | 0.26 | 26.50 | 25.00 | +1.50 | HEVC, code for 50 % loss |\n"
+        "| paper | independent losses | 0.5 | 26.50 | 27.00 | -0.50 | HEVC, code for 50 % loss |\n"
+        "| air | independent losses | 0.26 | 26.00 | 25.00 | +1.00 | HEVC, code for 50 % loss |\n"
+        "| air | independent losses | 0.5 | 26.00 | 27.00 | -1.00 | HEVC, code for 50 % loss |"
+    )
