@@ -21,7 +21,7 @@ MOST_PICTURES = 50  # as many as the paper tests with
 # What says something to one of the two only, and what to the other.
 CURVE_OPTIONS = ("rules", "effect", "unit", "bpp", "base_bpp", "redundancy", "interleave", "model")
 PAPER_OPTIONS = (
-    "models", "layout", "part", "most", "picture", "labels", "size", "fit", "name", "vgg", "lpips", "reference",
+    "models", "layout", "part", "most", "picture", "labels", "size", "fit", "name", "reference",
     "rivals", "jobs", "ray_address",
 )  # fmt: skip
 # Figures have the paper's pe_test, one draw, PSNR and MS-SSIM, and are drawn by this process.
@@ -68,12 +68,6 @@ def evaluate(
     size: Annotated[str, _paper(metavar="WxH", help="Size to evaluate at; default: whole pictures.")] = "",
     fit: Annotated[Literal["crop", "scale"], _paper(help="With --size: the middle, or all, scaled to it.")] = "crop",
     name: Annotated[str, _paper(help="What tables call the pictures; default: their folder.")] = "",
-    vgg: Annotated[
-        str, _paper(metavar="FILE", help="torchvision's VGG19 or VGG16, for the VGG distance; default: $DS2C2_VGG.")
-    ] = "",
-    lpips: Annotated[
-        str, _paper(metavar="FILE", help="torchvision's AlexNet or VGG16, for LPIPS with the package lpips.")
-    ] = "",
     reference: Annotated[
         str, _paper(metavar="MODEL", help="That others are compared with; default: the one most differ from once.")
     ] = "",
@@ -114,6 +108,13 @@ def evaluate(
     draws: Annotated[int, typer.Option(min=1, help="Draws of the channel for each picture and loss.")] = 3,
     block_size: options.BlockSize = DEFAULTS["block_size"],
     seed: Annotated[int, typer.Option(min=0, help="Of the permutation; in tables of the hits.")] = DEFAULTS["seed"],
+    vgg: Annotated[
+        str,
+        typer.Option(metavar="FILE", help="torchvision's VGG19 or VGG16, for the VGG distance; default: $DS2C2_VGG."),
+    ] = "",
+    lpips: Annotated[
+        str, typer.Option(metavar="FILE", help="torchvision's AlexNet or VGG16, for LPIPS with the package lpips.")
+    ] = "",
     device: options.Device = "auto",
     out: Annotated[
         str,
@@ -127,12 +128,16 @@ def evaluate(
     """Measure received pictures: the paper's tables and figures, or one model's quality over loss."""
     of_paper = bool(table or figure)
     _refuse_others(context, of_paper, not table)
+    from ds2c2.training.vgg import VGG_VARIABLE, find_vgg
+
+    seen_by = str(find_vgg(vgg).absolute()) if vgg or os.environ.get(VGG_VARIABLE) else ""
+    trunk = str(Path(lpips).absolute()) if lpips else ""
     if not of_paper:
         settings = {
             "bpp": bpp, "block_size": block_size, "base_bpp": base_bpp, "base_redundancy": redundancy,
             "interleave": interleave, "seed": seed, "model": model,
         }  # fmt: skip
-        loss_curve(pictures, settings, rules, loss, draws, effect, unit, device, out, console)
+        loss_curve(pictures, settings, rules, loss, draws, effect, unit, device, out, console, seen_by, trunk)
         return
     from ds2c2.cli.paperfigures import check_figures, choose_figures, draw_figures
     from ds2c2.cli.papertables import check_tables, choose_rivals, named_rivals, write_tables
@@ -144,7 +149,6 @@ def evaluate(
     from ds2c2.evaluation.paperunits import PaperRun
     from ds2c2.evaluation.raytasks import load_ray
     from ds2c2.training.paperarchive import list_models
-    from ds2c2.training.vgg import VGG_VARIABLE, find_vgg
     from ds2c2.weights import choose_device
 
     names, figures = check_tables(table or []), check_figures(figure or [])
@@ -170,8 +174,6 @@ def evaluate(
             name, device, folder, lambda number, count: status.update(f"making label maps: {number} of {count}"),
         )  # fmt: skip
         digests = tuple(samples.sha256(index) for index in range(len(samples)))
-    seen_by = str(find_vgg(vgg).absolute()) if vgg or os.environ.get(VGG_VARIABLE) else ""
-    trunk = str(Path(lpips).absolute()) if lpips else ""
     if trunk:
         Lpips(Path(trunk), place)
     run = PaperRun(samples, digests, draws, seed, block_size, seen_by, device if ray_address else str(place), trunk)

@@ -4,6 +4,7 @@
 import json
 import os
 import platform
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -27,10 +28,13 @@ def loss_curve(
     device: str,
     out: str,
     console: Console,
+    vgg: str = "",
+    lpips: str = "",
 ) -> None:
     """Measure received pictures, print the means, write every measurement to ``out`` unless it is empty.
 
-    ``settings`` are a stream format's. Raises ``UserError``.
+    ``settings`` are a stream format's; ``vgg`` and ``lpips`` the checkpoints of perceptual distances,
+    empty for none. Raises ``UserError``.
     """
     import torch
 
@@ -41,12 +45,28 @@ def loss_curve(
     if trouble := unsuited_effect(effect, model):
         raise ChannelError(f"figures would mislead: {trouble}")
     met = f"effect {effect}" + (" on single bits" if unit == "bit" else "")
+    distances = {}
+    if vgg or lpips:
+        from ds2c2.evaluation.perception import lpips_distance, vgg_distance
+
+        given = (("vgg", vgg_distance, vgg), ("lpips", lpips_distance, lpips))
+        distances = {field: partial(found, path=path, device=device) for field, found, path in given if path}
     measurements = []
     for path in track(paths, description="pictures", console=console, transient=True):
-        measurements += measure_picture(path, settings, rules, losses or LOSSES, draws, effect, device, unit)
+        measurements += measure_picture(path, settings, rules, losses or LOSSES, draws, effect, device, unit, distances)
     title = f"{len(paths)} pictures, {rules} rules, {met}, {settings['bpp']:g} bpp asked, {draws} draws"
     table = Table(title=title)
-    for heading in ("loss", "bpp", "on air", "PSNR dB", "MS-SSIM", "base PSNR dB", "worst gain dB", "base lost"):
+    for heading in (
+        "loss",
+        "bpp",
+        "on air",
+        "PSNR dB",
+        "MS-SSIM",
+        "base PSNR dB",
+        "worst gain dB",
+        "base lost",
+        *distances,
+    ):
         table.add_column(heading, justify="right")
     for row in summary(measurements):
         table.add_row(
@@ -57,6 +77,7 @@ def loss_curve(
             f"{row['base_psnr']:.2f}",
             f"{row['worst_gain']:+.2f}",
             f"{row['concealed']:.1%}",
+            *(f"{row[field]:.4f}" for field in distances),
         )
     console.print(table)
     if out:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Quality over loss: every picture of a folder at several loss rates, several draws each."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -23,7 +23,8 @@ RULES = ("paper", "air")
 @dataclass(frozen=True)
 class Measurement:
     """One picture, one loss rate, one draw. PSNR in dB; ``bpp`` is what the N blocks take,
-    ``air_bpp`` the same with packet headers; damaged are blocks that arrived and made no sense."""
+    ``air_bpp`` the same with packet headers; damaged are blocks that arrived and made no sense.
+    ``vgg`` and ``lpips`` are perceptual distances, None where they were not asked for."""
 
     picture: str
     loss: float
@@ -36,6 +37,8 @@ class Measurement:
     air_bpp: float
     base_damaged: int = 0
     enhancement_damaged: int = 0
+    vgg: float | None = None
+    lpips: float | None = None
 
 
 def measure_picture(
@@ -47,6 +50,7 @@ def measure_picture(
     effect: str = "erase",
     device: str = "auto",
     unit: str = "block",
+    distances: dict[str, Callable[[np.ndarray, np.ndarray], float]] | None = None,
 ) -> Iterator[Measurement]:
     """Encode a picture once and receive it at each loss rate, ``seeds`` times.
 
@@ -55,7 +59,8 @@ def measure_picture(
     redundancy and is never hit; air rules: it is hit like the rest and pays for its
     redundancy. ``round(loss * blocks)`` blocks of the frame are hit; with ``unit`` ``bit``
     each bit by itself, with that probability. A frame whose base is
-    lost counts with the grey picture that a receiver shows which has nothing else.
+    lost counts with the grey picture that a receiver shows which has nothing else. ``distances``
+    are perceptual ones, by their fields' names: of an original and a received ``uint8[H, W, 3]``.
     """
     picture = read_picture(path)
     settings = {"interleave": "auto", "model": StreamFormat.model, **settings}
@@ -98,7 +103,13 @@ def measure_picture(
                 air_bpp=stream.sent_bpp + 8 * HEADER_BYTES * stream.blocks / stream.pixels,
                 base_damaged=decoded.base_damaged,
                 enhancement_damaged=decoded.enhancement_damaged,
+                **{name: found(picture, decoded.picture) for name, found in (distances or {}).items()},
             )
+
+
+def _perceptual(measurements: list[Measurement]) -> list[str]:
+    """The perceptual distances that were measured."""
+    return [field for field in ("vgg", "lpips") if getattr(measurements[0], field) is not None]
 
 
 def summary(measurements: list[Measurement]) -> list[dict]:
@@ -111,7 +122,7 @@ def summary(measurements: list[Measurement]) -> list[dict]:
         per_picture = [[m for m in of_loss if m.picture == name] for name in names]
         mean = {
             field: float(np.mean([np.mean([getattr(m, field) for m in ms]) for ms in per_picture]))
-            for field in ("psnr", "ms_ssim", "base_psnr", "bpp", "air_bpp")
+            for field in ("psnr", "ms_ssim", "base_psnr", "bpp", "air_bpp", *_perceptual(of_loss))
         }
         rows.append(
             {
@@ -138,6 +149,7 @@ def as_json(measurements: list[Measurement], name: str, description: str) -> dic
             "loss": [row["loss"] for row in rows],
             "air-bpp": [row["air_bpp"] for row in rows],
             "concealed": [row["concealed"] for row in rows],
+            **{field: [row[field] for row in rows] for field in _perceptual(measurements)},
         },
         "measurements": [asdict(m) for m in measurements],
     }

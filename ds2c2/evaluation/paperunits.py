@@ -9,30 +9,24 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 import torch
 
 from ds2c2.errors import UserError
-from ds2c2.evaluation.lpips import Lpips
 from ds2c2.evaluation.outcomes import MID_GREY, quality
 from ds2c2.evaluation.papersamples import PaperSamples, fingerprint
+from ds2c2.evaluation.perception import lpips_distance, vgg_distance
 from ds2c2.evaluation.rivals import RIVALS, Encoding, best_within
 from ds2c2.networks.paper import PaperNetworks
-from ds2c2.pictures import to_picture, to_tensor
+from ds2c2.pictures import to_picture
 from ds2c2.symbolchannel import BITS_A_BYTE, SymbolChannel
-from ds2c2.training.losses import LossWeights, distance
 from ds2c2.training.paperarchive import PaperModel
 from ds2c2.training.paperchain import receive_picture, send_picture
-from ds2c2.training.vgg import VggFeatures
 from ds2c2.weights import choose_device, load_networks, weights_digest
 
 MODEL, RIVAL, DAMAGED = "model", "rival", "damaged"  # kinds of units
 SENT = "sent"  # a model's unit without a channel: bits, and the pictures that c and s give
-# The VGG distance: the weighted L1 between what VGG's relu1_1 ... relu5_1 see, the paper's L_VGG.
-VGG_ONLY = LossWeights(l1=0, ssim=0, vgg=1)
-DIGITS = 6  # of the perceptual metrics
 
 
 class EvaluationError(UserError):
@@ -111,30 +105,6 @@ def _networks(path: str, digest: str, device: str) -> PaperNetworks:
     if weights_digest(path) != digest:
         raise EvaluationError(f"{path}: changed since the run was begun, or other weights on this machine")
     return load_networks(path, choose_device(device))
-
-
-@lru_cache(maxsize=1)
-def _vgg(path: str, device: str) -> VggFeatures:
-    return VggFeatures(Path(path)).to(choose_device(device))
-
-
-@lru_cache(maxsize=1)
-def _lpips(path: str, device: str) -> Lpips:
-    return Lpips(Path(path), choose_device(device))
-
-
-def lpips_distance(original: np.ndarray, received: np.ndarray, path: str, device: str) -> float:
-    """LPIPS of two ``uint8[H, W, 3]``."""
-    pair = (to_tensor(picture).to(choose_device(device)) for picture in (original, received))
-    return round(_lpips(path, device)(*pair), DIGITS)
-
-
-@torch.inference_mode()
-def vgg_distance(original: np.ndarray, received: np.ndarray, path: str, device: str) -> float:
-    """The VGG distance of two ``uint8[H, W, 3]``; 0 for equal ones, larger is worse."""
-    place = choose_device(device)
-    pair = (to_tensor(picture).to(place) for picture in (original, received))
-    return round(float(distance(*pair, VGG_ONLY, _vgg(path, device))[1]["vgg"]), DIGITS)
 
 
 def _measures(run: PaperRun, original: np.ndarray, received: np.ndarray) -> list[float | None]:

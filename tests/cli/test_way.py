@@ -162,6 +162,23 @@ def test_evaluate_writes_every_measurement(ds2c2, photographs, tmp_path):
     assert all(m["base_damaged"] == m["enhancement_damaged"] == 0 for m in figures["measurements"])
 
 
+def test_evaluate_measures_what_vgg_sees(ds2c2, photographs, tiny_vgg, tmp_path):
+    from ds2c2.evaluation.perception import vgg_distance
+
+    done = ds2c2(
+        "evaluate", photographs / "coffee.png", "--bpp", "0.6", "--loss", "0", "--vgg", tiny_vgg, "--out", "a.json"
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "a.json").read_text())
+    assert f" {found['results']['vgg'][0]:.4f} " in done.stdout
+    sent = ds2c2("send", photographs / "coffee.png", "--bpp", "0.6", "--redundancy", "1", "--to", "a.ds2c2")
+    assert sent.returncode == 0, sent.stderr
+    assert ds2c2("receive", "--from", "a.ds2c2", "--out", "got").returncode == 0
+    pair = [np.asarray(Image.open(path)) for path in (photographs / "coffee.png", tmp_path / "got/frame-000000.png")]
+    assert found["measurements"][0]["vgg"] == vgg_distance(*pair, str(tiny_vgg), "cpu")
+    assert found["measurements"][0]["lpips"] is None and "lpips" not in found["results"]
+
+
 def test_evaluate_measures_flips_with_the_binary_model(ds2c2, photographs, tmp_path):
     done = ds2c2(
         "evaluate", photographs / "coffee.png", "--bpp", "0.6", "--loss", "0.5", "--draws", "1", "--model", "binary",
