@@ -93,9 +93,24 @@ def save_weights(
     }
     part = path.with_name(f".{path.name}.part")
     save_file(tensors, part, metadata=metadata)
+    _sort_header(part)
     part.chmod(0o644)  # safetensors writes for the owner alone; installed weights are for all
     os.replace(part, path)
     return path
+
+
+def _sort_header(path: Path) -> None:
+    """Bring a file's header into one order: safetensors writes metadata in another one each time,
+    and the digest that names the weights would differ for the same ones.
+
+    The layout: 8 bytes with the header's length (little-endian), JSON, padded with spaces to a
+    multiple of 8, the tensors. https://github.com/huggingface/safetensors, "Format".
+    """
+    data = path.read_bytes()
+    end = 8 + int.from_bytes(data[:8], "little")
+    header = json.dumps(json.loads(data[8:end]), sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    header += b" " * (-len(header) % 8)
+    path.write_bytes(len(header).to_bytes(8, "little") + header + data[end:])
 
 
 def read_metadata(path: Path) -> dict[str, str]:

@@ -3,6 +3,7 @@
 
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -160,6 +161,8 @@ def train(
         return
     with console.status("counting symbols for the entropy coder"):
         finish(trainer, target, used, storage)
+    known = Report(shlex.join(["ds2c2", *sys.argv[1:]]), about, used, described, None)
+    card = write_card(target, trainer, known)
     console.print(f"wrote {target} ({target.stat().st_size / 1e6:.1f} MB)", markup=False)
     rows = judge(target, track(held_out, "held-out pictures", console=console, transient=True), device=device)
     for row in rows:
@@ -169,6 +172,5 @@ def train(
         )
     if not rows:
         console.print("no held-out picture is large enough to judge by")
-    command = shlex.join(["ds2c2", *sys.argv[1:]])
-    card = write_card(target, trainer, Report(command, about, used, described, rows))
+    write_card(target, trainer, replace(known, after=rows))
     console.print(f"wrote {card}", markup=False)

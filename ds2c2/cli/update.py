@@ -3,6 +3,7 @@
 
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -108,6 +109,8 @@ def update(
         )  # fmt: skip
     with console.status("counting symbols for the entropy coder"):
         finish(trainer, target, used, storage or weights_storage(source))
+    known = Report(shlex.join(["ds2c2", *sys.argv[1:]]), about, used, described, None, before)
+    card = write_card(target, trainer, known)
     console.print(
         f"wrote {target} ({target.stat().st_size / 1e6:.1f} MB), updated in {trainer.seconds:.0f} s "
         f"on {len(used)} pictures",
@@ -118,8 +121,7 @@ def update(
         _show(before, after)
     else:
         console.print("no held-out picture is large enough to judge by")
-    command = shlex.join(["ds2c2", *sys.argv[1:]])
-    card = write_card(target, trainer, Report(command, about, used, described, after, before))
+    write_card(target, trainer, replace(known, after=after))
     console.print(f"wrote {card}", markup=False)
 
 

@@ -30,14 +30,15 @@ class Report:
     """What a card says beside what the trainer knows.
 
     ``held_out`` says in words which pictures ``after`` (and, for an update, ``before``) were
-    measured on; ``about`` is the user's word on the pictures and their terms.
+    measured on; ``about`` is the user's word on the pictures and their terms. ``after`` is None until
+    they have been measured: weights without a card would not say whose terms bind them.
     """
 
     command: str
     about: str
     pictures: list[Path]
     held_out: str
-    after: list[Judgement]
+    after: list[Judgement] | None
     before: list[Judgement] = field(default_factory=list)
 
 
@@ -94,6 +95,8 @@ def _origin(trainer: Trainer) -> list[str]:
 
 
 def _results(report: Report, rules: str) -> list[str]:
+    if report.after is None:
+        return [f"Held-out pictures ({report.held_out}): not judged, the program was ended before.", ""]
     if not report.after:
         return [f"Held-out pictures ({report.held_out}): none is large enough to judge by.", ""]
     lines = [f"Held-out pictures: {report.after[0].pictures} ({report.held_out}), {rules}:", ""]

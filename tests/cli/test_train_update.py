@@ -150,3 +150,26 @@ def test_a_decoder_for_the_eye_is_trained_and_used(ds2c2, photographs, tiny_mode
     got = ds2c2("receive", "--from", "a.ds2c2", "--out", "got", **folders)
     assert got.returncode == 0, got.stderr
     assert len(list((tmp_path / "got").glob("*.png"))) == 1
+
+
+@pytest.mark.parametrize("command", ["train", "update"])
+def test_a_run_that_dies_while_it_judges_leaves_a_card(photographs, models, tmp_path, monkeypatch, command):
+    """Weights are never without the terms of their pictures."""
+    from ds2c2.cli import main
+    from ds2c2.training import judge
+
+    monkeypatch.chdir(tmp_path)
+    measure = judge.judge
+
+    def killed(weights, *arguments, **options):
+        if weights.name == "a.safetensors":
+            raise KeyboardInterrupt
+        return measure(weights, *arguments, **options)
+
+    monkeypatch.setattr(judge, "judge", killed)
+    words = {"train": ("train", "photographs", *TRAIN), "update": ("update", "coded", "photographs", *UPDATE)}[command]
+    monkeypatch.setattr("sys.argv", ["ds2c2", *words, "--about", "three photographs", "--out", "a.safetensors"])
+    with pytest.raises(SystemExit):
+        main()
+    card = (tmp_path / "a.md").read_text()
+    assert "| pictures | three photographs |" in card and "not judged, the program was ended before" in card

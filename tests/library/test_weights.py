@@ -39,6 +39,18 @@ def test_weights_come_back_in_half_precision(tmp_path, tiny_shape):
     assert [entry.name for entry in path.parent.iterdir()] == ["mine.safetensors"]
 
 
+@pytest.mark.parametrize("storage", ["float16", "int8"])
+def test_the_same_weights_are_the_same_file(tmp_path, tiny_shape, storage):
+    """The digest names them: a stream's text form has it."""
+    networks = BinaryNetworks(tiny_shape)
+    notes = {f"note {number}": "é" for number in range(20)}
+    first = save_weights(tmp_path / "first.safetensors", networks, notes, storage)
+    for number in range(5):
+        again = save_weights(tmp_path / f"{number}.safetensors", load_networks(first), notes, storage)
+        assert again.read_bytes() == first.read_bytes()
+    assert read_metadata(first)["note 19"] == "é"
+
+
 @pytest.mark.parametrize("model", ["binary", "coded"])
 def test_loading_draws_nothing(models, model):
     """Whoever draws after loading, in training or in a channel, draws the same as without."""
