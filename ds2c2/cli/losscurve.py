@@ -12,7 +12,7 @@ from rich.progress import track
 from rich.table import Table
 
 from ds2c2.channel import ChannelError
-from ds2c2.cli.options import unsuited_effect
+from ds2c2.cli.options import counted, unsuited_effect
 
 LOSSES = [0.0, 0.16, 0.5]  # the paper's pe_test, and half
 
@@ -54,7 +54,8 @@ def loss_curve(
     measurements = []
     for path in track(paths, description="pictures", console=console, transient=True):
         measurements += measure_picture(path, settings, rules, losses or LOSSES, draws, effect, device, unit, distances)
-    title = f"{len(paths)} pictures, {rules} rules, {met}, {settings['bpp']:g} bpp asked, {draws} draws"
+    often = counted(draws, "draw")
+    title = f"{counted(len(paths), 'picture')}, {rules} rules, {met}, {settings['bpp']:g} bpp asked, {often}"
     table = Table(title=title)
     for heading in (
         "loss",
@@ -67,7 +68,7 @@ def loss_curve(
         "base lost",
         *distances,
     ):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", overflow="fold")
     for row in summary(measurements):
         table.add_row(
             f"{row['loss']:.0%}",
@@ -83,7 +84,7 @@ def loss_curve(
     if out:
         machine = f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}"
         redundancy = settings["base_redundancy"]
-        described = f"{rules} rules, {met}, {draws} draws, redundancy {redundancy:g}, {machine}"
+        described = f"{rules} rules, {met}, {often}, redundancy {redundancy:g}, {machine}"
         part = Path(out).with_suffix(".part")
         part.write_text(json.dumps(as_json(measurements, f"ds2c2-{model}", described), indent=1))
         os.replace(part, out)

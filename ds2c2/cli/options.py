@@ -71,6 +71,11 @@ DEFAULTS = {field: StreamFormat.__dataclass_fields__[field].default for field in
 )} | {"interleave": "auto"}  # fmt: skip
 
 
+def counted(number: int, what: str) -> str:
+    """``1 picture``, ``2 pictures``."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
 def parse_size(text: str) -> tuple[int, int]:
     """``768x512`` to (768, 512). Raises ``FormatError``."""
     width, _, height = text.partition("x")

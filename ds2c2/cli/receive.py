@@ -79,7 +79,8 @@ def receive(
     if recorder:
         console.print(f"wrote loss trace {write_trace(trace, recorder.finish())}", markup=False)
     console.print(
-        f"wrote {len(receiving.results)} pictures to {out}, {receiving.concealed} of them concealed", markup=False
+        f"wrote {options.counted(len(receiving.results), 'picture')} to {out}, {receiving.concealed} of them concealed",
+        markup=False,
     )
 
 

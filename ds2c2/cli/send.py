@@ -101,7 +101,7 @@ def send(
     if unit == "bit":
         hit = f"{blocks} blocks, {emulated.bits_hit} of their {8 * stream_format.block_size * blocks} bits hit"
     console.print(
-        f"sent {sending.frame} pictures, {hit} by the emulated channel, to {to}",
+        f"sent {options.counted(sending.frame, 'picture')}, {hit} by the emulated channel, to {to}",
         markup=False,
     )
 
