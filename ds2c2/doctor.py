@@ -19,7 +19,7 @@ MIN_TORCH = (2, 11)
 SYSTEM_PYTHON = "/usr/bin/python3"  # the one that Debian's GNU Radio is for
 NVIDIA_VENDOR = "0x10de"  # PCI
 BLOCK_FILES = "ds2c2_*.block.yml"
-MODELS = ("coded", "binary", "paper-camvid", "segnet-camvid")  # what is shipped, the default first
+MODELS = ("coded", "coded-perceptual", "binary", "paper-camvid", "segnet-camvid")  # what is shipped, the default first
 
 
 @dataclass(frozen=True)

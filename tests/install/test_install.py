@@ -59,7 +59,12 @@ def test_everything_is_laid_down(prefix: Path, packages: Path) -> None:
     assert names(prefix / "share/gnuradio/grc/blocks", "*.yml") == names(ROOT / "grc", "*.yml") != set()
     assert names(prefix / "share/ds2c2/flowgraphs", "*.grc") == names(ROOT / "flowgraphs", "*.grc") != set()
     weights = names(packages / "ds2c2" / "models", "*.safetensors", "*.md")
-    assert {"binary.safetensors", "coded.safetensors", "segnet-camvid.safetensors"} <= weights
+    assert {
+        "binary.safetensors",
+        "coded.safetensors",
+        "coded-perceptual.safetensors",
+        "segnet-camvid.safetensors",
+    } <= weights
     assert weights == names(ROOT / "models", "*.safetensors", "*.md")
     assert names(packages / "ds2c2" / "recipes", "*.toml") == names(ROOT / "recipes", "*.toml") != set()
     assert names(prefix, "__pycache__") == set()

@@ -195,7 +195,7 @@ def test_weights_of_another_profile(tmp_path: Path) -> None:
 def test_models_folder_without_weights(tmp_path: Path) -> None:
     variable, *weights = diagnose("check_weights", DS2C2_MODELS=str(tmp_path))
     assert not variable.ok and str(tmp_path) in variable.found and "DS2C2_MODELS" in variable.remedy
-    assert [check.ok for check in weights] == [True] * 4
+    assert [check.ok for check in weights] == [True] * len(doctor.MODELS)
     variable, *_ = diagnose("check_weights", DS2C2_MODELS=str(tmp_path / "not-there"))
     assert not variable.ok and "no folder" in variable.found
 
@@ -204,7 +204,7 @@ def test_no_weights_at_all(tmp_path: Path) -> None:
     """The library alone, without the folder models/."""
     shutil.copytree(ROOT / "ds2c2", tmp_path / "ds2c2", ignore=shutil.ignore_patterns("__pycache__"))
     weights = diagnose("check_weights", tmp_path)
-    models = ("coded", "binary", "paper-camvid", "segnet-camvid")
+    models = ("coded", "coded-perceptual", "binary", "paper-camvid", "segnet-camvid")
     assert [(check.name, check.ok) for check in weights] == [(f"weights, {model}", False) for model in models]
     assert all("unknown" in check.found for check in weights)
 
