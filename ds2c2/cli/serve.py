@@ -118,6 +118,7 @@ def decode(
     device: options.Device = "auto",
     keys: KeyFolder = "",
     wait: Wait = 30.0,
+    render: options.Render = "",
 ) -> None:
     """Decode a flowgraph's soft bits, which its ZMQ PUSH Sink gives, to pictures."""
     from ds2c2.serve.pipe import Pipe
@@ -127,10 +128,14 @@ def decode(
     from ds2c2.codec import Codec
     from ds2c2.serve.hosts import DecodeHost
     from ds2c2.session import PictureFeed, ReceivingEnd
+    from ds2c2.weights import find_weights
+
+    if render:
+        find_weights(render)  # unknown ones are named now, not when the first message comes
 
     def receiver(stream: StreamFormat) -> ReceivingEnd:
         feed = PictureFeed(originals, stream.width, stream.height, fit) if originals else None
-        receiving = ReceivingEnd(Codec(stream, device), out, feed)
+        receiving = ReceivingEnd(Codec(stream, device, render), out, feed)
         say(f"stream format: {receiving.codec.stream.text}")
         return receiving
 
@@ -150,7 +155,8 @@ def decode(
     left = f", {host.left} messages not looked at" if host.left else ""
     say(f"messages: {host.reader.counts.line()}{left}")
     results = host.receiving.results if host.receiving else []
-    say(f"wrote {len(results)} pictures to {out}, {sum(result.concealed for result in results)} of them concealed")
+    concealed = sum(result.concealed for result in results)
+    say(f"wrote {options.counted(len(results), 'picture')} to {out}, {concealed} of them concealed")
     if not (results or host.stopped):
         raise NothingReceived(f"{at}: no picture came; is the flowgraph running, with Pass Tags set?")
 

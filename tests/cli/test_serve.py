@@ -24,6 +24,7 @@ DEADLINE = 120  # seconds
         (("encode", "photographs", "--at", "127.0.0.1:5601"), LINK_ERROR, "write tcp://127.0.0.1:5601"),
         (("encode", "photographs", "--keys", "nowhere"), LINK_ERROR, "ds2c2 serve keys"),
         (("decode", "--out", "got", "--format", "768x512"), 4, "not understood"),
+        (("decode", "--out", "got", "--render", "nosuch"), 5, "model 'nosuch' is unknown"),
         (("relay", "decode", "--host", "tcp://gpu:5602", "--keys", "nowhere"), LINK_ERROR, "ds2c2 serve keys"),
     ],
 )

@@ -66,12 +66,13 @@ def pictures_in(folder):
     return {path.name: path.read_bytes() for path in sorted(folder.glob("*.png"))}
 
 
-def in_one_process(pictures, folder):
+def in_one_process(pictures, folder, model="coded"):
     from gnuradio import ds2c2
 
     from ds2c2.streamformat import StreamFormat
 
-    graph = ds2c2.loopback(StreamFormat(480, 320, base_redundancy=2), str(pictures), str(folder), measure=False)
+    stream = StreamFormat(480, 320, base_redundancy=2, model=model)
+    graph = ds2c2.loopback(stream, str(pictures), str(folder), measure=False)
     graph.run_to_end()
     return pictures_in(folder)
 
@@ -106,6 +107,19 @@ def test_pictures_through_another_host(flowgraph, pictures, start, tmp_path, els
     assert f"{PICTURES} frames\n" in said[-1] and f"wrote {PICTURES} pictures to remote" in said[-1]
     assert "no end of stream" not in "".join(said)
     assert pictures_in(tmp_path / "remote") == in_one_process(pictures, tmp_path / "local") != {}
+
+
+def test_the_decoding_host_renders_with_weights_of_its_own(flowgraph, pictures, start, tmp_path, rendering_models):
+    """Flowgraph and encoder know of ``coded`` only."""
+    places = {name: f"tcp://127.0.0.1:{free_port()}" for name in ("encode", "decode")}
+    serve, wait = ("-m", "ds2c2", "serve"), ("--wait", DEADLINE)
+    options = ("--size", "480x320", "--redundancy", "2", *wait)
+    encoder = start(*serve, "encode", pictures, "--at", places["encode"], *options)
+    decoder = start(*serve, "decode", "--out", "remote", "--at", places["decode"], "--render", "eye", *wait)
+    radio = start(flowgraph, "--code-blocks-at", places["encode"], "--soft-bits-at", places["decode"])
+    said = [output(process) for process in (encoder, radio, decoder)]
+    assert "model=coded@" in said[-1] and f"wrote {PICTURES} pictures to remote" in said[-1]
+    assert pictures_in(tmp_path / "remote") == in_one_process(pictures, tmp_path / "local", "eye") != {}
 
 
 def test_a_flowgraph_of_another_format_says_so(flowgraph, pictures, start):
