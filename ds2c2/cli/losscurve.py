@@ -57,17 +57,8 @@ def loss_curve(
     often = counted(draws, "draw")
     title = f"{counted(len(paths), 'picture')}, {rules} rules, {met}, {settings['bpp']:g} bpp asked, {often}"
     table = Table(title=title)
-    for heading in (
-        "loss",
-        "bpp",
-        "on air",
-        "PSNR dB",
-        "MS-SSIM",
-        "base PSNR dB",
-        "worst gain dB",
-        "base lost",
-        *distances,
-    ):
+    headings = ("loss", "bpp", "on air", "PSNR dB", "MS-SSIM", "base PSNR dB", "worst gain dB", "base lost")
+    for heading in (*headings, *distances):
         table.add_column(heading, justify="right", overflow="fold")
     for row in summary(measurements):
         table.add_row(

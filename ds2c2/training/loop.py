@@ -41,8 +41,8 @@ class TrainingSettings:
     """All that a run's result depends on beside the pictures.
 
     ``start_from`` names the weights that the run starts from, ``update`` says that it is the
-    fast update of theirs. ``objective`` is one of ``ds2c2.training.perceptual.OBJECTIVES``; what is
-    not ``mse`` trains the decoder of ``coded`` alone.
+    fast update of theirs. ``objective`` is ``mse`` or ``perceptual``, which trains
+    the decoder of ``coded`` alone (``ds2c2.training.perceptual``).
     """
 
     steps: int

@@ -6,6 +6,7 @@ L_d = L1 + L_SSIM + L_VGG between a picture and its estimate; adversarial losses
 batch, so that shares of a batch in several processes average to the whole.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -14,7 +15,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ds2c2.errors import UserError
-from ds2c2.training.vgg import VggFeatures
 
 # Wang, Bovik, Sheikh, Simoncelli, "Image quality assessment: from error visibility to structural
 # similarity", IEEE Trans. Image Processing 13(4), 2004.
@@ -62,7 +62,7 @@ PRESETS = {
 
 
 def distance(
-    original: Tensor, estimate: Tensor, weights: LossWeights, vgg: VggFeatures | None
+    original: Tensor, estimate: Tensor, weights: LossWeights, vgg: Callable[[Tensor], list[Tensor]] | None
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """L_d of two ``(B, 3, H, W)`` in [-1, 1], weighted, and its parts without weights.
 

@@ -6,7 +6,6 @@ weights it starts from, bit for bit, at the same rate; what the receiver makes o
 """
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -21,7 +20,6 @@ from ds2c2.training.vgg import VggFeatures
 from ds2c2.weights import REST_NOTE, find_weights, read_metadata, weights_profile
 
 DECODER = "decoder."  # names of its tensors begin so
-OBJECTIVES = ("mse", "perceptual")
 # The paper's L_d without its adversarial loss; all weights 1.
 WEIGHTS = LossWeights(gan=0.0)
 
@@ -72,10 +70,6 @@ class PerceptualRecipe(CodedRecipe):
         figures = [F.mse_loss(x.detach().float(), pictures).item() for x in (received, base)]
         return total, Figures(*figures, rate.mean().item())
 
-    @property
-    def _seen(self) -> Callable[[Tensor], list[Tensor]]:
-        def seen(pictures: Tensor) -> list[Tensor]:
-            with torch.autocast(pictures.device.type, torch.bfloat16, enabled=self.mixed):
-                return self.vgg(pictures.contiguous(memory_format=torch.channels_last))
-
-        return seen
+    def _seen(self, pictures: Tensor) -> list[Tensor]:
+        with torch.autocast(pictures.device.type, torch.bfloat16, enabled=self.mixed):
+            return self.vgg(pictures.contiguous(memory_format=torch.channels_last))
