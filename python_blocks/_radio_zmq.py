@@ -17,6 +17,7 @@ from zmq.utils.monitor import recv_monitor_message
 
 from ds2c2.errors import LinkError
 from ds2c2.serve.keys import load_keys
+from ds2c2.serve.pipe import end_context
 
 from ._failures import WORK_DONE, guarded, say
 from ._waiting import POLL_SECONDS, Patience
@@ -89,7 +90,7 @@ class zmq_sink(gr.sync_block):
         self._socket.close()
         if self._authenticator is not None:
             self._authenticator.stop()
-        self._context.term()
+        end_context(self._context)
 
     def _look_for_receivers(self, wait: float) -> None:
         while self._monitor.poll(int(1000 * wait)):
@@ -145,7 +146,7 @@ class zmq_source(gr.sync_block):
     def stop(self) -> bool:
         if not self._socket.closed:
             self._socket.close(0)
-            self._context.term()
+            end_context(self._context)
             malformed = f", {self.malformed} messages that are no samples" if self.malformed else ""
             say("radio_source", f"{self.nitems_written(0)} samples came from {self._endpoint}{malformed}")
         return True

@@ -19,6 +19,7 @@ POLL_SECONDS = 0.2  # between two looks at whether to stop
 RECONNECT_MS, RECONNECT_MOST_MS = 100, 1_000
 # A peer that is gone without a word (power, network) is noticed after these.
 HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS = 5_000, 15_000
+END_SECONDS = 5.0  # that ZeroMQ gets to close what nothing waits for; it takes milliseconds
 # Messages that wait in a socket and bytes in the kernel: what is under way when a receiver stops is lost.
 SOCKET_MESSAGES = 2
 SOCKET_BYTES = 1 << 16
@@ -58,6 +59,17 @@ class Address:
     def endpoint(self) -> str:
         host = "127.0.0.1" if self.host == "localhost" else self.host
         return f"tcp://[{host}]:{self.port}" if ":" in host else f"tcp://{host}:{self.port}"
+
+
+def end_context(context: zmq.Context, linger: float = 0) -> None:
+    """End a context whose sockets are closed, with ``linger`` seconds at most for what they had to send.
+
+    libzmq 4.3.5 was seen to wait for ever, once in some thousands of times, with nothing left to send
+    and no socket open: then the context is left to the process's end.
+    """
+    ending = threading.Thread(target=context.term, name="end of a ZeroMQ context", daemon=True)
+    ending.start()
+    ending.join(None if linger == float("inf") else linger + END_SECONDS)
 
 
 class Pipe:
@@ -188,13 +200,13 @@ class Pipe:
         return self._socket.closed
 
     def close(self, linger: float = 0) -> None:
-        """Close; up to ``linger`` seconds for what was sent to leave."""
+        """Close; up to ``linger`` seconds for what was sent to leave, and ``END_SECONDS`` for ZeroMQ."""
         self._socket.disable_monitor()
         self._monitor.close(0)
         self._socket.close(-1 if linger == float("inf") else int(linger * 1000))
         if self._authenticator:
             self._authenticator.stop()
-        self._context.term()
+        end_context(self._context, linger)
 
 
 class Inbox:

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Pipes with real sockets and real keys: who gets in, who comes back, and what is not lost."""
 
+import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 from freeport import free_port
 
+import ds2c2.serve.pipe as pipe_module
 from ds2c2.errors import LinkError
 from ds2c2.serve.keys import load_keys, make_keys
 from ds2c2.serve.pipe import Address, Inbox, Pipe
@@ -102,6 +105,18 @@ def test_messages_in_order_and_the_last_ones_too(opened, host):
             got.append(item)
     inbox.close()
     assert got == sent
+
+
+def test_closing_ends_even_if_zeromq_does_not(opened, monkeypatch):
+    monkeypatch.setattr(pipe_module, "END_SECONDS", 0.1)
+    stuck = threading.Event()
+    pipe = opened(free_address(), sends=True, listens=True)
+    end = pipe._context.term
+    monkeypatch.setattr(pipe, "_context", SimpleNamespace(term=stuck.wait))
+    pipe.close()
+    assert pipe.closed and not stuck.is_set()
+    stuck.set()
+    end()
 
 
 def test_nothing_is_sent_to_nobody(opened):
