@@ -64,8 +64,8 @@ class Address:
 def end_context(context: zmq.Context, linger: float = 0) -> None:
     """End a context whose sockets are closed, with ``linger`` seconds at most for what they had to send.
 
-    libzmq 4.3.5 was seen to wait for ever, once in some thousands of times, with nothing left to send
-    and no socket open: then the context is left to the process's end.
+    libzmq 4.3.5 was seen to wait for ever, once and in none of 28000 tries to see it again, with nothing
+    left to send and no socket open: then the context is left to the process's end.
     """
     ending = threading.Thread(target=context.term, name="end of a ZeroMQ context", daemon=True)
     ending.start()
