@@ -108,15 +108,22 @@ def test_messages_in_order_and_the_last_ones_too(opened, host):
 
 
 def test_closing_ends_even_if_zeromq_does_not(opened, monkeypatch):
+    """A context that never ends is left alone, and not waited for."""
     monkeypatch.setattr(pipe_module, "END_SECONDS", 0.1)
-    stuck = threading.Event()
+    released, ended = threading.Event(), threading.Event()
     pipe = opened(free_address(), sends=True, listens=True)
     end = pipe._context.term
-    monkeypatch.setattr(pipe, "_context", SimpleNamespace(term=stuck.wait))
+
+    def term():
+        released.wait(DEADLINE)
+        end()
+        ended.set()
+
+    monkeypatch.setattr(pipe, "_context", SimpleNamespace(term=term))
     pipe.close()
-    assert pipe.closed and not stuck.is_set()
-    stuck.set()
-    end()
+    assert pipe.closed and not ended.is_set()
+    released.set()
+    assert ended.wait(DEADLINE)
 
 
 def test_nothing_is_sent_to_nobody(opened):
