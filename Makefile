@@ -19,7 +19,7 @@ TEST_WORKERS := --numprocesses logical --maxprocesses 4 --dist worksteal
 PACKAGES := gnuradio gir1.2-gtk-3.0 gir1.2-pango-1.0 python3-gi-cairo cmake python3-venv
 TEST_PACKAGES := xvfb xauth
 
-SOURCES := CMakeLists.txt $(shell find cmake ds2c2 python_blocks grc flowgraphs models recipes \
+SOURCES := CMakeLists.txt $(shell find gr-ds2c2 python_blocks flowgraphs models \
              -name __pycache__ -prune -o \( -type d -o -name '*.py' -o -name '*.cmake' -o -name '*.yml' \
              -o -name '*.grc' -o -name '*.safetensors' -o -name '*.md' -o -name '*.toml' \) -print 2>/dev/null)
 

@@ -11,17 +11,17 @@ from .gmsk_demodulator import gmsk_demodulator
 from .gmsk_link import gmsk_link
 from .gmsk_modulator import gmsk_modulator
 from .interleaver import interleaver
-from .link_trial import link_trial
-from .loopback import loopback
 from .ofdm_demodulator import ofdm_demodulator
 from .ofdm_link import ofdm_link
 from .ofdm_modulator import ofdm_modulator
 from .packetizer import packetizer
+from .programs.link_trial import link_trial
+from .programs.loopback import loopback
+from .programs.radio_receiver import radio_receiver
+from .programs.radio_transmitter import radio_transmitter
 from .radio_air import radio_air
-from .radio_receiver import radio_receiver
 from .radio_sink import radio_sink
 from .radio_source import radio_source
-from .radio_transmitter import radio_transmitter
 
 __all__ = [
     "block_erasure_channel",

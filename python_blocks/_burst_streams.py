@@ -7,8 +7,8 @@ import numpy as np
 import pmt
 from gnuradio import gr
 
-from ds2c2.bursts import BurstCutter, bursts_in
-from ds2c2.radiosettings import RadioError
+from ds2c2.links.bursts import BurstCutter, bursts_in
+from ds2c2.links.radiosettings import RadioError
 
 from ._failures import WORK_DONE, guarded, say
 

@@ -5,7 +5,7 @@ import numpy as np
 import pmt
 from gnuradio import gr
 
-from ds2c2.burstfinder import Burst, BurstFinder, Preamble
+from ds2c2.links.burstfinder import Burst, BurstFinder, Preamble
 
 from ._failures import guarded
 

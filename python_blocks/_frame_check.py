@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ds2c2.linkframes import LinkFrames, ModemCounts
-from ds2c2.packets import HEADER_BYTES
-from ds2c2.packetsource import Arrivals
-from ds2c2.streamformat import StreamFormat
+from ds2c2.links.linkframes import LinkFrames, ModemCounts
+from ds2c2.stream.packets import HEADER_BYTES
+from ds2c2.stream.streamformat import StreamFormat
+from ds2c2.transport.packetsource import Arrivals
 
 from ._failures import say
 from ._stage import Stage

@@ -7,10 +7,10 @@ from collections.abc import Callable
 import numpy as np
 import pmt
 
-from ds2c2.burstfinder import Burst
-from ds2c2.gmsk import GmskFormat, GmskSlicer
-from ds2c2.linkframes import ModemCounts
-from ds2c2.streamformat import StreamFormat
+from ds2c2.links.burstfinder import Burst
+from ds2c2.links.gmsk import GmskFormat, GmskSlicer
+from ds2c2.links.linkframes import ModemCounts
+from ds2c2.stream.streamformat import StreamFormat
 
 from ._burst_trigger import BURST
 from ._header_gate import Reception

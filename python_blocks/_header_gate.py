@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import pmt
 from gnuradio import gr
 
-from ds2c2.burstfinder import Burst
-from ds2c2.linkframes import ModemCounts
-from ds2c2.ofdm import FFT_SIZE, OfdmFormat
+from ds2c2.links.burstfinder import Burst
+from ds2c2.links.linkframes import ModemCounts
+from ds2c2.links.ofdm import FFT_SIZE, OfdmFormat
 
 from ._burst_trigger import BURST
 from ._failures import record

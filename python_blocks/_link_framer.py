@@ -4,7 +4,7 @@
 import numpy as np
 from gnuradio import gr
 
-from ds2c2.linkframes import LinkFrames, ModemCounts
+from ds2c2.links.linkframes import LinkFrames, ModemCounts
 
 from ._failures import guarded
 

@@ -5,7 +5,7 @@ import math
 
 from gnuradio import digital
 
-from ds2c2.ofdm import DATA_CARRIERS, HEADER_SYMBOLS, PILOT_CARRIERS, OfdmFormat
+from ds2c2.links.ofdm import DATA_CARRIERS, HEADER_SYMBOLS, PILOT_CARRIERS, OfdmFormat
 
 HEADER_CONSTELLATION = digital.constellation_bpsk
 

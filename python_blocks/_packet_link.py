@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 from gnuradio import gr
 
-from ds2c2.linkframes import ModemCounts
-from ds2c2.packetsource import Arrivals
+from ds2c2.links.linkframes import ModemCounts
+from ds2c2.transport.packetsource import Arrivals
 
 from ._packet_modem import PacketDemodulator, PacketModulator
 from .radio_air import radio_air

@@ -5,10 +5,10 @@ from collections.abc import Callable
 
 from gnuradio import gr
 
-from ds2c2.linkframes import ModemCounts
-from ds2c2.packets import HEADER_BYTES
-from ds2c2.packetsource import Arrivals
-from ds2c2.streamformat import StreamFormat
+from ds2c2.links.linkframes import ModemCounts
+from ds2c2.stream.packets import HEADER_BYTES
+from ds2c2.stream.streamformat import StreamFormat
+from ds2c2.transport.packetsource import Arrivals
 
 
 class PacketModulator(gr.hier_block2):

@@ -6,7 +6,7 @@ import pmt
 from gnuradio import gr
 
 from ds2c2.errors import FormatError, LinkError
-from ds2c2.iqrecording import IqReader, IqWriter
+from ds2c2.links.iqrecording import IqReader, IqWriter
 
 from ._failures import WORK_DONE, guarded, record, say
 from ._host_events import RX_TIME, TimeTags, time_of

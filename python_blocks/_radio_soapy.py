@@ -4,7 +4,7 @@
 from gnuradio import soapy
 
 from ds2c2.errors import DeviceError
-from ds2c2.radiosettings import RadioError, RadioSettings, check_read_back
+from ds2c2.links.radiosettings import RadioError, RadioSettings, check_read_back
 
 from ._failures import say
 from ._radio_uhd import first_line

@@ -10,7 +10,7 @@ os.environ.setdefault("UHD_LOG_CONSOLE_LEVEL", "warning")
 from gnuradio import uhd  # noqa: E402
 
 from ds2c2.errors import DeviceError  # noqa: E402
-from ds2c2.radiosettings import RadioError, RadioSettings, check_read_back  # noqa: E402
+from ds2c2.links.radiosettings import RadioError, RadioSettings, check_read_back  # noqa: E402
 
 from ._burst_streams import BURST_TAG  # noqa: E402
 from ._failures import say  # noqa: E402

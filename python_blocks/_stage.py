@@ -8,9 +8,9 @@ import numpy as np
 import pmt
 from gnuradio import gr
 
-from ds2c2 import streamtags
 from ds2c2.errors import FormatError, LinkError, PictureError
-from ds2c2.streamformat import StreamFormat
+from ds2c2.stream import streamtags
+from ds2c2.stream.streamformat import StreamFormat
 
 from ._failures import WORK_DONE, guarded
 

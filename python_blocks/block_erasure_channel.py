@@ -3,10 +3,10 @@
 
 import numpy as np
 
-from ds2c2.channel import DEFAULT_BURST, ChannelError
-from ds2c2.packetchannel import PacketChannel
-from ds2c2.packets import HEADER_BYTES
-from ds2c2.streamformat import StreamFormat
+from ds2c2.channels.channel import DEFAULT_BURST, ChannelError
+from ds2c2.channels.packetchannel import PacketChannel
+from ds2c2.stream.packets import HEADER_BYTES
+from ds2c2.stream.streamformat import StreamFormat
 
 from ._failures import say
 from ._stage import Stage, as_format

@@ -5,7 +5,7 @@ import numpy as np
 import pmt
 from gnuradio import gr
 
-from ds2c2.streamformat import StreamFormat
+from ds2c2.stream.streamformat import StreamFormat
 
 from ._failures import guarded, say
 from ._stage import FRAME_TAG, as_format, as_sources, frame_number
@@ -66,8 +66,8 @@ class decoder_sink(gr.sync_block):
         render: str = "",
     ):
         # Here and not above: torch takes seconds to load, GRC and the link blocks need none of it.
-        from ds2c2.codec import Codec
-        from ds2c2.session import PictureFeed, ReceivingEnd
+        from ds2c2.codec.codec import Codec
+        from ds2c2.ends.session import PictureFeed, ReceivingEnd
 
         self.format = as_format(stream_format)
         size = (self.format.width, self.format.height)
@@ -85,7 +85,7 @@ class decoder_sink(gr.sync_block):
 
     @property
     def results(self) -> list:
-        """A ``ds2c2.session.FrameResult`` for each frame so far."""
+        """A ``ds2c2.ends.session.FrameResult`` for each frame so far."""
         return self.receiver.results
 
     @guarded

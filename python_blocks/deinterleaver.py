@@ -5,8 +5,8 @@ import time
 
 import numpy as np
 
-from ds2c2.interleaver import Interleaver
-from ds2c2.streamformat import StreamFormat
+from ds2c2.stream.interleaver import Interleaver
+from ds2c2.stream.streamformat import StreamFormat
 
 from ._stage import END_TAG, FRAME_TAG, Stage, as_format, frame_number
 

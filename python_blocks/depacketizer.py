@@ -7,11 +7,11 @@ import time
 import numpy as np
 import pmt
 
-from ds2c2.assembler import REORDER_PACKETS, Frame, FrameAssembler, LinkCounts
 from ds2c2.errors import FormatError
-from ds2c2.packets import HEADER_BYTES, MAX_STREAM, VERSION, crc16
-from ds2c2.softbits import to_soft
-from ds2c2.streamformat import StreamFormat
+from ds2c2.stream.assembler import REORDER_PACKETS, Frame, FrameAssembler, LinkCounts
+from ds2c2.stream.packets import HEADER_BYTES, MAX_STREAM, VERSION, crc16
+from ds2c2.stream.softbits import to_soft
+from ds2c2.stream.streamformat import StreamFormat
 
 from ._failures import say
 from ._stage import END_TAG, ENDED_PORT, Stage, as_format, format_tag, frame_tag

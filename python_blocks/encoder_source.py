@@ -9,7 +9,7 @@ import pmt
 from gnuradio import gr
 
 from ds2c2.errors import UserError
-from ds2c2.streamformat import StreamFormat
+from ds2c2.stream.streamformat import StreamFormat
 
 from ._failures import WORK_DONE, guarded
 from ._stage import END_TAG, as_format, as_sources, format_tag, frame_tag
@@ -36,9 +36,9 @@ class encoder_source(gr.sync_block):
         repeat: start over for ever
         frame_rate: frames a second at most, 0 for as fast as they are taken
         favour: regions that are sent finer at the same rate, a list of ``X,Y,WxH=GAIN`` and
-            ``CLASS=GAIN`` (``ds2c2.labels``); for models of profile coded
+            ``CLASS=GAIN`` (``ds2c2.codec.labels``); for models of profile coded
         labels: folder of the label maps that classes need; for models of profile paper where
-            their label maps come from (``ds2c2.session.LabelMaps``)
+            their label maps come from (``ds2c2.ends.session.LabelMaps``)
     """
 
     def __init__(
@@ -53,8 +53,8 @@ class encoder_source(gr.sync_block):
         labels: str = "",
     ):
         # Here and not above: torch takes seconds to load, GRC and the link blocks need none of it.
-        from ds2c2.codec import Codec
-        from ds2c2.session import PictureFeed, SendingEnd
+        from ds2c2.codec.codec import Codec
+        from ds2c2.ends.session import PictureFeed, SendingEnd
 
         if frame_rate < 0:
             raise UserError(f"frame rate {frame_rate:g} is negative; give frames a second, or 0 for no limit")

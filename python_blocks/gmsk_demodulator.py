@@ -6,8 +6,8 @@ import math
 from gnuradio import analog, digital, filter
 from gnuradio.filter import firdes
 
-from ds2c2.gmsk import GMSK_THRESHOLD, GmskFormat
-from ds2c2.streamformat import StreamFormat
+from ds2c2.links.gmsk import GMSK_THRESHOLD, GmskFormat
+from ds2c2.stream.streamformat import StreamFormat
 
 from ._burst_trigger import burst_trigger
 from ._frame_check import frame_check

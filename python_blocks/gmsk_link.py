@@ -4,8 +4,8 @@
 import math
 from collections.abc import Sequence
 
-from ds2c2.gmsk import GAP_SYMBOLS, GMSK_THRESHOLD
-from ds2c2.streamformat import StreamFormat
+from ds2c2.links.gmsk import GAP_SYMBOLS, GMSK_THRESHOLD
+from ds2c2.stream.streamformat import StreamFormat
 
 from ._packet_link import PacketLink
 from .gmsk_demodulator import gmsk_demodulator

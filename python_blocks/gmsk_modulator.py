@@ -3,9 +3,9 @@
 
 from gnuradio import digital
 
-from ds2c2.gmsk import ACCESS_CODE, GAP_SYMBOLS, PREAMBLE, TAIL, GmskFormat
-from ds2c2.ofdm import ModemError
-from ds2c2.streamformat import StreamFormat
+from ds2c2.links.gmsk import ACCESS_CODE, GAP_SYMBOLS, PREAMBLE, TAIL, GmskFormat
+from ds2c2.links.ofdm import ModemError
+from ds2c2.stream.streamformat import StreamFormat
 
 from ._burst_spacer import burst_spacer
 from ._link_framer import link_framer

@@ -3,8 +3,8 @@
 
 import numpy as np
 
-from ds2c2.interleaver import Interleaver
-from ds2c2.streamformat import StreamFormat
+from ds2c2.stream.interleaver import Interleaver
+from ds2c2.stream.streamformat import StreamFormat
 
 from ._failures import say
 from ._stage import END_TAG, Stage, as_format, refuse_tag_header

@@ -4,8 +4,8 @@
 from gnuradio import blocks, digital, fft
 from gnuradio import fec as codes
 
-from ds2c2.burstfinder import OFDM_PREAMBLE, OFDM_THRESHOLD
-from ds2c2.ofdm import (
+from ds2c2.links.burstfinder import OFDM_PREAMBLE, OFDM_THRESHOLD
+from ds2c2.links.ofdm import (
     CC_LENGTH,
     CC_POLYNOMIALS,
     FFT_SIZE,
@@ -16,7 +16,7 @@ from ds2c2.ofdm import (
     pilot_symbols,
     sync_words,
 )
-from ds2c2.streamformat import StreamFormat
+from ds2c2.stream.streamformat import StreamFormat
 
 from ._burst_trigger import TRIGGER, burst_trigger
 from ._frame_check import frame_check

@@ -4,9 +4,9 @@
 import math
 from collections.abc import Sequence
 
-from ds2c2.burstfinder import OFDM_THRESHOLD
-from ds2c2.ofdm import MIN_GAP
-from ds2c2.streamformat import StreamFormat
+from ds2c2.links.burstfinder import OFDM_THRESHOLD
+from ds2c2.links.ofdm import MIN_GAP
+from ds2c2.stream.streamformat import StreamFormat
 
 from ._packet_link import PacketLink
 from .ofdm_demodulator import ofdm_demodulator

@@ -7,7 +7,7 @@ import numpy as np
 from gnuradio import blocks, digital, fft, gr
 from gnuradio import fec as codes
 
-from ds2c2.ofdm import (
+from ds2c2.links.ofdm import (
     CC_LENGTH,
     CC_POLYNOMIALS,
     FFT_SIZE,
@@ -18,7 +18,7 @@ from ds2c2.ofdm import (
     pilot_symbols,
     sync_words,
 )
-from ds2c2.streamformat import StreamFormat
+from ds2c2.stream.streamformat import StreamFormat
 
 from ._burst_spacer import burst_spacer
 from ._link_framer import link_framer

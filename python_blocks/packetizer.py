@@ -4,8 +4,8 @@
 import numpy as np
 
 from ds2c2.errors import FormatError
-from ds2c2.packets import HEADER_BYTES, MAX_STREAM, Packetizer
-from ds2c2.streamformat import StreamFormat
+from ds2c2.stream.packets import HEADER_BYTES, MAX_STREAM, Packetizer
+from ds2c2.stream.streamformat import StreamFormat
 
 from ._stage import END_TAG, ENDED_PORT, Stage, as_format, refuse_tag_header
 

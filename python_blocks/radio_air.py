@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from gnuradio import analog, blocks, channels, filter, gr
 
-from ds2c2.air import AirSettings
+from ds2c2.links.air import AirSettings
 
 from ._carrier_offset import carrier_offset
 

@@ -3,8 +3,8 @@
 
 from gnuradio import gr
 
-from ds2c2.radiosettings import DEFAULT_MAX_DURATION, DEFAULT_RATE, LOCK_SECONDS, WAIT_SECONDS, TransmitSettings
-from ds2c2.streamformat import StreamFormat
+from ds2c2.links.radiosettings import DEFAULT_MAX_DURATION, DEFAULT_RATE, LOCK_SECONDS, WAIT_SECONDS, TransmitSettings
+from ds2c2.stream.streamformat import StreamFormat
 
 from ._burst_streams import burst_filler, burst_sender, transmit_guard
 from ._stage import as_format

@@ -4,8 +4,8 @@
 import pmt
 from gnuradio import gr
 
-from ds2c2.air import AirSettings
-from ds2c2.radiosettings import DEFAULT_RATE, LOCK_SECONDS, WAIT_SECONDS, ReceiveSettings
+from ds2c2.links.air import AirSettings
+from ds2c2.links.radiosettings import DEFAULT_RATE, LOCK_SECONDS, WAIT_SECONDS, ReceiveSettings
 
 from .radio_air import radio_air
 

@@ -21,7 +21,7 @@ def use_checkout() -> None:
     link = package / "ds2c2"
     with suppress(FileExistsError):  # CMake made it, or a test run beside this one
         link.symlink_to(CHECKOUT / "python_blocks", target_is_directory=True)
-    folders = [str(package.parent), str(CHECKOUT)]
+    folders = [str(package.parent), str(CHECKOUT / "gr-ds2c2")]
     sys.path[:0] = [folder for folder in folders if folder not in sys.path]
     inherited = os.environ.get("PYTHONPATH", "")
     if folders[0] not in inherited.split(os.pathsep):

@@ -86,7 +86,7 @@ def tiny_models(tmp_path_factory, tiny_shape, tiny_coded_shape, tiny_paper_shape
     from ds2c2.networks.coded import CodedNetworks
     from ds2c2.networks.paper import PaperNetworks
     from ds2c2.networks.segnet import SegNet, SegNetShape
-    from ds2c2.weights import save_weights
+    from ds2c2.networks.weights import save_weights
 
     folder = tmp_path_factory.mktemp("models")
     torch.manual_seed(1)
@@ -134,8 +134,8 @@ def rendering_models(tiny_models, tiny_coded_shape, monkeypatch, tmp_path_factor
     import torch
 
     from ds2c2.networks.coded import CodedNetworks
+    from ds2c2.networks.weights import save_weights
     from ds2c2.training.finish import origin
-    from ds2c2.weights import save_weights
 
     folder = tmp_path_factory.mktemp("rendering")
     for path in tiny_models.iterdir():

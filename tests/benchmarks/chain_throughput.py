@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(CHECKOUT))
+sys.path.insert(0, str(CHECKOUT / "gr-ds2c2"))
 sys.path.insert(0, str(CHECKOUT / "tests"))
 
 from checkout import use_checkout  # noqa: E402
@@ -31,8 +31,8 @@ import pmt  # noqa: E402
 from gnuradio import blocks, ds2c2, gr  # noqa: E402
 from gnuradio.ds2c2._stage import END_TAG, frame_tag  # noqa: E402
 
-from ds2c2.packets import HEADER_BYTES  # noqa: E402
-from ds2c2.streamformat import StreamFormat  # noqa: E402
+from ds2c2.stream.packets import HEADER_BYTES  # noqa: E402
+from ds2c2.stream.streamformat import StreamFormat  # noqa: E402
 
 STAGES = 5  # blocks between source and sink
 DISTINCT_FRAMES = 16  # random frames that the source repeats

@@ -14,16 +14,16 @@ import sys
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "gr-ds2c2"))
 
 import numpy as np
 import torch
 from skimage.data import coffee
 
-from ds2c2.codec import Codec
-from ds2c2.pictures import fit_picture, read_picture
-from ds2c2.softbits import to_soft
-from ds2c2.streamformat import StreamFormat
+from ds2c2.codec.codec import Codec
+from ds2c2.pictures.pictures import fit_picture, read_picture
+from ds2c2.stream.softbits import to_soft
+from ds2c2.stream.streamformat import StreamFormat
 
 RUNS = 7
 

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(CHECKOUT))
+sys.path.insert(0, str(CHECKOUT / "gr-ds2c2"))
 sys.path.insert(0, str(CHECKOUT / "tests"))
 
 from checkout import use_checkout  # noqa: E402
@@ -21,8 +21,8 @@ use_checkout()
 import numpy as np  # noqa: E402
 from gnuradio import blocks, ds2c2, gr  # noqa: E402
 
-from ds2c2.packets import HEADER_BYTES, Packetizer  # noqa: E402
-from ds2c2.streamformat import StreamFormat  # noqa: E402
+from ds2c2.stream.packets import HEADER_BYTES, Packetizer  # noqa: E402
+from ds2c2.stream.streamformat import StreamFormat  # noqa: E402
 
 SHORT, LONGEST = 100, 1064  # bytes of a packet
 SEED = 1

@@ -13,18 +13,18 @@ import argparse
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "gr-ds2c2"))
 
 import numpy as np
 import torch
 
-from ds2c2.metrics import psnr
-from ds2c2.networks.binary import REDUCTION
-from ds2c2.networks.bresnet import CELL
-from ds2c2.pictures import list_pictures, read_picture, to_picture, to_tensor
-from ds2c2.smallpicture import decode_small, encode_small, reduce_picture
+from ds2c2.codec.smallpicture import decode_small, encode_small, reduce_picture
+from ds2c2.networks.modelfiles import find_weights
+from ds2c2.networks.weights import load_networks
+from ds2c2.pictures.metrics import psnr
+from ds2c2.pictures.pictures import list_pictures, read_picture, to_picture, to_tensor
+from ds2c2.stream.geometry import CELL, REDUCTION
 from ds2c2.training.coded import forward
-from ds2c2.weights import find_weights, load_networks
 
 # bmshj2018-hyperprior (Ballé et al., ICLR 2018), mean over Kodak, as published by CompressAI in
 # results/image/kodak/compressai-bmshj2018-hyperprior_mse_cuda.json: bpp and PSNR in dB.

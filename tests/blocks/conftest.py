@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ds2c2.streamformat import StreamFormat
+from ds2c2.stream.streamformat import StreamFormat
 
 WIDTH, HEIGHT = 192, 128
 

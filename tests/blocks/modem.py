@@ -5,8 +5,8 @@ import numpy as np
 from flowgraph import run
 from gnuradio import blocks, gr
 
-from ds2c2.packets import HEADER_BYTES, Packetizer
-from ds2c2.streamformat import StreamFormat
+from ds2c2.stream.packets import HEADER_BYTES, Packetizer
+from ds2c2.stream.streamformat import StreamFormat
 
 
 def format_of(packet_bytes: int) -> StreamFormat:

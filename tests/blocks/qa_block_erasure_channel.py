@@ -6,8 +6,8 @@ import pytest
 from flowgraph import random_frames, through
 from gnuradio import ds2c2
 
-from ds2c2.channel import BlockChannel, ChannelError
-from ds2c2.packets import HEADER_BYTES, Packetizer
+from ds2c2.channels.channel import BlockChannel, ChannelError
+from ds2c2.stream.packets import HEADER_BYTES, Packetizer
 
 
 def packets_of(stream_format, frames=6):

@@ -11,14 +11,14 @@ from gnuradio import blocks, ds2c2, gr
 from gnuradio.ds2c2._stage import FORMAT_TAG, FRAME_TAG
 from PIL import Image
 
-from ds2c2.assembler import FrameAssembler
-from ds2c2.channel import BlockChannel
+from ds2c2.channels.channel import BlockChannel
 from ds2c2.errors import DeviceError, FormatError, PictureError, UserError, WeightsError
-from ds2c2.interleaver import Interleaver
-from ds2c2.metrics import psnr
-from ds2c2.packets import Packetizer
-from ds2c2.softbits import to_soft
-from ds2c2.streamformat import StreamFormat
+from ds2c2.pictures.metrics import psnr
+from ds2c2.stream.assembler import FrameAssembler
+from ds2c2.stream.interleaver import Interleaver
+from ds2c2.stream.packets import Packetizer
+from ds2c2.stream.softbits import to_soft
+from ds2c2.stream.streamformat import StreamFormat
 
 PICTURES = 5
 LOSS = 0.3
@@ -40,7 +40,7 @@ def grouped_format(request, grouped_format):
 
 
 def codec_of(stream_format):
-    from ds2c2.codec import Codec
+    from ds2c2.codec.codec import Codec
 
     return Codec(stream_format, "cpu")
 

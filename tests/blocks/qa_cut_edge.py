@@ -8,8 +8,8 @@ import pytest
 from flowgraph import DEADLINE, frame_tags, random_frames, row_sink, run
 from gnuradio import blocks, ds2c2, gr
 
-from ds2c2.packets import HEADER_BYTES
-from ds2c2.softbits import to_soft
+from ds2c2.stream.packets import HEADER_BYTES
+from ds2c2.stream.softbits import to_soft
 
 FRAMES = 12
 

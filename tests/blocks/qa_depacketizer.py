@@ -7,9 +7,9 @@ from flowgraph import ends_of, formats_of, frame_tags, numbers_of, random_frames
 from gnuradio import blocks, ds2c2, gr
 
 from ds2c2.errors import FormatError
-from ds2c2.packets import END_COPIES, Packetizer
-from ds2c2.softbits import to_soft
-from ds2c2.streamformat import StreamFormat
+from ds2c2.stream.packets import END_COPIES, Packetizer
+from ds2c2.stream.softbits import to_soft
+from ds2c2.stream.streamformat import StreamFormat
 
 FRAMES = 6
 # Seconds without packets: the tests' inputs are finite, and this is all they wait for.

@@ -6,9 +6,9 @@ import pytest
 from gnuradio import ds2c2
 from modem import format_of, noise, packets_of, received, samples_of, through_parts
 
-from ds2c2.losstrace import CRC_FAIL, MISSED, OK
-from ds2c2.ofdm import ModemError
-from ds2c2.tracerecorder import TraceRecorder
+from ds2c2.links.ofdm import ModemError
+from ds2c2.traces.losstrace import CRC_FAIL, MISSED, OK
+from ds2c2.traces.tracerecorder import TraceRecorder
 
 SHORT = 100  # bytes of a packet
 LONGEST = 1064

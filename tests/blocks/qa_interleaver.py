@@ -9,10 +9,10 @@ from flowgraph import ends_of, format_tags, formats_of, frame_tags, numbers_of, 
 from gnuradio import blocks, ds2c2, gr
 
 from ds2c2.errors import FormatError, LinkError
-from ds2c2.interleaver import Interleaver
-from ds2c2.softbits import to_soft
-from ds2c2.streamformat import StreamFormat
-from ds2c2.streamtags import FORMAT, Tag, pack_message
+from ds2c2.stream.interleaver import Interleaver
+from ds2c2.stream.softbits import to_soft
+from ds2c2.stream.streamformat import StreamFormat
+from ds2c2.stream.streamtags import FORMAT, Tag, pack_message
 
 
 def as_frames(rows, stream_format):

@@ -6,8 +6,8 @@ import pytest
 from gnuradio import ds2c2
 from modem import format_of, noise, packets_of, received, samples_of
 
-from ds2c2.losstrace import CRC_FAIL, MISSED, OK
-from ds2c2.tracerecorder import TraceRecorder
+from ds2c2.traces.losstrace import CRC_FAIL, MISSED, OK
+from ds2c2.traces.tracerecorder import TraceRecorder
 
 STREAM = format_of(100)
 RATE = 500_000  # samples/s

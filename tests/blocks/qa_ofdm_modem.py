@@ -7,9 +7,9 @@ from flowgraph import run
 from gnuradio import blocks, digital, ds2c2, gr
 from modem import format_of, noise, packets_of, received, samples_of, through_parts
 
-from ds2c2.losstrace import CRC_FAIL, MISSED, OK
-from ds2c2.ofdm import ModemError
-from ds2c2.tracerecorder import TraceRecorder
+from ds2c2.links.ofdm import ModemError
+from ds2c2.traces.losstrace import CRC_FAIL, MISSED, OK
+from ds2c2.traces.tracerecorder import TraceRecorder
 
 SHORT = 100  # bytes of a packet, as in the tables of docs/links.md
 LONGEST = 1064

@@ -6,10 +6,10 @@ import pytest
 from gnuradio import ds2c2
 from modem import format_of, packets_of, through_parts
 
-from ds2c2.air import AirError
-from ds2c2.losstrace import CRC_FAIL
-from ds2c2.ofdm import ModemError
-from ds2c2.tracerecorder import TraceRecorder
+from ds2c2.links.air import AirError
+from ds2c2.links.ofdm import ModemError
+from ds2c2.traces.losstrace import CRC_FAIL
+from ds2c2.traces.tracerecorder import TraceRecorder
 
 STREAM = format_of(100)
 LINKS = [ds2c2.ofdm_link, ds2c2.gmsk_link]
@@ -88,7 +88,7 @@ def test_parameters_that_are_no_link(link, arguments, error, message):
 def test_a_sweeps_point(picture_folder):
     """Pictures over a link at two SNRs: the counts add up, the better one shows better pictures."""
     from ds2c2.evaluation.sweep import SweepStream
-    from ds2c2.streamformat import StreamFormat
+    from ds2c2.stream.streamformat import StreamFormat
 
     stream = StreamFormat(192, 128, bpp=0.6, block_size=40, interleave="block", depth=2)
     sweep = SweepStream(stream, [str(picture_folder)], packets=150, measured=3)

@@ -7,7 +7,7 @@ from flowgraph import frame_tags, random_frames, through
 from gnuradio import ds2c2
 
 from ds2c2.errors import FormatError
-from ds2c2.packets import END_COPIES, HEADER_BYTES, Packetizer, parse_packets
+from ds2c2.stream.packets import END_COPIES, HEADER_BYTES, Packetizer, parse_packets
 
 
 def test_packets_and_the_end(stream_format):

@@ -7,12 +7,12 @@ from flowgraph import run
 from gnuradio import ds2c2
 from PIL import Image
 
-from ds2c2.channel import BlockChannel
-from ds2c2.codec import Codec
-from ds2c2.interleaver import Interleaver
-from ds2c2.session import PictureFeed, SendingEnd
-from ds2c2.softbits import to_soft
-from ds2c2.streamformat import StreamFormat
+from ds2c2.channels.channel import BlockChannel
+from ds2c2.codec.codec import Codec
+from ds2c2.ends.session import PictureFeed, SendingEnd
+from ds2c2.stream.interleaver import Interleaver
+from ds2c2.stream.softbits import to_soft
+from ds2c2.stream.streamformat import StreamFormat
 
 STREAM = StreamFormat(128, 96, bpp=0.84636, base_bpp=0.5, base_redundancy=0.1, interleave="bit", model="paper")
 LOSS, SEED = 0.25, 3

@@ -13,7 +13,7 @@ DEADLINE = 90
 HEAD = """
 from gnuradio import blocks, ds2c2, gr
 from ds2c2.errors import PictureError
-from ds2c2.streamformat import StreamFormat
+from ds2c2.stream.streamformat import StreamFormat
 stream_format = StreamFormat(192, 128, bpp=0.6, block_size=40)
 """
 

@@ -14,8 +14,8 @@ from gnuradio import blocks, ds2c2, gr
 from gnuradio.ds2c2 import _radio_zmq
 
 from ds2c2.errors import FormatError, LinkError
-from ds2c2.iqrecording import IqReader, IqWriter
-from ds2c2.radiosettings import RadioError
+from ds2c2.links.iqrecording import IqReader, IqWriter
+from ds2c2.links.radiosettings import RadioError
 from ds2c2.serve.keys import make_keys
 
 RATE = 1e6

@@ -6,7 +6,7 @@ import pytest
 from flowgraph import run
 from gnuradio import blocks, ds2c2, gr
 
-from ds2c2.air import AirError
+from ds2c2.links.air import AirError
 
 SAMPLES = 100_000
 ALL = {

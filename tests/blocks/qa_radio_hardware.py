@@ -10,7 +10,7 @@ from flowgraph import DEADLINE, run, run_to_error
 from gnuradio import blocks, ds2c2, gr
 
 from ds2c2.errors import DeviceError
-from ds2c2.radiosettings import RadioError, ReceiveSettings
+from ds2c2.links.radiosettings import RadioError, ReceiveSettings
 
 ALL = {
     "backend": "uhd", "address": "type=b200", "rate": 2e6, "frequency": 868.3e6, "gain": 31.5, "antenna": "TX/RX",

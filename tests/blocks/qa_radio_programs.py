@@ -12,16 +12,16 @@ import pytest
 from flowgraph import DEADLINE, random_frames, row_sink, run, wait_for
 from gnuradio import blocks, ds2c2, gr
 
-from ds2c2.air import AirSettings
-from ds2c2.assembler import REORDER_PACKETS, FrameAssembler
 from ds2c2.errors import LinkError
-from ds2c2.iqrecording import IqReader, IqWriter
-from ds2c2.linksettings import LinkSettings
-from ds2c2.losstrace import HOST_DROP, MISSED, OK, LossTrace
-from ds2c2.packets import Packetizer
-from ds2c2.packetsource import Listener
-from ds2c2.radiosettings import ReceiveSettings, TransmitSettings
-from ds2c2.tracerecorder import TraceRecorder
+from ds2c2.links.air import AirSettings
+from ds2c2.links.iqrecording import IqReader, IqWriter
+from ds2c2.links.linksettings import LinkSettings
+from ds2c2.links.radiosettings import ReceiveSettings, TransmitSettings
+from ds2c2.stream.assembler import REORDER_PACKETS, FrameAssembler
+from ds2c2.stream.packets import Packetizer
+from ds2c2.traces.losstrace import HOST_DROP, MISSED, OK, LossTrace
+from ds2c2.traces.tracerecorder import TraceRecorder
+from ds2c2.transport.packetsource import Listener
 
 RATE = 1e6
 # Each modem at an SNR at which it loses some packets.
@@ -188,10 +188,10 @@ def test_a_jammer_costs_what_it_covers(recorded, stream_format, kind):
 SENDER = """
 import sys, time, numpy as np
 from gnuradio import ds2c2
-from ds2c2.linksettings import LinkSettings
-from ds2c2.packets import Packetizer
-from ds2c2.radiosettings import TransmitSettings
-from ds2c2.streamformat import StreamFormat
+from ds2c2.links.linksettings import LinkSettings
+from ds2c2.stream.packets import Packetizer
+from ds2c2.links.radiosettings import TransmitSettings
+from ds2c2.stream.streamformat import StreamFormat
 stream_format = StreamFormat.parse(sys.argv[1])
 packetizer = Packetizer(stream_format)
 rows = np.random.default_rng(1).integers(0, 256, (stream_format.blocks, stream_format.block_size), np.uint8)

@@ -7,14 +7,14 @@ import time
 import numpy as np
 import pytest
 from flowgraph import DEADLINE, format_tags, frame_tags, random_frames, run, run_to_error
-from freeport import free_port
 from gnuradio import blocks, ds2c2, gr, zeromq
 
 from ds2c2.errors import LinkError
-from ds2c2.packets import Packetizer
 from ds2c2.serve.frames import FrameReader, frame_messages
 from ds2c2.serve.pipe import Address, Inbox, Pipe
-from ds2c2.softbits import to_soft
+from ds2c2.stream.packets import Packetizer
+from ds2c2.stream.softbits import to_soft
+from freeport import free_port
 
 FRAMES = 5
 

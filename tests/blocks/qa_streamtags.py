@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ds2c2.streamtags import (
+from ds2c2.stream.streamtags import (
     DEEPEST,
     HEADER,
     HEADER_START,

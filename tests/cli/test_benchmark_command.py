@@ -7,7 +7,7 @@ import os
 import pytest
 from PIL import Image
 
-from ds2c2.evaluation.rivals import missing
+from ds2c2.evaluation.rivals.rivals import missing
 
 SMALL = ("--limit", "1", "--rates", "0.7", "--losses", "0,16", "--seeds", "2", "--block-size", "48", "--jobs", "1")
 RIVALS = ("--rivals", "webp,layered")

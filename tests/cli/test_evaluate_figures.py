@@ -12,17 +12,17 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
-from ds2c2.cli import app
+from ds2c2.channels.symbolchannel import SymbolChannel
+from ds2c2.cli.program import app
 from ds2c2.errors import UserError
-from ds2c2.evaluation import rivals
-from ds2c2.evaluation.figuresheet import Panel, draw_sheet
-from ds2c2.evaluation.latents import correlation, label_picture, neighbour_correlation, palette, tile
-from ds2c2.labelsets import label_set_of
-from ds2c2.metrics import psnr
+from ds2c2.evaluation.rivals import rivals
 from ds2c2.networks.paper import PaperNetworks
-from ds2c2.symbolchannel import SymbolChannel
+from ds2c2.networks.weights import load_networks, save_weights
+from ds2c2.paper.figuresheet import Panel, draw_sheet
+from ds2c2.paper.latents import correlation, label_picture, neighbour_correlation, palette, tile
+from ds2c2.pictures.labelsets import label_set_of
+from ds2c2.pictures.metrics import psnr
 from ds2c2.training.recipefile import make_recipe
-from ds2c2.weights import load_networks, save_weights
 
 CAMVID = ("evaluate", "camvid", "--layout", "camvid", "--models", "trained", "--device", "cpu", "--out", "drawn")
 

@@ -14,26 +14,28 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
-from ds2c2.cli import app
-from ds2c2.codec import Codec
+from ds2c2.channels.symbolchannel import SymbolChannel
+from ds2c2.cli.program import app
+from ds2c2.codec.codec import Codec
 from ds2c2.errors import FormatError, UserError
-from ds2c2.evaluation import paperrun, paperunits
 from ds2c2.evaluation.erasurecode import design_k
-from ds2c2.evaluation.paperrun import code_budgets
-from ds2c2.evaluation.papersamples import open_samples
-from ds2c2.evaluation.paperunits import PaperRun, damaged_file
-from ds2c2.evaluation.rivals import RIVALS, best_within
-from ds2c2.interleaver import Interleaver
-from ds2c2.metrics import psnr
+from ds2c2.evaluation.rivals.rivals import RIVALS, best_within
+from ds2c2.networks.modelfiles import FOLDER_VARIABLE
 from ds2c2.networks.paper import PaperNetworks
-from ds2c2.pictures import to_tensor
-from ds2c2.softbits import to_soft
-from ds2c2.streamformat import StreamFormat
-from ds2c2.symbolchannel import SymbolChannel
-from ds2c2.training.paperarchive import list_models
+from ds2c2.networks.weights import save_weights
+from ds2c2.paper import run as paperrun
+from ds2c2.paper import units as paperunits
+from ds2c2.paper.archive import list_models
+from ds2c2.paper.run import code_budgets
+from ds2c2.paper.samples import open_samples
+from ds2c2.paper.units import PaperRun, damaged_file
+from ds2c2.pictures.metrics import psnr
+from ds2c2.pictures.pictures import to_tensor
+from ds2c2.stream.interleaver import Interleaver
+from ds2c2.stream.softbits import to_soft
+from ds2c2.stream.streamformat import StreamFormat
 from ds2c2.training.recipefile import PaperRecipe
 from ds2c2.training.vgg import LAYERS, VggFeatures
-from ds2c2.weights import FOLDER_VARIABLE, save_weights
 
 WIDTH, HEIGHT = 128, 96
 DRAWS = 2

@@ -8,7 +8,7 @@ import shutil
 import pytest
 
 from ds2c2 import errors
-from ds2c2.weights import read_metadata, weights_storage
+from ds2c2.networks.weights import read_metadata, weights_storage
 
 TRAIN = ("--profile", "binary", "--steps", "1", "--batch", "1", "--crop", "64", "--hold-out", "photographs/coffee.png")
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from ds2c2.cli import app
+from ds2c2.cli.program import app
 from ds2c2.errors import DeviceError, FormatError, LinkError, UserError
-from ds2c2.losstrace import read_trace_file
-from ds2c2.radiosettings import RadioError
-from ds2c2.streamformat import StreamFormat
+from ds2c2.links.radiosettings import RadioError
+from ds2c2.stream.streamformat import StreamFormat
+from ds2c2.traces.losstrace import read_trace_file
 
 OPTIONS = ("--bpp", "0.6", "--block-size", "48")
 AIR = "snr=13.5 cfo=0.002 seed=4"

@@ -17,10 +17,10 @@ from PIL import Image
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
-from ds2c2.cli import app
+from ds2c2.cli.program import app
 from ds2c2.cli.study import TERMINATED, Run
 from ds2c2.errors import UserError
-from ds2c2.weights import load_networks, read_metadata
+from ds2c2.networks.weights import load_networks, read_metadata
 
 DEADLINE_SECONDS = 180
 # The recipe smoke on CamVid's layout with label maps.

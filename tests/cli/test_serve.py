@@ -8,9 +8,9 @@ import sys
 
 import pytest
 import zmq
-from freeport import free_port
 
-from ds2c2.streamtags import END, unpack_message
+from ds2c2.stream.streamtags import END, unpack_message
+from freeport import free_port
 
 LINK_ERROR, NOTHING_CAME = 7, 9
 DEADLINE = 120  # seconds

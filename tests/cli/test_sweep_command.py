@@ -7,7 +7,7 @@ import os
 import pytest
 from PIL import Image
 
-from ds2c2.losstrace import read_trace_file
+from ds2c2.traces.losstrace import read_trace_file
 
 OPTIONS = ("--bpp", "0.6", "--block-size", "48", "--packets", "150", "--frames", "2")
 

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from freeport import free_port
 from PIL import Image
 
 import ds2c2 as ds2c2_package
-from ds2c2.losstrace import LossTrace, read_trace_file, write_trace
-from ds2c2.streamformat import StreamFormat
+from ds2c2.stream.streamformat import StreamFormat
+from ds2c2.traces.losstrace import LossTrace, read_trace_file, write_trace
+from freeport import free_port
 
 OPTIONS = ("--bpp", "0.6", "--block-size", "48")
 BURSTY = (*OPTIONS, "--loss", "0.2", "--channel", "gilbert-elliott", "--channel-seed", "5")
@@ -49,7 +49,7 @@ def recorder(tmp_path, models):
 
 def test_record_finds_the_losses_of_the_channel(ds2c2, photographs, tmp_path, recorder):
     """Over a recording, beside the pictures, and over UDP: the same losses, those that were drawn."""
-    from ds2c2.channel import BlockChannel
+    from ds2c2.channels.channel import BlockChannel
 
     sent = ds2c2("send", photographs, "--to", "packets.ds2c2", *BURSTY)
     count, hit = map(int, re.search(r"(\d+) blocks, (\d+) of them hit", sent.stdout).groups())
@@ -80,9 +80,9 @@ def test_record_finds_the_losses_of_the_channel(ds2c2, photographs, tmp_path, re
 def test_an_interrupted_recording_is_written(ds2c2, photographs, tmp_path, recorder):
     text = re.search(r"ds2c2/1 .*", ds2c2("info", "160x128", *OPTIONS).stdout)[0]
     process, where = recorder("trace", "record", "--out", "t.csv", "--format", text, "--stream", "3")
-    from ds2c2.packets import Packetizer
-    from ds2c2.streamformat import StreamFormat
-    from ds2c2.udp import UdpSender, parse_address
+    from ds2c2.stream.packets import Packetizer
+    from ds2c2.stream.streamformat import StreamFormat
+    from ds2c2.transport.udp import UdpSender, parse_address
 
     stream = StreamFormat.parse(text)
     sender = UdpSender(*parse_address(where))

@@ -10,8 +10,8 @@ from safetensors.torch import load_file
 
 from ds2c2 import errors
 from ds2c2.networks.coded import CodedNetworks, CodedShape
+from ds2c2.networks.weights import load_networks, read_metadata, save_weights
 from ds2c2.training.recipes import CodedRecipe
-from ds2c2.weights import load_networks, read_metadata, save_weights
 
 TRAIN = ("--profile", "coded", "--steps", "4", "--batch", "1", "--crop", "64")
 UPDATE = ("--steps", "3", "--crop", "64")
@@ -155,8 +155,8 @@ def test_a_decoder_for_the_eye_is_trained_and_used(ds2c2, photographs, tiny_mode
 @pytest.mark.parametrize("command", ["train", "update"])
 def test_a_run_that_dies_while_it_judges_leaves_a_card(photographs, models, tmp_path, monkeypatch, command):
     """Weights are never without the terms of their pictures."""
-    from ds2c2.cli import main
-    from ds2c2.training import judge
+    from ds2c2.cli.program import main
+    from ds2c2.evaluation import judge
 
     monkeypatch.chdir(tmp_path)
     measure = judge.judge

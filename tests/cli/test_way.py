@@ -10,14 +10,14 @@ import sys
 import numpy as np
 import pytest
 import torch
-from freeport import free_port
 from PIL import Image
 from safetensors.torch import load_file
 
 from ds2c2 import errors
-from ds2c2.channel import BlockChannel
-from ds2c2.packets import HEADER_BYTES
-from ds2c2.recording import RecordingReader
+from ds2c2.channels.channel import BlockChannel
+from ds2c2.stream.packets import HEADER_BYTES
+from ds2c2.transport.recording import RecordingReader
+from freeport import free_port
 
 OPTIONS = ("--bpp", "0.6", "--block-size", "48")
 

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from checkout import CHECKOUT
 
 FLOWGRAPHS = sorted((CHECKOUT / "flowgraphs").rglob("*.grc"))
-BLOCKS = sorted((CHECKOUT / "grc").glob("*.block.yml"))
+BLOCKS = sorted((CHECKOUT / "gr-ds2c2" / "grc").glob("*.block.yml"))
 # Seconds: far above what compiling or a run of four small pictures takes.
 DEADLINE = 240
 
@@ -42,7 +43,7 @@ def python_of(flowgraph) -> str:
             capture_output=True,
             text=True,
             timeout=DEADLINE,
-            env={**os.environ, "GRC_BLOCKS_PATH": str(CHECKOUT / "grc")},
+            env={**os.environ, "GRC_BLOCKS_PATH": str(CHECKOUT / "gr-ds2c2" / "grc")},
         )
         assert done.returncode == 0, done.stdout + done.stderr
         assert "may not have flow control" not in done.stdout

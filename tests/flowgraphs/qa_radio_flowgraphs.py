@@ -11,12 +11,12 @@ import threading
 
 import numpy as np
 import pytest
-from checkout import CHECKOUT
 from PIL import Image
 from qa_flowgraphs import DEADLINE, compiled
 
-from ds2c2.iqrecording import IqReader
-from ds2c2.radiosettings import RadioError
+from checkout import CHECKOUT
+from ds2c2.links.iqrecording import IqReader
+from ds2c2.links.radiosettings import RadioError
 
 pytestmark = pytest.mark.usefixtures("models")
 

@@ -7,9 +7,10 @@ import subprocess
 import sys
 
 import pytest
+from qa_flowgraphs import DEADLINE, compiled
+
 from checkout import CHECKOUT
 from freeport import free_port
-from qa_flowgraphs import DEADLINE, compiled
 
 pytestmark = pytest.mark.usefixtures("models")
 PICTURES = 3
@@ -69,7 +70,7 @@ def pictures_in(folder):
 def in_one_process(pictures, folder, model="coded"):
     from gnuradio import ds2c2
 
-    from ds2c2.streamformat import StreamFormat
+    from ds2c2.stream.streamformat import StreamFormat
 
     stream = StreamFormat(480, 320, base_redundancy=2, model=model)
     graph = ds2c2.loopback(stream, str(pictures), str(folder), measure=False)

@@ -54,9 +54,9 @@ def names(folder: Path, *patterns: str) -> set[str]:
 
 
 def test_everything_is_laid_down(prefix: Path, packages: Path) -> None:
-    assert names(packages / "ds2c2", "*.py") == names(ROOT / "ds2c2", "*.py")
+    assert names(packages / "ds2c2", "*.py") == names(ROOT / "gr-ds2c2" / "ds2c2", "*.py")
     assert names(packages / "gnuradio" / "ds2c2", "*.py") == names(ROOT / "python_blocks", "*.py")
-    assert names(prefix / "share/gnuradio/grc/blocks", "*.yml") == names(ROOT / "grc", "*.yml") != set()
+    assert names(prefix / "share/gnuradio/grc/blocks", "*.yml") == names(ROOT / "gr-ds2c2" / "grc", "*.yml") != set()
     assert names(prefix / "share/ds2c2/flowgraphs", "*.grc") == names(ROOT / "flowgraphs", "*.grc") != set()
     weights = names(packages / "ds2c2" / "models", "*.safetensors", "*.md")
     assert {
@@ -66,7 +66,7 @@ def test_everything_is_laid_down(prefix: Path, packages: Path) -> None:
         "segnet-camvid.safetensors",
     } <= weights
     assert weights == names(ROOT / "models", "*.safetensors", "*.md")
-    assert names(packages / "ds2c2" / "recipes", "*.toml") == names(ROOT / "recipes", "*.toml") != set()
+    assert names(packages / "ds2c2" / "recipes", "*.toml") == names(ROOT / "gr-ds2c2" / "recipes", "*.toml") != set()
     assert names(prefix, "__pycache__") == set()
 
 
@@ -98,7 +98,7 @@ def test_the_command_works_in_several_processes(prefix: Path, tmp_path: Path) ->
 
 
 def test_companion_finds_the_blocks(prefix: Path, packages: Path, tmp_path: Path) -> None:
-    code = "from ds2c2 import doctor; print(doctor.check_gnuradio_and_ours()[2])"
+    code = "from ds2c2.cli import installation as doctor; print(doctor.check_gnuradio_and_ours()[2])"
     paths = {"PYTHONPATH": str(packages), "GRC_BLOCKS_PATH": str(prefix / "share/gnuradio/grc/blocks")}
     assert "ok=True" in run(sys.executable, "-c", code, HOME=str(tmp_path), **paths)
 
@@ -122,7 +122,7 @@ def test_a_virtual_environment_as_prefix(tmp_path: Path) -> None:
 def test_the_systems_own_prefixes(tmp_path: Path, prefix: str) -> None:
     """Packages go where the system's interpreter looks: dist-packages on Debian."""
     install(tmp_path / "build", Path(prefix), python=SYSTEM_PYTHON, DESTDIR=str(tmp_path / "stage"))
-    (init,) = (tmp_path / "stage").rglob("ds2c2/codec.py")
+    (init,) = (tmp_path / "stage").rglob("ds2c2/files.py")
     folder = "/" + str(init.parents[1].relative_to(tmp_path / "stage"))
     assert folder.startswith(f"{prefix}/lib/")
     assert folder in run(SYSTEM_PYTHON, "-c", "import site; print(*site.getsitepackages(), sep='\\n')").splitlines()
@@ -165,12 +165,12 @@ def test_a_wheel_holds_the_same(tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         entries = set(archive.namelist())
         scripts = next(archive.read(entry).decode() for entry in entries if entry.endswith("entry_points.txt"))
-    assert {f"ds2c2/{name}" for name in names(ROOT / "ds2c2", "*.py")} <= entries
+    assert {f"ds2c2/{name}" for name in names(ROOT / "gr-ds2c2" / "ds2c2", "*.py")} <= entries
     assert {f"gnuradio/ds2c2/{name}" for name in names(ROOT / "python_blocks", "*.py")} <= entries
     assert {"ds2c2/models/binary.safetensors", "ds2c2/models/segnet-camvid.safetensors"} <= entries
     assert "ds2c2/recipes/smoke.toml" in entries
     assert "gnuradio/__init__.py" not in entries
-    assert "ds2c2 = ds2c2.cli:main" in scripts
+    assert "ds2c2 = ds2c2.cli.program:main" in scripts
 
 
 def test_exact_versions_are_within_the_ranges() -> None:

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from ds2c2.air import AirError, AirSettings, as_air
+from ds2c2.links.air import AirError, AirSettings, as_air
 
 ODD = AirSettings(
     fading="rician", doppler=2e-4, k=0.5, delays=(0, 1.5), magnitudes=(3, 4), taps=(1, 0, 0.5, -0.3j), clock=-1e-5,

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ds2c2.assembler import RESYNC_PACKETS, FrameAssembler
-from ds2c2.packets import END_COPIES, FRAME_MODULUS, HEADER_BYTES, TYPE_BLOCK, Packetizer, build_headers
-from ds2c2.streamformat import StreamFormat
+from ds2c2.stream.assembler import RESYNC_PACKETS, FrameAssembler
+from ds2c2.stream.packets import END_COPIES, FRAME_MODULUS, HEADER_BYTES, TYPE_BLOCK, Packetizer, build_headers
+from ds2c2.stream.streamformat import StreamFormat
 
 STREAM = StreamFormat(64, 64, bpp=1.0, block_size=32)
 N = STREAM.blocks

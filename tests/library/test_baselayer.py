@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ds2c2.baselayer import HEADER, BaseLayerError, pack_base, protect_base, recover_base, unpack_base
-from ds2c2.smallpicture import (
+from ds2c2.codec.baselayer import HEADER, BaseLayerError, pack_base, protect_base, recover_base, unpack_base
+from ds2c2.codec.smallpicture import (
     SmallPictureError,
     decode_small,
     encode_small,
     encode_small_within,
     reduce_picture,
 )
-from ds2c2.streamformat import StreamFormat
+from ds2c2.stream.streamformat import StreamFormat
 
 STREAM = StreamFormat(512, 512, bpp=0.6)  # K = 9, N_b = 18
 SMALLEST = StreamFormat(64, 64, bpp=1.0, block_size=32)  # K = 3, 72 bytes

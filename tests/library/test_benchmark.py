@@ -13,7 +13,7 @@ from ds2c2.errors import FormatError
 from ds2c2.evaluation import benchmark, outcomes
 from ds2c2.evaluation.progress import PROGRESS
 from ds2c2.evaluation.summary import best_fixed, interval, mean_over_losses, summarise, value, worst
-from ds2c2.weights import weights_digest
+from ds2c2.networks.modelfiles import weights_digest
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@
 import numpy as np
 import pytest
 
-from ds2c2.burstfinder import OFDM_PREAMBLE, BurstFinder
-from ds2c2.ofdm import FFT_SIZE, PREFIX, ModemError, OfdmFormat, sync_words
+from ds2c2.links.burstfinder import OFDM_PREAMBLE, BurstFinder
+from ds2c2.links.ofdm import FFT_SIZE, PREFIX, ModemError, OfdmFormat, sync_words
 
 SPACING = 1500  # samples between bursts
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ds2c2 import bursts
-from ds2c2.bursts import GAP, BurstCutter, bursts_in
+from ds2c2.links import bursts
+from ds2c2.links.bursts import GAP, BurstCutter, bursts_in
 
 
 def stream(lengths, gap=2 * GAP) -> np.ndarray:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ds2c2.channel import MODELS, BlockChannel, ChannelError, read_trace
+from ds2c2.channels.channel import MODELS, BlockChannel, ChannelError, read_trace
 
 TRACE = np.array([0, 1, 1, 0, 0, 0, 1], bool)
 LONG = 200_000  # blocks

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ds2c2.codeblocks import HEADER_BYTES, MOST_SENT, pack, unpack
-from ds2c2.symboltables import TABLES, SymbolTables, laplace_rows, most_magnitude, rounding_offsets
+from ds2c2.codec.codeblocks import HEADER_BYTES, MOST_SENT, pack, unpack
+from ds2c2.codec.symboltables import TABLES, SymbolTables, laplace_rows, most_magnitude, rounding_offsets
 
 MODELS = SymbolTables(laplace_rows())
 

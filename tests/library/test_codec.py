@@ -11,15 +11,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from skimage.data import astronaut
 
-from ds2c2.baselayer import pack_base, protect_base, recover_base
-from ds2c2.codec import MID_GREY, Codec
+from ds2c2.codec.baselayer import pack_base, protect_base, recover_base
+from ds2c2.codec.codec import Codec
 from ds2c2.errors import DeviceError, FormatError, PictureError, WeightsError
-from ds2c2.interleaver import Interleaver
 from ds2c2.networks.binary import BinaryNetworks
-from ds2c2.pictures import fit_picture
-from ds2c2.softbits import to_soft
-from ds2c2.streamformat import StreamFormat
-from ds2c2.weights import FOLDER_VARIABLE, save_weights, weights_digest
+from ds2c2.networks.modelfiles import FOLDER_VARIABLE, weights_digest
+from ds2c2.networks.weights import save_weights
+from ds2c2.pictures.pictures import fit_picture
+from ds2c2.stream.geometry import MID_GREY
+from ds2c2.stream.interleaver import Interleaver
+from ds2c2.stream.softbits import to_soft
+from ds2c2.stream.streamformat import StreamFormat
 
 # Each profile with the interleaving that suits it.
 STREAMS = {

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from ds2c2.codeblocks import pack, unpack
-from ds2c2.scalemodel import ScaleModel
-from ds2c2.symboltables import SymbolTables, laplace_rows
+from ds2c2.codec.codeblocks import pack, unpack
+from ds2c2.codec.scalemodel import ScaleModel
+from ds2c2.codec.symboltables import SymbolTables, laplace_rows
 
 DATA = Path(__file__).parent / "data"
 GOLDEN = (DATA / "coded-v1.bin").read_bytes()

@@ -9,13 +9,13 @@ import skimage.data
 from PIL import Image
 
 from ds2c2.errors import UserError
-from ds2c2.evaluation.compare import DEEP, REPLAYED, SHUFFLED, Sent, Settings, check, compare, draw_losses
-from ds2c2.evaluation.comparefigures import Outcomes
-from ds2c2.evaluation.comparereport import emulate_commands, render
-from ds2c2.evaluation.comparewords import headline, interleaving_answer, judge, told
+from ds2c2.evaluation.compare.compare import DEEP, REPLAYED, SHUFFLED, Sent, Settings, check, compare, draw_losses
+from ds2c2.evaluation.compare.figures import Outcomes
+from ds2c2.evaluation.compare.report import emulate_commands, render
+from ds2c2.evaluation.compare.words import headline, interleaving_answer, judge, told
 from ds2c2.evaluation.outcomes import describe
-from ds2c2.lossmodels import fit, statistics
-from ds2c2.streamformat import StreamFormat
+from ds2c2.stream.streamformat import StreamFormat
+from ds2c2.traces.lossmodels import fit, statistics
 
 STREAM = StreamFormat(64, 64, bpp=0.9, block_size=32, base_bpp=0.1)
 N = STREAM.blocks
@@ -61,10 +61,10 @@ def test_a_trace_shorter_than_a_frame_is_refused(settings):
 
 
 def test_equal_losses_are_received_once_and_like_the_codec_does(settings):
-    from ds2c2.codec import Codec
+    from ds2c2.codec.codec import Codec
     from ds2c2.evaluation.outcomes import quality
-    from ds2c2.pictures import read_picture
-    from ds2c2.softbits import to_soft
+    from ds2c2.pictures.pictures import read_picture
+    from ds2c2.stream.softbits import to_soft
 
     none, some, every = np.zeros(N, bool), np.arange(N) >= N - 2, np.ones(N, bool)
     losses = {"a": [[none, some], [none, every]], "b": [[some, none], [every, every]]}

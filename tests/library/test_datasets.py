@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from ds2c2.errors import PictureError, UserError
-from ds2c2.labelsets import label_set_of
+from ds2c2.pictures.labelsets import label_set_of
 from ds2c2.training.datasets import (
     DataError,
     Sample,

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from ds2c2 import doctor
-from ds2c2.doctor import Check
+from ds2c2.cli import installation as doctor
+from ds2c2.cli.installation import Check
 
 ROOT = Path(__file__).resolve().parents[2]
 SYSTEM_PYTHON = doctor.SYSTEM_PYTHON
@@ -21,8 +21,8 @@ SECONDS = 240
 def diagnose(group: str, *first: Path, python: str | Path = sys.executable, flags=(), **variables: str) -> list[Check]:
     """Run one group of checks with the folders ``first`` at the head of Python's path."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "GRC_", "DS2C2_", "GR_CONF_"))}
-    environment |= {"PYTHONPATH": os.pathsep.join(map(str, [*first, ROOT])), **variables}
-    code = f"import dataclasses, json; from ds2c2 import doctor; found = doctor.{group}()"
+    environment |= {"PYTHONPATH": os.pathsep.join(map(str, [*first, ROOT / "gr-ds2c2"])), **variables}
+    code = f"import dataclasses, json; from ds2c2.cli import installation as doctor; found = doctor.{group}()"
     code += "; print(json.dumps([dataclasses.asdict(check) for check in found]))"
     done = subprocess.run(
         [python, *flags, "-c", code], env=environment, cwd="/", capture_output=True, text=True, timeout=SECONDS
@@ -56,7 +56,7 @@ def named(checks: list[Check], name: str) -> Check:
 
 
 def test_a_sound_installation_has_nothing_required_to_mend(blocks: Path, home: dict[str, str]) -> None:
-    checks = diagnose("run_checks", blocks, GRC_BLOCKS_PATH=str(ROOT / "grc"), **home)
+    checks = diagnose("run_checks", blocks, GRC_BLOCKS_PATH=str(ROOT / "gr-ds2c2" / "grc"), **home)
     assert [check.name for check in checks if check.required and not check.ok] == []
     assert doctor.exit_code(checks) == 0
     assert named(checks, "GNU Radio Companion").ok
@@ -156,20 +156,20 @@ def test_companion_is_told_where_the_blocks_lie(blocks: Path, home: dict[str, st
     if not companion.ok:  # unless the module is installed where it always looks
         assert "GRC_BLOCKS_PATH=" in companion.remedy
         assert Path(companion.remedy.rpartition("=")[2]).is_dir()
-    found = diagnose("check_gnuradio_and_ours", blocks, GRC_BLOCKS_PATH=str(ROOT / "grc"), **home)[2]
-    assert found.ok and str(ROOT / "grc") in found.found
+    found = diagnose("check_gnuradio_and_ours", blocks, GRC_BLOCKS_PATH=str(ROOT / "gr-ds2c2" / "grc"), **home)[2]
+    assert found.ok and str(ROOT / "gr-ds2c2" / "grc") in found.found
 
 
 def test_companion_finds_blocks_in_the_users_folder(blocks: Path, home: dict[str, str]) -> None:
-    shutil.copytree(ROOT / "grc", Path(home["HOME"]) / ".grc_gnuradio")
+    shutil.copytree(ROOT / "gr-ds2c2" / "grc", Path(home["HOME"]) / ".grc_gnuradio")
     assert diagnose("check_gnuradio_and_ours", blocks, **home)[2].ok
 
 
 def test_companion_with_two_versions_of_the_blocks(tmp_path: Path, blocks: Path, home: dict[str, str]) -> None:
-    old = shutil.copytree(ROOT / "grc", tmp_path / "old")
+    old = shutil.copytree(ROOT / "gr-ds2c2" / "grc", tmp_path / "old")
     changed = next(old.rglob("ds2c2_*.block.yml"))
     changed.write_text(changed.read_text() + "# of an older version\n")
-    paths = os.pathsep.join([str(ROOT / "grc"), str(old)])
+    paths = os.pathsep.join([str(ROOT / "gr-ds2c2" / "grc"), str(old)])
     companion = diagnose("check_gnuradio_and_ours", blocks, GRC_BLOCKS_PATH=paths, **home)[2]
     assert not companion.ok and changed.name in companion.found and str(old) in companion.found
 
@@ -202,7 +202,7 @@ def test_models_folder_without_weights(tmp_path: Path) -> None:
 
 def test_no_weights_at_all(tmp_path: Path) -> None:
     """The library alone, without the folder models/."""
-    shutil.copytree(ROOT / "ds2c2", tmp_path / "ds2c2", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "gr-ds2c2" / "ds2c2", tmp_path / "ds2c2", ignore=shutil.ignore_patterns("__pycache__"))
     weights = diagnose("check_weights", tmp_path)
     models = ("coded", "coded-perceptual", "binary", "paper-camvid", "segnet-camvid")
     assert [(check.name, check.ok) for check in weights] == [(f"weights, {model}", False) for model in models]

@@ -4,7 +4,7 @@
 import numpy as np
 import pytest
 
-from ds2c2.gmsk import ACCESS_CODE, PREAMBLE, TAIL, GmskFormat, GmskSlicer
+from ds2c2.links.gmsk import ACCESS_CODE, PREAMBLE, TAIL, GmskFormat, GmskSlicer
 
 FRAME = bytes(range(30))
 DELAY = 7  # symbols that the receiver's filters take

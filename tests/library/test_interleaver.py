@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ds2c2.interleaver import Interleaver
-from ds2c2.softbits import to_hard, to_soft
-from ds2c2.streamformat import StreamFormat
+from ds2c2.stream.interleaver import Interleaver
+from ds2c2.stream.softbits import to_hard, to_soft
+from ds2c2.stream.streamformat import StreamFormat
 
 SIZE = {"width": 96, "height": 64, "bpp": 1.0, "block_size": 40}
 

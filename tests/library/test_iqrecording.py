@@ -10,7 +10,7 @@ import pytest
 import sigmf
 
 from ds2c2.errors import FormatError, LinkError
-from ds2c2.iqrecording import IqReader, IqWriter, recording_paths
+from ds2c2.links.iqrecording import IqReader, IqWriter, recording_paths
 
 RATE = 2e6
 

@@ -6,14 +6,14 @@ import pytest
 from PIL import Image
 from skimage.data import astronaut
 
-from ds2c2.codec import Codec
+from ds2c2.codec.codec import Codec
+from ds2c2.codec.labels import CLASSES, VOID, FavourMaps, Wish, parse_wish
+from ds2c2.ends.session import PictureFeed, SendingEnd
 from ds2c2.errors import FormatError, PictureError
-from ds2c2.labels import CLASSES, VOID, FavourMaps, Wish, parse_wish
-from ds2c2.metrics import psnr
-from ds2c2.pictures import fit_picture, write_picture
-from ds2c2.session import PictureFeed, SendingEnd
-from ds2c2.softbits import to_soft
-from ds2c2.streamformat import StreamFormat
+from ds2c2.pictures.metrics import psnr
+from ds2c2.pictures.pictures import fit_picture, write_picture
+from ds2c2.stream.softbits import to_soft
+from ds2c2.stream.streamformat import StreamFormat
 
 SIGN = CLASSES.index("sign")
 

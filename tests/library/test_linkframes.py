@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ds2c2.linkframes import LinkFrames, ModemCounts, scrambler_bytes
+from ds2c2.links.linkframes import LinkFrames, ModemCounts, scrambler_bytes
 
 
 def test_scrambler_sequence():

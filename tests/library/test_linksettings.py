@@ -3,8 +3,8 @@
 
 import pytest
 
-from ds2c2.linksettings import LINKS, LinkSettings
-from ds2c2.ofdm import ModemError
+from ds2c2.links.linksettings import LINKS, LinkSettings
+from ds2c2.links.ofdm import ModemError
 
 
 def test_arguments_are_those_of_the_chosen_modem():

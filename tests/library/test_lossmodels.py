@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ds2c2.channel import BlockChannel
-from ds2c2.losschain import Chain
-from ds2c2.lossmodels import (
+from ds2c2.channels.channel import BlockChannel
+from ds2c2.traces.losschain import Chain
+from ds2c2.traces.lossmodels import (
     LossModel,
     ModelError,
     best,

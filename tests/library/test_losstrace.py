@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ds2c2.channel import BlockChannel, read_trace
-from ds2c2.losstrace import COLUMNS, STATUSES, LossTrace, TraceError, read_trace_file, write_trace
-from ds2c2.packets import HEADER_BYTES, TYPE_BLOCK, TYPE_END, build_headers
-from ds2c2.streamformat import StreamFormat
-from ds2c2.tracerecorder import TraceRecorder
+from ds2c2.channels.channel import BlockChannel, read_trace
+from ds2c2.stream.packets import HEADER_BYTES, TYPE_BLOCK, TYPE_END, build_headers
+from ds2c2.stream.streamformat import StreamFormat
+from ds2c2.traces.losstrace import COLUMNS, STATUSES, LossTrace, TraceError, read_trace_file, write_trace
+from ds2c2.traces.tracerecorder import TraceRecorder
 
 GOLDEN = Path(__file__).parent / "data" / "trace-1.csv"
 FORMAT = StreamFormat(64, 64, bpp=0.9, block_size=32, base_bpp=0.1)

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from ds2c2.codec.favour import FAVOUR_COUNTS, FAVOUR_VALUES, MIDDLE, cell_favour
+from ds2c2.codec.mapcoder import MapError, decode_map, encode_map, fit_counts, neighbour_sums
 from ds2c2.errors import FormatError
-from ds2c2.favour import FAVOUR_COUNTS, FAVOUR_VALUES, MIDDLE, cell_favour
-from ds2c2.mapcoder import MapError, decode_map, encode_map, fit_counts, neighbour_sums
 
 COUNTS = fit_counts([np.tile(np.arange(9), (9, 1))], 9)
 

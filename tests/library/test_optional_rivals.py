@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from ds2c2.evaluation import rivals
-from ds2c2.evaluation.compressaicodecs import CODECS
+from ds2c2.evaluation.rivals import rivals
+from ds2c2.evaluation.rivals.compressaicodecs import CODECS
 
 # An encoder whose file for qp Q has 1000 - 10 Q bytes, and a decoder that shows grey 2 Q.
 BPGENC = """#!/bin/sh

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ds2c2.packets import (
+from ds2c2.stream.packets import (
     END_COPIES,
     HEADER_BYTES,
     TYPE_BLOCK,
@@ -18,7 +18,7 @@ from ds2c2.packets import (
     crc16,
     parse_packets,
 )
-from ds2c2.streamformat import StreamFormat
+from ds2c2.stream.streamformat import StreamFormat
 
 STREAM = StreamFormat(64, 64, bpp=1.0, block_size=32, model="binary@0123abcd")
 WIDTH = HEADER_BYTES + STREAM.block_size

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from ds2c2.errors import LinkError
-from ds2c2.losstrace import STATUSES
-from ds2c2.packets import HEADER_BYTES, Packetizer
-from ds2c2.packetsource import Arrivals, Listener, PacketSource, QueuedSource, RecordingSource, UdpSource
-from ds2c2.recording import RecordingWriter
-from ds2c2.streamformat import StreamFormat
-from ds2c2.tracerecorder import TraceRecorder
-from ds2c2.udp import UdpSender
+from ds2c2.stream.packets import HEADER_BYTES, Packetizer
+from ds2c2.stream.streamformat import StreamFormat
+from ds2c2.traces.losstrace import STATUSES
+from ds2c2.traces.tracerecorder import TraceRecorder
+from ds2c2.transport.packetsource import Arrivals, Listener, PacketSource, QueuedSource, RecordingSource, UdpSource
+from ds2c2.transport.recording import RecordingWriter
+from ds2c2.transport.udp import UdpSender
 
 FORMAT = StreamFormat(64, 64, bpp=0.9, block_size=32, base_bpp=0.1, model="binary@00000000")
 PATIENCE = 20.0  # seconds that a busy machine may take
@@ -123,7 +123,7 @@ def test_a_recording_is_read_to_its_own_end(tmp_path):
 
 def test_udp_packets_bring_their_times_and_the_kernels_drops_are_overruns(monkeypatch):
     """A receive buffer of the least size overflows while nobody reads."""
-    monkeypatch.setattr("ds2c2.udp.RECEIVE_BUFFER", 1)
+    monkeypatch.setattr("ds2c2.transport.udp.RECEIVE_BUFFER", 1)
     source = UdpSource("127.0.0.1", 0, FORMAT)
     receiver = source._link
     sender = UdpSender("127.0.0.1", receiver._socket.getsockname()[1], rate=1e6)

@@ -7,11 +7,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from ds2c2.ends.packetstream import PacketsToPictures, pictures_to_packets
 from ds2c2.errors import FormatError, LinkError
-from ds2c2.packetstream import PacketsToPictures, pictures_to_packets
-from ds2c2.recording import RecordingReader, RecordingWriter
-from ds2c2.softbits import to_soft
-from ds2c2.streamformat import StreamFormat
+from ds2c2.stream.softbits import to_soft
+from ds2c2.stream.streamformat import StreamFormat
+from ds2c2.transport.recording import RecordingReader, RecordingWriter
 
 DEPTH = 4
 STREAM = StreamFormat(96, 64, bpp=0.9, block_size=40, interleave="block", depth=DEPTH)

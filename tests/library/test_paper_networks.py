@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from ds2c2.errors import UserError
-from ds2c2.labelsets import CITYSCAPES_EVALUATED, LABEL_SETS, label_set_of
 from ds2c2.networks.bresnet import FullBResNetDecoder
 from ds2c2.networks.layers import clamp_pixels, upsample
 from ds2c2.networks.paper import PaperNetworks, PaperShape, make_discnets, one_hot, round_levels
+from ds2c2.pictures.labelsets import CITYSCAPES_EVALUATED, LABEL_SETS, label_set_of
 
 # Millions of parameters at full size, as docs/paper.md lists them: CompNet, a FineNet, a scale of a DiscNet.
 COUNTS = {

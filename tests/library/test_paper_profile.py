@@ -9,21 +9,22 @@ import pytest
 import torch
 from skimage.data import astronaut
 
-from ds2c2.baselayer import pack_base, protect_base, recover_base
-from ds2c2.channel import BlockChannel
-from ds2c2.codec import Codec
+from ds2c2.channels.channel import BlockChannel
+from ds2c2.channels.symbolchannel import SymbolChannel
+from ds2c2.codec.baselayer import pack_base, protect_base, recover_base
+from ds2c2.codec.codec import Codec
+from ds2c2.codec.labelcoder import LabelMapError, decode_labels, encode_labels
+from ds2c2.codec.segmentation import open_segmenter
+from ds2c2.codec.smallpicture import SmallPictureError, decode_lossless, encode_lossless
+from ds2c2.ends.session import PictureFeed, SendingEnd
 from ds2c2.errors import FormatError, PictureError, UserError, WeightsError
-from ds2c2.interleaver import Interleaver
-from ds2c2.labelcoder import LabelMapError, decode_labels, encode_labels
+from ds2c2.networks.modelfiles import FOLDER_VARIABLE
 from ds2c2.networks.paper import PaperNetworks, PaperShape
-from ds2c2.pictures import fit_picture, write_picture
-from ds2c2.segmentation import open_segmenter
-from ds2c2.session import PictureFeed, SendingEnd
-from ds2c2.smallpicture import SmallPictureError, decode_lossless, encode_lossless
-from ds2c2.softbits import to_soft
-from ds2c2.streamformat import StreamFormat
-from ds2c2.symbolchannel import SymbolChannel
-from ds2c2.weights import FOLDER_VARIABLE, save_weights
+from ds2c2.networks.weights import save_weights
+from ds2c2.pictures.pictures import fit_picture, write_picture
+from ds2c2.stream.interleaver import Interleaver
+from ds2c2.stream.softbits import to_soft
+from ds2c2.stream.streamformat import StreamFormat
 
 # 12288 pixels at 0.25 bit of r: 3072 symbols, 4 blocks; the base layer has room for c without loss.
 STREAM = StreamFormat(128, 96, bpp=0.84636, base_bpp=0.5, base_redundancy=0.1, interleave="bit", model="paper")
@@ -188,7 +189,7 @@ def test_other_cells_and_no_label_map(tmp_path, monkeypatch, tiny_paper_shape, c
 
 def test_the_segnet_in_models_makes_the_label_map_when_none_is_given(codec, models):
     encoded = codec.encode(picture_for(STREAM))
-    from ds2c2.labelsets import label_set_of
+    from ds2c2.pictures.labelsets import label_set_of
 
     labels = open_segmenter("segnet:segnet-camvid", label_set_of("camvid"), "cpu").labels(picture_for(STREAM))
     assert labels.shape == (96, 128) and labels.max() < 11
@@ -200,7 +201,7 @@ def test_without_segnet_a_stream_says_so_before_its_first_picture(tmp_path, monk
 
     shutil.copy(models / "paper.safetensors", tmp_path)
     monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
-    monkeypatch.setattr("ds2c2.weights.models_folders", lambda: [tmp_path])
+    monkeypatch.setattr("ds2c2.networks.modelfiles.models_folders", lambda: [tmp_path])
     write_picture(tmp_path / "pictures" / "a.png", picture_for(STREAM))
     feed = PictureFeed([str(tmp_path / "pictures")], 128, 96)
     with pytest.raises(WeightsError) as error:
@@ -235,7 +236,7 @@ def test_label_maps_that_cannot_be_used_are_refused(codec, models):
 
 
 def test_segnets_are_named_and_refused_in_one_line(models):
-    from ds2c2.labelsets import label_set_of
+    from ds2c2.pictures.labelsets import label_set_of
 
     camvid, ade20k = label_set_of("camvid"), label_set_of("ade20k")
     for text, labels, words in (

@@ -7,10 +7,11 @@ from dataclasses import replace
 import pytest
 
 from ds2c2.errors import WeightsError
+from ds2c2.networks.modelfiles import weights_digest
 from ds2c2.networks.paper import PaperNetworks
-from ds2c2.training.paperarchive import list_models, read_model
+from ds2c2.networks.weights import save_weights
+from ds2c2.paper.archive import list_models, read_model
 from ds2c2.training.recipefile import PaperRecipe, Plan, RecipeError
-from ds2c2.weights import save_weights, weights_digest
 
 
 def save(folder, name, shape, notes):

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ds2c2.evaluation.papersamples import evenly, open_samples
 from ds2c2.networks.paper import PaperNetworks
+from ds2c2.networks.weights import save_weights
+from ds2c2.paper.archive import list_models, read_model
+from ds2c2.paper.samples import evenly, open_samples
 from ds2c2.training.datasets import DataError
-from ds2c2.training.paperarchive import list_models, read_model
-from ds2c2.weights import save_weights
 
 
 @pytest.fixture

@@ -10,18 +10,18 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from ds2c2.codec import Codec
+from ds2c2.codec.codec import Codec
 from ds2c2.errors import UserError, WeightsError
 from ds2c2.networks.coded import CodedNetworks
-from ds2c2.pictures import write_picture
-from ds2c2.softbits import to_soft
-from ds2c2.streamformat import StreamFormat
+from ds2c2.networks.weights import load_networks, read_metadata, save_weights, weights_storage
+from ds2c2.pictures.pictures import write_picture
+from ds2c2.stream.softbits import to_soft
+from ds2c2.stream.streamformat import StreamFormat
 from ds2c2.training.finish import finish, origin
 from ds2c2.training.loop import TrainingSettings, train
 from ds2c2.training.perceptual import start_shape
 from ds2c2.training.recipes import CodedRecipe
 from ds2c2.training.vgg import VggFeatures
-from ds2c2.weights import load_networks, read_metadata, save_weights, weights_storage
 
 CPU = torch.device("cpu")
 
@@ -65,7 +65,7 @@ def test_only_the_decoder_moves_and_only_it_is_stored(source, trained):
 
 def test_what_is_sent_is_the_same_and_what_is_seen_is_not(source, trained, pictures, monkeypatch):
     monkeypatch.setenv("DS2C2_MODELS", str(source.parent))
-    from ds2c2.pictures import read_picture
+    from ds2c2.pictures.pictures import read_picture
 
     picture = read_picture(pictures[0])
     blocks, seen = [], []

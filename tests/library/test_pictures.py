@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from ds2c2.errors import PictureError
-from ds2c2.pictures import (
+from ds2c2.pictures.pictures import (
     check_size,
     fit_picture,
     list_pictures,

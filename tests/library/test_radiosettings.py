@@ -3,8 +3,8 @@
 
 import pytest
 
-from ds2c2.air import AirError, AirSettings
-from ds2c2.radiosettings import (
+from ds2c2.links.air import AirError, AirSettings
+from ds2c2.links.radiosettings import (
     BACKENDS,
     HARDWARE_SCALE,
     RadioError,

@@ -6,10 +6,11 @@ import pytest
 import skimage.data
 from PIL import Image
 
-from ds2c2.evaluation import layers, outcomes, rivals
+from ds2c2.evaluation import layers, outcomes
 from ds2c2.evaluation.erasurecode import design_k
+from ds2c2.evaluation.rivals import rivals
 from ds2c2.evaluation.summary import _outcomes
-from ds2c2.metrics import psnr
+from ds2c2.pictures.metrics import psnr
 
 INSTALLED = [name for name in rivals.RIVALS if not rivals.missing(name)]
 

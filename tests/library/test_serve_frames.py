@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from ds2c2.errors import FormatError, LinkError
 from ds2c2.serve.frames import FrameReader, frame_messages
-from ds2c2.streamformat import StreamFormat
-from ds2c2.streamtags import END, FORMAT, FRAME, HEADER, Tag, pack_message, unpack_message
+from ds2c2.stream.streamformat import StreamFormat
+from ds2c2.stream.streamtags import END, FORMAT, FRAME, HEADER, Tag, pack_message, unpack_message
 
 STREAM = StreamFormat(96, 64, bpp=0.9, block_size=40, interleave="bit", seed=7, model="binary")
 N, SIZE = STREAM.blocks, 8 * STREAM.block_size

@@ -5,18 +5,18 @@ import threading
 
 import numpy as np
 import pytest
-from freeport import free_port
 from PIL import Image
 
-from ds2c2.codec import Codec
+from ds2c2.codec.codec import Codec
+from ds2c2.ends.session import PictureFeed, ReceivingEnd, SendingEnd
 from ds2c2.errors import FormatError
 from ds2c2.serve.frames import frame_messages
 from ds2c2.serve.hosts import DecodeHost, EncodeHost
 from ds2c2.serve.pipe import Address, Inbox, Pipe
-from ds2c2.session import PictureFeed, ReceivingEnd, SendingEnd
-from ds2c2.softbits import to_soft
-from ds2c2.streamformat import StreamFormat
-from ds2c2.streamtags import HEADER, Tag, pack_message, unpack_message
+from ds2c2.stream.softbits import to_soft
+from ds2c2.stream.streamformat import StreamFormat
+from ds2c2.stream.streamtags import HEADER, Tag, pack_message, unpack_message
+from freeport import free_port
 
 pytestmark = pytest.mark.usefixtures("models")
 STREAM = StreamFormat(96, 64, bpp=0.9, block_size=40)

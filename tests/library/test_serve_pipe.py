@@ -6,12 +6,12 @@ import time
 from types import SimpleNamespace
 
 import pytest
-from freeport import free_port
 
 import ds2c2.serve.pipe as pipe_module
 from ds2c2.errors import LinkError
 from ds2c2.serve.keys import load_keys, make_keys
 from ds2c2.serve.pipe import Address, Inbox, Pipe
+from freeport import free_port
 
 DEADLINE = 30.0  # seconds: far above what any of these takes
 

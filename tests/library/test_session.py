@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from skimage.data import astronaut, chelsea, coffee
 
-from ds2c2.codec import Codec
+from ds2c2.codec.codec import Codec
+from ds2c2.ends.session import PictureFeed, ReceivingEnd, SendingEnd, common_size
 from ds2c2.errors import PictureError
-from ds2c2.metrics import ms_ssim, psnr
-from ds2c2.pictures import fit_picture, read_picture, write_picture
-from ds2c2.session import PictureFeed, ReceivingEnd, SendingEnd, common_size
-from ds2c2.softbits import to_soft
-from ds2c2.streamformat import StreamFormat
+from ds2c2.pictures.metrics import ms_ssim, psnr
+from ds2c2.pictures.pictures import fit_picture, read_picture, write_picture
+from ds2c2.stream.softbits import to_soft
+from ds2c2.stream.streamformat import StreamFormat
 
 STREAMS = {
     "binary": StreamFormat(176, 168, bpp=0.3, interleave="bit", model="binary"),

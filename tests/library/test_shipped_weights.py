@@ -8,13 +8,13 @@ import pytest
 import skimage.data
 from PIL import Image
 
-from ds2c2.codec import Codec
+from ds2c2.codec.codec import Codec
+from ds2c2.codec.segmentation import default_segnet, open_segmenter
 from ds2c2.evaluation.losscurve import measure_picture, summary
-from ds2c2.labelsets import label_set_of
-from ds2c2.metrics import psnr
-from ds2c2.segmentation import default_segnet, open_segmenter
-from ds2c2.softbits import to_soft
-from ds2c2.streamformat import StreamFormat
+from ds2c2.pictures.labelsets import label_set_of
+from ds2c2.pictures.metrics import psnr
+from ds2c2.stream.softbits import to_soft
+from ds2c2.stream.streamformat import StreamFormat
 
 PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket")
 MODELS = ("binary", "coded")

@@ -5,7 +5,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ds2c2.softbits import to_hard, to_soft
+from ds2c2.stream.softbits import to_hard, to_soft
 
 
 def test_most_significant_bit_first():

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ds2c2.errors import FormatError
-from ds2c2.streamformat import MIN_BASE_BYTES, StreamFormat
+from ds2c2.stream.streamformat import MIN_BASE_BYTES, StreamFormat
 
 DEFAULT_TEXT = (
     "ds2c2/1 768x512 bpp=0.26 block=100 base=0.026 redundancy=1 interleave=none depth=1 seed=1 model=coded@0123abcd"

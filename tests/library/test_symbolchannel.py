@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 import torch
 
-from ds2c2.channel import BlockChannel
+from ds2c2.channels.channel import BlockChannel
+from ds2c2.channels.packetchannel import PacketChannel
+from ds2c2.channels.symbolchannel import SymbolChannel
 from ds2c2.errors import UserError
-from ds2c2.interleaver import Interleaver
-from ds2c2.packetchannel import PacketChannel
-from ds2c2.packets import HEADER_BYTES, Packetizer
-from ds2c2.softbits import to_soft
-from ds2c2.streamformat import StreamFormat
-from ds2c2.symbolchannel import SymbolChannel
+from ds2c2.stream.interleaver import Interleaver
+from ds2c2.stream.packets import HEADER_BYTES, Packetizer
+from ds2c2.stream.softbits import to_soft
+from ds2c2.stream.streamformat import StreamFormat
 
 
 @pytest.mark.parametrize("interleave", ["bit", "none"])

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from ds2c2.errors import PictureError, UserError, WeightsError
-from ds2c2.pictures import write_picture
+from ds2c2.pictures.pictures import write_picture
 from ds2c2.training.channel_draw import through_channel
 from ds2c2.training.crops import PictureStore, draw_batch, split_hold_out
 from ds2c2.training.loop import TrainingSettings, train

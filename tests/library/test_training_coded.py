@@ -9,16 +9,16 @@ import pytest
 import torch
 
 from ds2c2.errors import PictureError, WeightsError
+from ds2c2.evaluation.judge import CARD_BPP, at_rate, judge
 from ds2c2.networks.binary import BinaryNetworks
 from ds2c2.networks.coded import CodedNetworks, CodedShape
-from ds2c2.pictures import write_picture
+from ds2c2.networks.weights import load_networks, read_metadata, save_weights
+from ds2c2.pictures.pictures import write_picture
 from ds2c2.training.coded import draw_loss, draw_step, forward, laplace_bits, round_for_rate
 from ds2c2.training.crops import PictureStore, check_sizes, draw_batch, without
 from ds2c2.training.finish import finish, origin
-from ds2c2.training.judge import CARD_BPP, at_rate, judge
 from ds2c2.training.loop import Trainer, TrainingSettings, take_weights, train
 from ds2c2.training.recipes import CodedRecipe, RunningMeans
-from ds2c2.weights import load_networks, read_metadata, save_weights
 
 CPU = torch.device("cpu")
 

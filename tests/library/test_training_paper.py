@@ -10,15 +10,15 @@ import torch
 from PIL import Image
 
 from ds2c2.errors import UserError, WeightsError
-from ds2c2.labelsets import label_set_of
 from ds2c2.networks.paper import PaperNetworks
+from ds2c2.networks.weights import save_weights
+from ds2c2.paper.loop import PaperTrainer, train_paper
+from ds2c2.pictures.labelsets import label_set_of
 from ds2c2.training.datasets import find_samples, values_table
 from ds2c2.training.losses import LossWeights
-from ds2c2.training.paperloop import PaperTrainer, train_paper
 from ds2c2.training.processes import Processes
 from ds2c2.training.recipefile import ChannelSettings, DataSettings, PaperRecipe, Plan
 from ds2c2.training.samples import SampleStore
-from ds2c2.weights import save_weights
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ds2c2.errors import LinkError
-from ds2c2.udp import UdpReceiver, UdpSender, is_loopback, parse_address
+from ds2c2.transport.udp import UdpReceiver, UdpSender, is_loopback, parse_address
 
 PATIENCE = 10.0  # seconds that a datagram may take on a busy machine
 

@@ -12,18 +12,10 @@ from safetensors.torch import load_file, save_file
 
 from ds2c2.errors import DeviceError, WeightsError
 from ds2c2.networks.binary import BinaryNetworks, BinaryShape
+from ds2c2.networks.modelfiles import FOLDER_VARIABLE, find_weights, weights_digest
+from ds2c2.networks.weights import choose_device, load_networks, read_metadata, save_weights, weights_storage
+from ds2c2.networks.weightstorage import round_as_stored
 from ds2c2.training.loop import take_weights
-from ds2c2.weights import (
-    FOLDER_VARIABLE,
-    choose_device,
-    find_weights,
-    load_networks,
-    read_metadata,
-    save_weights,
-    weights_digest,
-    weights_storage,
-)
-from ds2c2.weightstorage import round_as_stored
 
 
 def test_weights_come_back_in_half_precision(tmp_path, tiny_shape):
@@ -64,7 +56,8 @@ def test_loading_draws_nothing(models, model):
 def test_loading_is_light(models):
     """torch's compiler takes as long to import as torch itself, and nothing here compiles."""
     script = (
-        "import sys; from ds2c2.weights import load_networks; load_networks('binary'); load_networks('coded'); "
+        "import sys; from ds2c2.networks.weights import load_networks; "
+        "load_networks('binary'); load_networks('coded'); "
         "sys.exit(', '.join({'sympy', 'torch._dynamo'} & sys.modules.keys()) or 0)"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=110)

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ds2c2.assembler import FrameAssembler
-from ds2c2.baselayer import recover_base, unpack_base
-from ds2c2.interleaver import Interleaver
-from ds2c2.packets import END_COPIES
-from ds2c2.softbits import to_hard, to_soft
-from ds2c2.streamformat import StreamFormat
+from ds2c2.codec.baselayer import recover_base, unpack_base
+from ds2c2.stream.assembler import FrameAssembler
+from ds2c2.stream.interleaver import Interleaver
+from ds2c2.stream.packets import END_COPIES
+from ds2c2.stream.softbits import to_hard, to_soft
+from ds2c2.stream.streamformat import StreamFormat
 
 DATA = Path(__file__).parent / "data"
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "wire-format.md").read_text(encoding="utf-8")

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ds2c2.codeblocks import unpack
-from ds2c2.favour import FAVOUR_COUNTS
-from ds2c2.mapcoder import encode_map, fit_counts
-from ds2c2.symboltables import SymbolTables, laplace_rows
+from ds2c2.codec.codeblocks import unpack
+from ds2c2.codec.favour import FAVOUR_COUNTS
+from ds2c2.codec.mapcoder import encode_map, fit_counts
+from ds2c2.codec.symboltables import SymbolTables, laplace_rows
 
 DATA = Path(__file__).parent / "data"
 SCRIPT = runpy.run_path(str(DATA / "make_coded_golden.py"))

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ds2c2.codeblocks import pack
+from ds2c2.codec.codeblocks import pack
+from ds2c2.codec.scalemodel import ScaleModel
+from ds2c2.codec.symboltables import SymbolTables, laplace_rows
 from ds2c2.networks.coded import CodedNetworks, CodedShape
-from ds2c2.scalemodel import ScaleModel
-from ds2c2.symboltables import SymbolTables, laplace_rows
 
 SHAPE = CodedShape(
     fine_steps=1,

@@ -2,7 +2,7 @@
 """Writes recording-v1.bin: two frames of a small format as version 1 sends them.
 
 Run once, when version 1 of the packets was settled; the file is kept so that later versions
-prove that they still read it. It is a plain recording (``ds2c2.recording``): magic, format,
+prove that they still read it. It is a plain recording (``ds2c2.transport.recording``): magic, format,
 packets. The enhancement's bytes are counted up, so that no network has a part in it.
 """
 
@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ds2c2.baselayer import pack_base, protect_base
-from ds2c2.interleaver import Interleaver
-from ds2c2.packets import Packetizer
-from ds2c2.streamformat import StreamFormat
+from ds2c2.codec.baselayer import pack_base, protect_base
+from ds2c2.stream.interleaver import Interleaver
+from ds2c2.stream.packets import Packetizer
+from ds2c2.stream.streamformat import StreamFormat
 
 STREAM = StreamFormat(96, 64, bpp=0.9, block_size=40, interleave="bit", seed=7, model="binary@0123abcd")
 STREAM_NUMBER = 5

@@ -1,6 +1,0 @@
-# SPDX-License-Identifier: GPL-3.0-or-later
-"""``python -m ds2c2``."""
-
-from ds2c2.cli import main
-
-main()

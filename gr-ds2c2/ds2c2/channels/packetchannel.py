@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The emulated channel of a packet stream: code blocks are hit, end-of-stream packets pass."""
+
+import numpy as np
+
+from ds2c2.channels.channel import DEFAULT_BURST, BlockChannel, read_trace
+from ds2c2.stream.packets import HEADER_BYTES, TYPE_BLOCK, VERSION
+from ds2c2.stream.streamformat import StreamFormat
+
+
+class PacketChannel:
+    """A ``BlockChannel`` for the packets of one stream format.
+
+    Args:
+        stream_format: gives N, and N_b for ``protect_base``
+        loss, model, effect, burst, seed, unit: of the ``BlockChannel``
+        trace: file with a recorded loss trace, for the model ``trace``
+        protect_base: base blocks are never hit (paper rules)
+
+    Raises ``ChannelError``.
+    """
+
+    def __init__(
+        self,
+        stream_format: StreamFormat,
+        loss: float,
+        model: str = "iid",
+        effect: str = "erase",
+        burst: float = DEFAULT_BURST,
+        seed: int = 1,
+        trace: str = "",
+        protect_base: bool = False,
+        unit: str = "block",
+    ):
+        self._blocks = BlockChannel(
+            loss=loss,
+            model=model,
+            effect=effect,
+            burst=burst,
+            seed=seed,
+            trace=read_trace(trace) if model == "trace" and trace else None,
+            frame_blocks=stream_format.blocks,
+            base_blocks=stream_format.base_blocks if protect_base else 0,
+            unit=unit,
+        )
+
+    @property
+    def passed(self) -> int:
+        """Code blocks that were not hit so far."""
+        return self._blocks.passed
+
+    @property
+    def hit(self) -> int:
+        """Code blocks that were hit so far, in one bit or more."""
+        return self._blocks.hit
+
+    @property
+    def bits_hit(self) -> int:
+        """Bits that were hit so far, with unit ``bit``."""
+        return self._blocks.bits_hit
+
+    def set_loss(self, loss: float) -> None:
+        """Change the loss rate while running. Raises ``ChannelError``."""
+        self._blocks.set_loss(loss)
+
+    def through(self, packets: np.ndarray) -> np.ndarray:
+        """Packets ``uint8[n, 8 + block_size]`` to those that arrive, as they arrive."""
+        code_block = packets[:, 0] == (VERSION << 4 | TYPE_BLOCK)
+        if self._blocks.unit == "bit":
+            hit_bits = self._blocks.draw_bits(int(code_block.sum()), packets.shape[1] - HEADER_BYTES)
+            out = packets.copy()
+            out[code_block, HEADER_BYTES:] = self._blocks.damage(packets[code_block, HEADER_BYTES:], hit_bits)
+            return out
+        hits = np.zeros(len(packets), bool)
+        hits[code_block] = self._blocks.draw(int(code_block.sum()))
+        if self._blocks.effect == "erase":
+            return np.compress(~hits, packets, axis=0)
+        out = packets.copy()
+        out[:, HEADER_BYTES:] = self._blocks.damage(packets[:, HEADER_BYTES:], hits)
+        return out

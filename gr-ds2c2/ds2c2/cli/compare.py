@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""``ds2c2 compare``: a link's loss trace beside its emulations, with the same pictures."""
+
+import hashlib
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from ds2c2.cli import options
+from ds2c2.cli.demo import sample_photographs
+from ds2c2.cli.options import DEFAULTS, parse_size
+from ds2c2.cli.trace import write_json
+from ds2c2.stream.streamformat import StreamFormat
+
+console = Console(highlight=False, soft_wrap=True)
+REPORT, RESULTS, PICTURES = "report.html", "compare.json", "pictures.png"
+SHOWN_WIDTH = 420  # pixels of a frame in the report
+ABOUT = ("run", "created", "link", "radio", "format")  # what the report repeats of a trace
+
+
+def compare(
+    trace: Annotated[str, typer.Argument(metavar="TRACE", help="A loss trace, or a text of 0 and 1, one a line.")],
+    out: Annotated[str, typer.Option(metavar="FOLDER", help="Where report.html, plots and JSON go.")] = "out/compare",
+    pictures: Annotated[
+        list[str], typer.Option(help="Files, folders or globs; may be repeated. Default: scikit-image's photographs.")
+    ] = [],  # noqa: B006
+    draws: Annotated[int, typer.Option(min=2, help="Draws of every channel for each picture.")] = 40,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the draws.")] = 1,
+    size: options.Size = "",
+    fit: Annotated[Literal["pad", "scale"], typer.Option(help="How pictures of another size are fitted.")] = "scale",
+    bpp: Annotated[float | None, typer.Option(help="Bits per pixel; default: the trace's, else 0.26.")] = None,
+    block_size: Annotated[int | None, typer.Option(help="Bytes of a code block; default likewise.")] = None,
+    base_bpp: Annotated[float | None, typer.Option(help="Bits per pixel of the base layer; default likewise.")] = None,
+    redundancy: Annotated[
+        float | None, typer.Option(help="Repair blocks per source block of the base layer; default likewise.")
+    ] = None,
+    interleave: Annotated[
+        Literal["auto", "bit", "block", "none"] | None, typer.Option(help="What is permuted; default likewise.")
+    ] = None,
+    model: Annotated[str, typer.Option(help="Weights: a name from models/; default likewise.")] = "",
+    jobs: Annotated[int, typer.Option(min=0, help="Processes; 0: one a core.")] = 0,
+    margin: Annotated[float, typer.Option(min=0.0, help="Difference of the mean PSNR that counts as none, dB.")] = 0.5,
+    device: options.Device = "auto",
+) -> None:
+    """Tell whether an emulated channel tells the truth about a link; HTML report, plots, JSON."""
+    from ds2c2 import __version__
+    from ds2c2.evaluation.compare.compare import Settings, check
+    from ds2c2.evaluation.compare.compare import compare as run
+    from ds2c2.evaluation.outcomes import describe
+    from ds2c2.evaluation.summary import machine
+    from ds2c2.pictures.pictures import list_pictures
+    from ds2c2.traces.lossmodels import fit as fit_models
+    from ds2c2.traces.lossmodels import statistics
+    from ds2c2.traces.losstrace import TraceError, read_trace_file
+
+    recorded = read_trace_file(trace)
+    lost = recorded.lost()
+    asked = {
+        "bpp": bpp, "block_size": block_size, "base_bpp": base_bpp, "base_redundancy": redundancy,
+        "interleave": interleave, "model": model or None,
+    }  # fmt: skip
+    asked = {name: value for name, value in asked.items() if value is not None}
+    sources = tuple(describe(path, path.stem) for path in list_pictures(pictures or sample_photographs()))
+    streams = tuple(
+        stream_for(recorded.stream_format, parse_size(size) if size else None, (one.width, one.height), asked)
+        for one in sources
+    )
+    settings = Settings(sources, streams, fit, draws, seed, margin)
+    check(settings, lost)
+    folder = Path(out)
+    try:
+        # Now and not after minutes of work.
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TraceError(f"{folder}: cannot be a folder for a report ({error.strerror}); choose another") from None
+    models, shown = fit_models(lost), statistics(lost, seed)
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=console, transient=True) as progress:
+        bar = progress.add_task("pictures received", total=None)
+        result, frames = run(
+            settings,
+            lost,
+            models,
+            shown,
+            jobs or len(os.sched_getaffinity(0)),
+            device,
+            lambda total: progress.update(bar, total=total),
+            lambda done: progress.advance(bar, done),
+        )
+    result["command"] = shlex.join(["ds2c2", *sys.argv[1:]])
+    about = {key: recorded.about[key] for key in ABOUT if key in recorded.about}
+    digest = hashlib.sha256(Path(trace).read_bytes()).hexdigest()
+    result["trace"] = {"file": Path(trace).name, "sha256": digest, **about, **recorded.counts()}
+    result["machine"] = {"ds2c2": __version__, **machine()}
+    try:
+        written = _write(result, lost, models, shown, frames, folder)
+    except OSError as error:
+        raise TraceError(f"{folder}: cannot be written ({error.strerror}); choose another --out") from None
+    for sentence in result["words"]:
+        console.print(sentence, markup=False)
+    console.print(f"wrote {', '.join(map(str, written))}", markup=False)
+
+
+def stream_for(
+    recorded: StreamFormat | None, size: tuple[int, int] | None, picture: tuple[int, int], asked: dict
+) -> StreamFormat:
+    """The stream format for a picture: what is asked, else the trace's, else the defaults; without
+    either the size is the picture's. Raises ``FormatError`` and ``WeightsError``."""
+    from ds2c2.networks.weights import resolve_interleave
+
+    fields = ("bpp", "block_size", "base_bpp", "base_redundancy", "interleave", "depth", "seed")
+    values = {name: getattr(recorded, name) if recorded else DEFAULTS[name] for name in fields}
+    values["model"] = recorded.model_name if recorded else DEFAULTS["model"]
+    if "model" in asked and "interleave" not in asked and asked["model"] != values["model"]:
+        # Another profile wants another interleaver.
+        values |= {"interleave": "auto", "depth": 1}
+    values |= asked
+    values["interleave"] = resolve_interleave(values["interleave"], values["model"])
+    if recorded and size is None:
+        size = (recorded.width, recorded.height)
+    return StreamFormat(*(size or picture), **values)
+
+
+def _write(result: dict, lost, models: list, shown, frames: list, folder: Path) -> list[Path]:  # noqa: ANN001
+    from ds2c2.evaluation.compare.report import render
+    from ds2c2.pictures.contactsheet import contact_sheet
+    from ds2c2.pictures.pictures import write_picture
+
+    try:
+        from ds2c2.evaluation.compare.plots import draw
+    except ImportError:
+        console.print("no plots: the package matplotlib is not installed", markup=False)
+        plots = []
+    else:
+        plots = draw(result, lost, shown, models, folder)
+    title = f"{result['settings']['pictures'][0]['name']} as it came: above a typical frame, below 1 in 20 is worse"
+    sheet = contact_sheet(resized(frames), title, len(frames) // 2)
+    pictures = write_picture(folder / PICTURES, sheet)
+    write_json(folder / RESULTS, result)
+    part = folder / f".{REPORT}.part"
+    part.write_text(render(result, plots, sheet), encoding="utf-8")
+    os.replace(part, folder / REPORT)
+    return [folder / REPORT, folder / RESULTS, *plots, pictures]
+
+
+def resized(frames: list) -> list:
+    """Captioned pictures, ``SHOWN_WIDTH`` wide, in words that the sheet's font has."""
+    import numpy as np
+    from PIL import Image
+
+    height, width = frames[0][1].shape[:2]
+    size = (SHOWN_WIDTH, round(height * SHOWN_WIDTH / width))
+    return [(text.replace("–", "-"), np.asarray(Image.fromarray(frame).resize(size))) for text, frame in frames]

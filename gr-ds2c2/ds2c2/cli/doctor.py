@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""``ds2c2 doctor``: names the cause when something is not right."""
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+console = Console(highlight=False, soft_wrap=True)
+
+
+def doctor(
+    library_only: Annotated[bool, typer.Option("--library-only", help="For hosts that do without GNU Radio.")] = False,
+) -> None:
+    """Check GNU Radio, numpy's ABI, torch, CUDA, block paths and weights; name cause and remedy."""
+    from ds2c2.cli.installation import exit_code, run_checks
+
+    checks = run_checks(library_only)
+    for check in checks:
+        mark = "[green]ok  [/]" if check.ok else ("[red]FAIL[/]" if check.required else "[yellow]note[/]")
+        console.print(mark, end=" ")
+        console.print(f"{check.name}: {check.found}", markup=False)
+        if not check.ok and check.remedy:
+            console.print(f"     remedy: {check.remedy}", markup=False)
+    raise typer.Exit(exit_code(checks))

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""``ds2c2 evaluate`` without tables and figures: PSNR and MS-SSIM of one model over the loss rate."""
+
+import json
+import os
+import platform
+from functools import partial
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from ds2c2.channels.channel import ChannelError
+from ds2c2.cli.options import counted, unsuited_effect
+
+LOSSES = [0.0, 0.16, 0.5]  # the paper's pe_test, and half
+
+
+def loss_curve(
+    pictures: list[str],
+    settings: dict,
+    rules: str,
+    losses: list[float] | None,
+    draws: int,
+    effect: str,
+    unit: str,
+    device: str,
+    out: str,
+    console: Console,
+    vgg: str = "",
+    lpips: str = "",
+) -> None:
+    """Measure received pictures, print the means, write every measurement to ``out`` unless it is empty.
+
+    ``settings`` are a stream format's; ``vgg`` and ``lpips`` the checkpoints of perceptual distances,
+    empty for none. Raises ``UserError``.
+    """
+    import torch
+
+    from ds2c2.evaluation.losscurve import as_json, measure_picture, summary
+    from ds2c2.pictures.pictures import list_pictures
+
+    paths, model = list_pictures(pictures), settings["model"]
+    if trouble := unsuited_effect(effect, model):
+        raise ChannelError(f"figures would mislead: {trouble}")
+    met = f"effect {effect}" + (" on single bits" if unit == "bit" else "")
+    distances = {}
+    if vgg or lpips:
+        from ds2c2.evaluation.perception import lpips_distance, vgg_distance
+
+        given = (("vgg", vgg_distance, vgg), ("lpips", lpips_distance, lpips))
+        distances = {field: partial(found, path=path, device=device) for field, found, path in given if path}
+    measurements = []
+    for path in track(paths, description="pictures", console=console, transient=True):
+        measurements += measure_picture(path, settings, rules, losses or LOSSES, draws, effect, device, unit, distances)
+    often = counted(draws, "draw")
+    title = f"{counted(len(paths), 'picture')}, {rules} rules, {met}, {settings['bpp']:g} bpp asked, {often}"
+    table = Table(title=title)
+    headings = ("loss", "bpp", "on air", "PSNR dB", "MS-SSIM", "base PSNR dB", "worst gain dB", "base lost")
+    for heading in (*headings, *distances):
+        table.add_column(heading, justify="right", overflow="fold")
+    for row in summary(measurements):
+        table.add_row(
+            f"{row['loss']:.0%}",
+            *(f"{row[field]:.4f}" for field in ("bpp", "air_bpp")),
+            f"{row['psnr']:.2f}",
+            f"{row['ms_ssim']:.4f}",
+            f"{row['base_psnr']:.2f}",
+            f"{row['worst_gain']:+.2f}",
+            f"{row['concealed']:.1%}",
+            *(f"{row[field]:.4f}" for field in distances),
+        )
+    console.print(table)
+    if out:
+        machine = f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}"
+        redundancy = settings["base_redundancy"]
+        described = f"{rules} rules, {met}, {often}, redundancy {redundancy:g}, {machine}"
+        part = Path(out).with_suffix(".part")
+        part.write_text(json.dumps(as_json(measurements, f"ds2c2-{model}", described), indent=1))
+        os.replace(part, out)
+        console.print(f"wrote {out}", markup=False)

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""All commands together, and what becomes of their errors."""
+
+import sys
+
+import typer
+from rich.console import Console
+
+from ds2c2.cli import (
+    benchmark,
+    compare,
+    demo,
+    doctor,
+    evaluate,
+    info,
+    pack,
+    receive,
+    report,
+    send,
+    serve,
+    study,
+    sweep,
+    trace,
+    train,
+    update,
+)
+from ds2c2.errors import UserError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Pictures over packet links that degrade gently (DS²C²).",
+)
+for command in (
+    demo.demo, send.send, receive.receive, info.info, doctor.doctor, train.train, update.update, pack.pack,
+    evaluate.evaluate, benchmark.benchmark, report.report, compare.compare, sweep.sweep, study.study,
+):  # fmt: skip
+    app.command()(command)
+app.add_typer(serve.serve_app, name="serve")
+app.add_typer(trace.trace_app, name="trace")
+
+INTERRUPTED = 130  # the shell's code for SIGINT
+
+
+def main() -> None:
+    """Run a command; a ``UserError`` becomes one line on stderr and its exit code."""
+    try:
+        app()
+    except UserError as error:
+        Console(stderr=True, soft_wrap=True, highlight=False).print(f"ds2c2: {error}", markup=False)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)

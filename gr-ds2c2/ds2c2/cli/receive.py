@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""``ds2c2 receive``: packets from a recording, UDP or a radio to pictures in a folder."""
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from ds2c2.cli import options, sources
+from ds2c2.cli.radio import ReceivingOptions, takes
+from ds2c2.errors import LinkError
+from ds2c2.stream.assembler import LinkCounts
+from ds2c2.stream.streamformat import StreamFormat
+from ds2c2.transport.packetsource import Listener
+
+console = Console(highlight=False, soft_wrap=True)
+NOTHING_OF_OURS = 9  # exit code: packets came, none was of this stream and format
+
+
+@takes(ReceivingOptions)
+def receive(
+    out: Annotated[str, typer.Option(metavar="FOLDER", help="Where the pictures go: frame-000000.png and so on.")],
+    radio: ReceivingOptions,
+    source: sources.From = "",
+    format_: options.Format = "",
+    originals: Annotated[list[str], typer.Option(help="The pictures that were sent, to measure against.")] = [],  # noqa: B006
+    fit: options.Fit = "pad",
+    device: options.Device = "auto",
+    stream: options.StreamNumber = 0,
+    timeout: sources.Silence = 1.0,
+    wait: sources.Wait = 30.0,
+    off_loopback: sources.OffLoopback = False,
+    trace: Annotated[
+        str, typer.Option(metavar="FILE", help="Write a loss trace too: what became of every packet (CSV).")
+    ] = "",
+    render: options.Render = "",
+) -> None:
+    """Receive packets and write the pictures; ends at the end of the stream or after --wait."""
+    from ds2c2.codec.codec import Codec
+    from ds2c2.ends.packetstream import PacketsToPictures
+    from ds2c2.ends.session import FrameResult, PictureFeed, ReceivingEnd
+    from ds2c2.traces.losstrace import check_place, write_trace
+    from ds2c2.traces.tracerecorder import TraceRecorder
+
+    def show(results: list[FrameResult]) -> None:
+        for result in results:
+            console.print(describe(result), markup=False)
+
+    if sources.only_asked(radio, source, console):
+        return
+    if trace:
+        check_place(trace)
+    with sources.open_source(radio, source, format_, off_loopback) as link:
+        wanted = link.stream
+        feed = PictureFeed(originals, wanted.width, wanted.height, fit) if originals else None
+        codec = Codec(wanted, device, render)
+        receiving = ReceivingEnd(codec, out, feed)
+        way = PacketsToPictures(receiving, stream)
+        recorder = TraceRecorder(codec.stream, stream, about=link.about) if trace else None
+        listener = Listener(link, timeout, wait, lambda: way.assembler.ended)
+        sources.say_listening(console, radio, source)
+        try:
+            for arrivals in listener:
+                if recorder:
+                    recorder.take(arrivals)
+                # Silence of a source that is not live is this host's: there is nothing to be late.
+                show(way.flush() if arrivals.silent and link.live else way.push(arrivals.good))
+        except KeyboardInterrupt:
+            if recorder and listener.good:
+                console.print(f"wrote loss trace {write_trace(trace, recorder.finish())}", markup=False)
+            raise
+    if listener.gave_up:
+        console.print(f"no packet for {wait:g} s and no end of stream: stopping")
+    show(way.flush())
+    counts = way.assembler.counts
+    console.print(f"packets: {counts.line()}{f', {listener.trouble}' if listener.trouble else ''}")
+    if not receiving.results:
+        explain_nothing(counts, codec.stream)
+    if recorder:
+        console.print(f"wrote loss trace {write_trace(trace, recorder.finish())}", markup=False)
+    console.print(
+        f"wrote {options.counted(len(receiving.results), 'picture')} to {out}, {receiving.concealed} of them concealed",
+        markup=False,
+    )
+
+
+def describe(result) -> str:  # noqa: ANN001 - FrameResult; importing it would import torch
+    words = [f"frame {result.frame}:", "concealed, its base layer was lost" if result.concealed else "received"]
+    words.append(
+        f"({result.base_lost} base and {result.enhancement_lost} enhancement blocks lost, "
+        f"{result.base_repaired} repaired{f', {result.damaged} damaged' if result.damaged else ''})"
+    )
+    if result.psnr is not None:
+        words.append(f"PSNR {result.psnr:.2f} dB, MS-SSIM {result.ms_ssim:.4f}")
+    return " ".join([*words, f"-> {result.path}"])
+
+
+def explain_nothing(counts: LinkCounts, stream: StreamFormat) -> None:
+    if counts.other_format:
+        raise NothingReceived(
+            f"{counts.other_format} packets came with another stream format than {stream.text}; "
+            "give the sender's with --format"
+        )
+    raise NothingReceived("no picture: no packet of this stream came; check the address, --stream and --format")
+
+
+class NothingReceived(LinkError):
+    exit_code = NOTHING_OF_OURS

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""``ds2c2 send``: pictures to packets, into a recording, over UDP or over the air."""
+
+from collections.abc import Iterable
+from typing import Annotated
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.progress import track
+
+from ds2c2.channels.packetchannel import PacketChannel
+from ds2c2.cli import options
+from ds2c2.cli.options import DEFAULTS, make_format, parse_size, unsuited_effect
+from ds2c2.cli.radio import SendingOptions, check_duration, flowgraphs, show_dry_run, takes
+from ds2c2.cli.sources import one_place
+from ds2c2.networks.modelfiles import pinned
+from ds2c2.stream.packets import END_COPIES
+from ds2c2.stream.streamformat import StreamFormat
+from ds2c2.transport.recording import RecordingWriter
+from ds2c2.transport.udp import DEFAULT_RATE, UdpSender, parse_address
+
+console = Console(highlight=False, soft_wrap=True)
+warnings = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+@takes(SendingOptions)
+def send(
+    pictures: Annotated[list[str], typer.Argument(help="Files, folders or globs.")],
+    radio: SendingOptions,
+    to: Annotated[str, typer.Option(metavar="WHERE", help="udp://host:port, or a file to record the packets in.")] = "",
+    size: options.Size = "",
+    bpp: options.Bpp = DEFAULTS["bpp"],
+    block_size: options.BlockSize = DEFAULTS["block_size"],
+    base_bpp: options.BaseBpp = DEFAULTS["base_bpp"],
+    redundancy: options.Redundancy = DEFAULTS["base_redundancy"],
+    interleave: options.Interleave = DEFAULTS["interleave"],
+    depth: options.Depth = DEFAULTS["depth"],
+    seed: options.Seed = DEFAULTS["seed"],
+    model: options.Model = DEFAULTS["model"],
+    format_: options.Format = "",
+    fit: options.Fit = "pad",
+    favour: options.Favour = [],  # noqa: B006
+    labels: options.Labels = "",
+    device: options.Device = "auto",
+    stream: options.StreamNumber = 0,
+    rate: Annotated[float, typer.Option(help="Packets per second over UDP.")] = DEFAULT_RATE,
+    loss: options.Loss = 0.0,
+    channel: options.Channel = "iid",
+    effect: options.Effect = "erase",
+    unit: options.Unit = "block",
+    burst: options.Burst = 8.0,
+    trace: options.Trace = "",
+    channel_seed: options.ChannelSeed = 1,
+    protect_base: options.ProtectBase = False,
+) -> None:
+    """Send pictures as packets: over UDP, into a recording or over the air, through an emulated channel if asked."""
+    from ds2c2.codec.codec import Codec
+    from ds2c2.ends.packetstream import pictures_to_packets
+    from ds2c2.ends.session import PictureFeed, SendingEnd, common_size
+    from ds2c2.pictures.pictures import list_pictures
+
+    one_place("--to", to, radio)
+    address = parse_address(to) if "://" in to else None
+    if format_:
+        stream_format = StreamFormat.parse(format_)
+    else:
+        width, height = parse_size(size) if size else common_size(list_pictures(pictures))
+        stream_format = make_format(
+            (width, height), bpp, block_size, base_bpp, redundancy, interleave, depth, seed, model
+        )
+    feed = PictureFeed(pictures, stream_format.width, stream_format.height, fit)
+    if radio.radio and not opened(radio, stream_format, len(feed.paths)):
+        return
+    emulated = PacketChannel(stream_format, loss, channel, effect, burst, channel_seed, trace, protect_base, unit)
+    codec = Codec(stream_format, device)
+    sending = SendingEnd(codec, feed, favour, labels)
+    if warning := unsuited_effect(effect, codec.stream.model):
+        warnings.print(f"warning: {warning}", markup=False)
+    console.print(f"stream format: {codec.stream.text}", markup=False)
+    groups = pictures_to_packets(sending, stream)
+    steps = -(-len(feed.paths) // stream_format.depth) + 1
+    shown = track(groups, description="sending", total=steps, console=console, transient=True)
+
+    if radio.radio:
+        to = transmit(radio, codec.stream, (emulated.through(packets) for packets in shown))
+    elif address is None:
+        with RecordingWriter(to, codec.stream) as recording:
+            for packets in shown:
+                recording.write(emulated.through(packets))
+    else:
+        link = UdpSender(*address, rate)
+        try:
+            for packets in shown:
+                link.send(emulated.through(packets))
+        finally:
+            link.close()
+        if link.refused:
+            console.print(f"{link.refused} packets were refused by {to}: nobody listens there?", markup=False)
+    blocks = emulated.passed + emulated.hit
+    hit = f"{blocks} blocks, {emulated.hit} of them hit"
+    if unit == "bit":
+        hit = f"{blocks} blocks, {emulated.bits_hit} of their {8 * stream_format.block_size * blocks} bits hit"
+    console.print(
+        f"sent {options.counted(sending.frame, 'picture')}, {hit} by the emulated channel, to {to}",
+        markup=False,
+    )
+
+
+def opened(radio: SendingOptions, stream_format: StreamFormat, pictures: int) -> bool:
+    """Check what a radio is to send; with ``--dry-run`` say it and give False. Raises ``UserError``s."""
+    packets = pictures * stream_format.blocks + END_COPIES
+    seconds = check_duration(stream_format, radio.link_settings, radio.settings, packets)
+    if radio.dry_run:
+        more = {"packets": f"{packets}, {seconds:.2f} s on the air", "stream format": pinned(stream_format).text}
+        show_dry_run(console, radio.settings, radio.link_settings, more)
+    else:
+        radio.settings.check_consent()
+    return not radio.dry_run
+
+
+def transmit(radio: SendingOptions, stream: StreamFormat, groups: Iterable[np.ndarray]) -> str:
+    """Send groups of packets by a radio; gives its name for people. Raises ``UserError``s."""
+    if radio.settings.on_air:
+        # All are encoded before the radio is opened: it is on the air no longer than it must be, and
+        # never waits for a picture.
+        groups = list(groups)
+    with flowgraphs().radio_transmitter(stream, radio.link_settings, radio.settings) as transmitter:
+        for packets in groups:
+            transmitter.send(packets)
+        transmitter.finish()
+    return radio.place

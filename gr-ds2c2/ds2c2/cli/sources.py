@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The packet sources that commands know by name, and their options."""
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from ds2c2.cli.radio import RadioOptions, ReceivingOptions, open_receiver, show_dry_run
+from ds2c2.errors import FormatError, LinkError
+from ds2c2.networks.modelfiles import pinned
+from ds2c2.stream.streamformat import StreamFormat
+from ds2c2.transport.packetsource import PacketSource, RecordingSource, UdpSource
+from ds2c2.transport.udp import is_loopback, parse_address
+
+From = Annotated[
+    str, typer.Option("--from", metavar="WHERE", help="udp://host:port to listen on, or a recording of packets.")
+]
+Silence = Annotated[float, typer.Option("--timeout", help="Seconds of silence after which what is under way is shown.")]
+Wait = Annotated[float, typer.Option(help="Seconds without a packet after which to stop.")]
+OffLoopback = Annotated[bool, typer.Option("--off-loopback", help="Listen on an address others can reach.")]
+
+
+def open_source(radio: ReceivingOptions, where: str, format_: str, off_loopback: bool) -> PacketSource:
+    """The source that ``--radio`` or ``--from`` names; ``format_`` is the text of ``--format``, which
+    recordings bring along. Raises ``UserError``s."""
+    one_place("--from", where, radio)
+    if radio.radio:
+        return open_receiver(radio, format_)
+    if "://" not in where:
+        return RecordingSource(where)
+    if not format_:
+        raise FormatError("--format is needed with UDP: the text that `ds2c2 send` prints, or `ds2c2 info`")
+    host, port = parse_address(where)
+    if not is_loopback(host) and not off_loopback:
+        raise LinkError(f"{where}: others can reach it and UDP knows no keys; add --off-loopback if meant")
+    return UdpSource(host, port, pinned(StreamFormat.parse(format_)))
+
+
+def one_place(option: str, where: str, radio: RadioOptions) -> None:
+    """Raises ``LinkError`` unless there is one place that packets go to or come from."""
+    if bool(where) == bool(radio.radio):
+        both = f"{option} {where} and --radio {radio.radio} are two" if where else f"neither {option} nor --radio is"
+        raise LinkError(f"{both} given; one place is wanted".replace("two given", "two places"))
+
+
+def only_asked(radio: ReceivingOptions, where: str, console: Console) -> bool:
+    """With ``--dry-run``: say what would be set at the radio."""
+    if radio.dry_run:
+        one_place("--from", where, radio)
+        if radio.radio:
+            show_dry_run(console, radio.settings, radio.link_settings, {})
+    return radio.dry_run
+
+
+def say_listening(console: Console, radio: ReceivingOptions, where: str) -> None:
+    """Once packets can come."""
+    if radio.radio or "://" in where:
+        console.print(f"listening on {where or radio.place}", markup=False)

@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The codec: a picture to exactly N code blocks, and soft bits back to a picture.
+
+The path is the paper's: c from the picture, x' from c, symbols of x - x'; back: symbols and x'
+to x-hat. What the symbols are is the profile's affair.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ds2c2.codec.baselayer import BaseLayerError, protect_base, recover_base
+from ds2c2.codec.profiles import make_profile
+from ds2c2.errors import FormatError, PictureError, WeightsError
+from ds2c2.networks.modelfiles import weights_digest
+from ds2c2.networks.weights import choose_device, load_networks, sending_part
+from ds2c2.pictures.pictures import pad_to_multiple, to_picture
+from ds2c2.stream.geometry import MID_GREY
+from ds2c2.stream.softbits import to_hard
+from ds2c2.stream.streamformat import DIGEST_HEX, StreamFormat
+
+
+@dataclass(frozen=True)
+class EncodedPicture:
+    """Code blocks ``uint8[N, block_size]``, base first, and what the sender knows already:
+    the base picture x' ``uint8[H, W, 3]`` and the bytes of c."""
+
+    blocks: np.ndarray
+    base_picture: np.ndarray
+    small_bytes: int
+
+
+@dataclass(frozen=True)
+class DecodedPicture:
+    """A picture ``uint8[H, W, 3]`` as received.
+
+    ``base_picture`` is x', None when the base layer was lost; ``concealed`` says that the
+    picture is then the one before. Counts are code blocks: ``base_repaired`` of the lost
+    source blocks were computed from the others, ``base_damaged`` came with a wrong CRC,
+    ``enhancement_damaged`` came with bytes that no encoder writes.
+    """
+
+    picture: np.ndarray
+    base_picture: np.ndarray | None
+    concealed: bool
+    base_repaired: int
+    base_damaged: int
+    base_lost: int
+    enhancement_lost: int
+    enhancement_damaged: int = 0
+
+
+class Codec:
+    """Encoder and decoder of one stream format; holds the networks of its model.
+
+    ``stream.model`` without a digest is taken as it is; with one, the weights must match.
+    ``render`` names other weights of the same encoder, whose decoder makes the pictures: what is
+    sent is the same, so the other end need not know.
+    Raises ``WeightsError``, ``DeviceError``, and ``FormatError`` where the model cannot serve
+    the format.
+    """
+
+    def __init__(self, stream: StreamFormat, device: str = "auto", render: str = ""):
+        self.device = choose_device(device)
+        digest = weights_digest(stream.model_name)
+        if stream.model_digest not in ("", digest[:DIGEST_HEX]):
+            raise WeightsError(
+                f"model {stream.model}: the weights here are {stream.model_name}@{digest[:DIGEST_HEX]}; "
+                "both ends need the same file"
+            )
+        self.stream = stream.pinned(digest)
+        if render and sending_part(render) != sending_part(stream.model_name):
+            raise WeightsError(
+                f"render {render}: was not trained from {self.stream.model}, so it cannot read what that sends; "
+                f"choose weights that `ds2c2 train --objective perceptual` made from {stream.model_name}"
+            )
+        self.profile = make_profile(load_networks(render or stream.model_name, self.device), self.stream)
+        self._last: np.ndarray | None = None
+
+    @property
+    def label_set(self) -> str:
+        """What the model's label maps are made of; ``none``: it sends none."""
+        return self.profile.label_set
+
+    @torch.inference_mode()
+    def encode(
+        self,
+        picture: np.ndarray,
+        side_info: bytes = b"",
+        favour: np.ndarray | None = None,
+        labels: np.ndarray | None = None,
+    ) -> EncodedPicture:
+        """``uint8[H, W, 3]`` of the stream's size to its N blocks.
+
+        ``side_info`` rides in the base layer and takes its room from c. ``favour``
+        ``float[H, W]``: 2 where the quantizer's step shall be half as large as elsewhere, at
+        the same total rate. ``labels`` ``uint8[H, W]`` is the label map s, for profiles that send
+        one; without it their SegNet makes it. Raises ``PictureError``, and ``FormatError`` for a
+        favour or a label map that the profile cannot use.
+        """
+        stream = self.stream
+        if picture.shape != (stream.height, stream.width, 3):
+            raise PictureError(
+                f"a picture of {picture.shape[1]}x{picture.shape[0]} in a stream of {stream.width}x{stream.height}; "
+                "fit it first"
+            )
+        if favour is not None:
+            if favour.shape != picture.shape[:2]:
+                raise PictureError(f"a favour of {favour.shape} for a picture of {picture.shape[:2]}; give one a pixel")
+            favour = self._pad(favour[:, :, None])[:, :, 0]
+        if labels is not None:
+            if self.label_set == "none":
+                raise FormatError(f"model {stream.model_name} sends no label map; leave it out")
+            if labels.shape != picture.shape[:2]:
+                raise PictureError(
+                    f"a label map of {labels.shape} for a picture of {picture.shape[:2]}; as large wanted"
+                )
+            labels = self._pad(labels[:, :, None])[:, :, 0]
+        layers = self.profile.encode(self._pad(picture), side_info, favour, labels)
+        blocks = np.concatenate([protect_base(layers.container, stream), layers.enhancement])
+        return EncodedPicture(blocks, self._crop(layers.picture), layers.small_bytes)
+
+    @torch.inference_mode()
+    def decode(self, soft: np.ndarray) -> DecodedPicture:
+        """Soft bits ``int8[N, 8 * block_size]`` in {-1, 0, +1}, in the encoder's order, to the
+        picture. When the base layer is lost the last picture stands in for it."""
+        stream = self.stream
+        blocks, arrived = to_hard(soft[: stream.base_blocks])
+        received = recover_base(blocks, arrived, stream)
+        # Counted in symbols: after deinterleaving a lost block's are everywhere.
+        lost = round(np.count_nonzero(soft[stream.base_blocks :] == 0) / (8 * stream.block_size))
+        counts = {
+            "base_repaired": received.repaired,
+            "base_damaged": received.damaged,
+            "base_lost": int((~arrived).sum()),
+            "enhancement_lost": lost,
+        }
+        try:
+            if received.container is None:
+                raise BaseLayerError("too few base blocks")
+            base = self.profile.read_base(received.container)
+            # Side information that makes no sense, though its CRCs are right, shows only here.
+            pixels, damaged = self.profile.decode(soft[stream.base_blocks :], base)
+        except BaseLayerError:
+            grey = np.full((stream.height, stream.width, 3), MID_GREY, np.uint8)
+            picture = grey if self._last is None else self._last
+            return DecodedPicture(picture, None, True, **counts)
+        picture = self._crop(pixels)
+        self._last = picture
+        return DecodedPicture(picture, self._crop(base.picture), False, **counts, enhancement_damaged=damaged)
+
+    def forget(self) -> None:
+        """Forget the last picture: the next lost base is concealed by grey."""
+        self._last = None
+
+    def _pad(self, picture: np.ndarray) -> np.ndarray:
+        return pad_to_multiple(picture, self.profile.cell)
+
+    def _crop(self, pixels: torch.Tensor) -> np.ndarray:
+        return np.ascontiguousarray(to_picture(pixels)[: self.stream.height, : self.stream.width])

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which regions of a picture shall come finer: rectangles, and classes of a label map.
+
+A wish is a line of text: ``120,80,64x48=2`` for a rectangle (left, top, size, in pixels of the
+stream), ``sign=2`` for a class. The gain 2 halves the quantizer's step there; all the other
+regions pay for it, since a picture is always the same number of blocks.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from ds2c2.codec.favour import LEAST_GAIN, MOST_GAIN
+from ds2c2.errors import FormatError, PictureError
+from ds2c2.pictures.labelsets import CAMVID_NAMES
+from ds2c2.pictures.pictures import fit_picture, read_picture
+
+# The classes that a wish can name: CamVid's, and 11 for what belongs to none.
+CLASSES = (*CAMVID_NAMES, "void")
+VOID = CLASSES.index("void")
+OTHER_NAMES = {"person": "pedestrian"}
+FORM = "write X,Y,WxH=GAIN for a rectangle or CLASS=GAIN for a class"
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A gain for a rectangle (left, top, width, height) or, where that is None, for a class."""
+
+    gain: float
+    rectangle: tuple[int, int, int, int] | None
+    label: int
+
+
+def parse_wish(text: str) -> Wish:
+    """A wish's text to what it says. Raises ``FormatError``."""
+    place, sign, number = text.rpartition("=")
+    try:
+        gain = float(number)
+    except ValueError:
+        gain = None
+    if not sign or gain is None:
+        raise FormatError(f"favour {text!r} is not understood; {FORM}")
+    if not LEAST_GAIN <= gain <= MOST_GAIN:
+        raise FormatError(f"favour {text!r}: a gain is {LEAST_GAIN:g} to {MOST_GAIN:g}; 2 halves the quantizer's step")
+    if "," in place:
+        numbers = re.fullmatch(r"([0-9]+),([0-9]+),([0-9]+)x([0-9]+)", place)
+        if not numbers:
+            raise FormatError(f"favour {text!r} is not understood; {FORM}")
+        return Wish(gain, tuple(map(int, numbers.groups())), -1)
+    name = OTHER_NAMES.get(place.lower(), place.lower())
+    if name in CLASSES:
+        return Wish(gain, None, CLASSES.index(name))
+    if re.fullmatch(r"[0-9]{1,3}", place) and int(place) < len(CLASSES):
+        return Wish(gain, None, int(place))
+    known = ", ".join(f"{number} {name}" for number, name in enumerate(CLASSES))
+    raise FormatError(f"favour {text!r}: class {place!r} is unknown; known are {known}")
+
+
+class FavourMaps:
+    """The gains of every picture of a feed, all label maps read and checked at once.
+
+    Args:
+        wishes: texts; where several hold for a pixel, the last one counts
+        labels: folder with a label map for each picture, its stem and ``.png``: 8-bit grey or
+            palette, a class's number in every pixel, as large as the picture as it is shown
+        paths: the pictures
+        width, height, fit: how they are fitted to the stream's size; label maps are likewise
+
+    Raises ``FormatError`` for wishes that cannot be, ``PictureError`` for label maps.
+    """
+
+    def __init__(
+        self, wishes: Sequence[str], labels: str, paths: Sequence[Path], width: int, height: int, fit: str = "pad"
+    ):
+        self.wishes = [parse_wish(text) for text in wishes]
+        self.folder = Path(labels)
+        self.paths, self.width, self.height, self.fit = paths, width, height, fit
+        self.by_class = any(wish.rectangle is None for wish in self.wishes)
+        for text, wish in zip(wishes, self.wishes, strict=True):
+            if wish.rectangle is None and not labels:
+                raise FormatError(f"favour {text!r} is a class's: name the folder of the label maps too (labels)")
+            if wish.rectangle is not None:
+                left, top, wide, high = wish.rectangle
+                if not (wide and high and left + wide <= width and top + high <= height):
+                    raise FormatError(f"favour {text!r}: the rectangle is not within the stream's {width}x{height}")
+        if labels and not self.by_class:
+            raise FormatError(f"labels {labels}: no class is favoured; add one, such as sign=2")
+        for place in range(len(paths) if self.by_class else 0):
+            self._labels(place)
+
+    def of(self, place: int) -> np.ndarray | None:
+        """Gains ``float32[height, width]`` of the picture at this place, None without wishes."""
+        if not self.wishes:
+            return None
+        gains = np.ones((self.height, self.width), np.float32)
+        labels = self._labels(place) if self.by_class else None
+        for wish in self.wishes:
+            if wish.rectangle is None:
+                gains[labels == wish.label] = wish.gain
+            else:
+                left, top, wide, high = wish.rectangle
+                gains[top : top + high, left : left + wide] = wish.gain
+        return gains
+
+    def _labels(self, place: int) -> np.ndarray:
+        """Class numbers ``uint8[height, width]``, void where padding is."""
+        return fitted_labels(self.folder, self.paths[place], self.width, self.height, self.fit, VOID)
+
+
+def fitted_labels(folder: Path, picture: Path, width: int, height: int, fit: str, void: int) -> np.ndarray:
+    """The label map in ``folder`` of a picture file, its stem and ``.png``, fitted to a stream's size
+    as the picture is: ``uint8[height, width]``, ``void`` where padding is. Raises ``PictureError``."""
+    path = folder / f"{picture.stem}.png"
+    labels = read_labels(path)
+    high, wide = read_picture(picture).shape[:2]
+    if labels.shape != (high, wide):
+        raise PictureError(
+            f"{path}: {labels.shape[1]}x{labels.shape[0]}, its picture {picture.name} is {wide}x{high}; "
+            "a label map is as large as its picture"
+        )
+    return fit_picture(labels, width, height, fit, Image.Resampling.NEAREST, void)
+
+
+def read_labels(path: Path) -> np.ndarray:
+    """A label map ``uint8[h, w]`` of class numbers. Raises ``PictureError``."""
+    if not path.exists():
+        raise PictureError(f"{path}: no such label map; each picture needs one of its own name")
+    try:
+        with Image.open(path) as image:
+            if image.mode not in ("L", "P"):
+                raise PictureError(
+                    f"{path}: not a map of class numbers but {image.mode} colours; save the numbers as 8-bit grey"
+                )
+            return np.array(image)
+    except UnidentifiedImageError:
+        raise PictureError(f"{path}: not a picture that Pillow can read; give a PNG of class numbers") from None
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise PictureError(f"{path}: damaged or unreadable label map ({error}); save it anew") from None

@@ -1,0 +1,259 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""``coded``: rounded coefficients, range-coded in blocks that each decode alone.
+
+All symbols of a frame stand in one seeded permutation; each block takes as many as fit. The
+quantizer's step is searched so that they fill exactly the enhancement's blocks. What a lost
+block held reads 0, and the decoder is told so. Needs a channel whose losses are known.
+"""
+
+import struct
+from functools import cached_property
+
+import numpy as np
+import torch
+
+from ds2c2.codec.baselayer import BaseLayer, BaseLayerError, pack_base
+from ds2c2.codec.codeblocks import HEADER_BYTES, MOST_SENT, SPARE_BITS, pack, unpack
+from ds2c2.codec.favour import FAVOUR_COUNTS, FAVOUR_UNIT, cell_favour
+from ds2c2.codec.mapcoder import MapError, decode_map, encode_map
+from ds2c2.codec.profiles.profile import Base, EncodedLayers, Profile
+from ds2c2.codec.scalemodel import ScaleModel
+from ds2c2.codec.smallpicture import reduce_picture
+from ds2c2.codec.symboltables import SymbolTables, laplace_rows, rounding_offsets
+from ds2c2.errors import FormatError, PictureError
+from ds2c2.networks.coded import CodedNetworks
+from ds2c2.networks.scales import (
+    COPY_MASK,
+    COPY_OCTAVES,
+    COPY_TABLE,
+    MAP_CELLS,
+    MAX_ORIENTATION,
+    TABLES_PER_OCTAVE,
+    measure_maps,
+)
+from ds2c2.pictures.pictures import to_tensor
+from ds2c2.stream.geometry import REDUCTION
+from ds2c2.stream.permutation import seeded_order
+from ds2c2.stream.softbits import to_hard
+from ds2c2.stream.streamformat import StreamFormat
+
+# Side information: log2 of the step in 1/256, symbols a unit of the blocks' counts, and bytes
+# of the level map, of the orientation map and of the favour map; the maps; the label map.
+SIDE = struct.Struct("!HHHHH")
+# 8-bit levels, log2 in 1/256: the finest step loses less than 8-bit pixels do.
+FINEST, COARSEST = 2 * 256, 9 * 256
+# What both maps usually take, bits a place; when they take more, c is coded again.
+USUAL_MAP_BITS = 4.5
+# The search looks at every so manieth cell until the step is nearly known.
+SPARSE = 7
+# Bits of a block that are on average left over: spare bits, part of a unit, part of a byte.
+UNUSED_BITS = SPARE_BITS + 6.0
+
+
+class CodedProfile(Profile):
+    """Raises ``FormatError`` for interleave=bit, which would tear blocks that decode alone."""
+
+    def __init__(self, networks: CodedNetworks, stream: StreamFormat):
+        super().__init__(networks, stream)
+        if stream.interleave == "bit":
+            raise FormatError(
+                f"interleave=bit tears the code blocks of model {stream.model_name} (profile coded), which permutes "
+                "its symbols itself; use interleave=none, or block to spread bursts over frames"
+            )
+        self.scales = ScaleModel(networks)
+        rows = networks.symbol_rows.cpu().numpy()
+        rows = rows if rows.any() else laplace_rows()
+        self.tables = SymbolTables(rows)
+        self.offsets = rounding_offsets(rows).astype(np.float32)
+        self.bits = self.tables.bits.astype(np.float32)
+
+    @cached_property
+    def _order(self) -> np.ndarray:
+        """Of all symbols, channel by channel, and after them of all copies."""
+        return seeded_order(self.stream.seed, 2 * self.networks.shape.channels * self.rows * self.columns)
+
+    def encode(
+        self, picture: np.ndarray, side_info: bytes, favour: np.ndarray | None, labels: np.ndarray | None = None
+    ) -> EncodedLayers:
+        small = reduce_picture(picture, REDUCTION)
+        pixels = to_tensor(picture).to(self.device)
+        shifts = None if favour is None else cell_favour(favour)
+        favour_bytes = b"" if shifts is None else encode_map(shifts, FAVOUR_COUNTS)
+        entries = -(-self.rows // MAP_CELLS) * -(-self.columns // MAP_CELLS)
+        room = SIDE.size + int(entries * USUAL_MAP_BITS / 8) + len(favour_bytes) + len(side_info)
+        room = min(room, self.stream.base_bytes // 2)
+        while True:
+            base = self.read_base(pack_base(small, bytes(room), self.stream.base_bytes))
+            coefficients = self.networks.encoder(pixels - base.picture, base.picture).float()
+            maps, coded = self._maps(coefficients)
+            needed = SIDE.size + sum(map(len, coded)) + len(favour_bytes) + len(side_info)
+            if needed <= room:
+                break
+            # c gets what is left; if that leaves too little, pack_base says so.
+            room = needed + needed // 16
+        log_step, symbols, tables = self._fill(coefficients, base.layer, maps, shifts)
+        enhancement, unit, _ = pack(
+            symbols, tables, self.tables, self.stream.enhancement_blocks, self.stream.block_size
+        )
+        side = SIDE.pack(log_step, unit, *map(len, coded), len(favour_bytes))
+        side += b"".join(coded) + favour_bytes + side_info
+        # The same budget for c as above, so that the same c comes out.
+        container = pack_base(small, side.ljust(room, b"\0"), self.stream.base_bytes)
+        return EncodedLayers(container, enhancement, base.picture, base.layer.small_bytes)
+
+    def decode(self, soft: np.ndarray, base: Base) -> tuple[torch.Tensor, int]:
+        log_step, unit, maps, shifts = self._read_side(base.layer)
+        features = self.scales.features(base.layer.small, maps)
+        steps = self._cell_steps(log_step, shifts)
+        index = self.scales.indices(features, steps).reshape(-1)
+        blocks, arrived = to_hard(soft)
+        both = np.concatenate([index, _copy_tables(index)])
+        ordered = both[self._order]
+        places = self._order[ordered >= 0]
+        symbols, known, damaged = unpack(blocks, arrived, ordered[ordered >= 0], self.tables, unit)
+        if not known.any():
+            # Without a symbol the decoder could only guess, at times for the worse.
+            return base.picture, damaged
+        values = np.zeros(both.shape, np.float32)
+        mask = np.ones(both.shape, np.float32)
+        values[places] = symbols
+        mask[places] = known
+        values, copies = np.split(values, 2)
+        mask, copied = np.split(mask, 2)
+        second = (mask == 0) & (copied > 0) & (index >= COPY_TABLE)
+        values[second] = copies[second] * 2**COPY_OCTAVES
+        mask[second] = COPY_MASK
+        shape = (1, self.networks.shape.channels, self.rows, self.columns)
+        log_steps = torch.from_numpy((steps / 256).astype(np.float32).reshape(1, 1, self.rows, self.columns))
+        log_steps = log_steps.to(self.device)
+        context = torch.from_numpy((features / 1024).astype(np.float32)).view(1, -1, self.rows, self.columns)
+        context = context.to(self.device)
+        context[:, -1:] = log_steps / 2
+        _, hidden = self.networks.log_scales(context)
+        received = torch.from_numpy(values.reshape(shape)).to(self.device) * self.networks.steps(log_steps)
+        known_mask = torch.from_numpy(mask.reshape(shape)).to(self.device)
+        residual = self.networks.decoder(received, known_mask, hidden, log_steps, base.picture)
+        return base.picture + residual, damaged
+
+    def _maps(self, coefficients: torch.Tensor) -> tuple[np.ndarray, list[bytes]]:
+        maps = measure_maps(coefficients, self.networks.shape.luma)[0].cpu().numpy().astype(np.int64)
+        level, orientation = self._counts()
+        return maps, [encode_map(maps[0], level), encode_map(maps[1] + MAX_ORIENTATION, orientation)]
+
+    def _counts(self) -> tuple[np.ndarray, np.ndarray]:
+        counts = (self.networks.level_counts, self.networks.orientation_counts)
+        return tuple(np.maximum(c.cpu().numpy(), 1) for c in counts)
+
+    def _read_side(self, layer: BaseLayer) -> tuple[int, int, np.ndarray, np.ndarray | None]:
+        try:
+            log_step, unit, *sizes = SIDE.unpack_from(layer.side_info)
+            if not FINEST <= log_step <= COARSEST or unit == 0 or SIDE.size + sum(sizes) > len(layer.side_info):
+                raise BaseLayerError("the base layer holds no side information of profile coded")
+            parts, start = [], SIDE.size
+            for size in sizes:
+                parts.append(layer.side_info[start : start + size])
+                start += size
+            height, width = -(-self.rows // MAP_CELLS), -(-self.columns // MAP_CELLS)
+            level, orientation = self._counts()
+            maps = np.stack(
+                [
+                    decode_map(parts[0], height, width, level),
+                    decode_map(parts[1], height, width, orientation) - MAX_ORIENTATION,
+                ]
+            )
+            shifts = decode_map(parts[2], self.rows, self.columns, FAVOUR_COUNTS) if sizes[2] else None
+        except (struct.error, MapError) as error:
+            raise BaseLayerError(f"the base layer is damaged: {error}") from None
+        return log_step, unit, maps, shifts
+
+    def _cell_steps(self, log_step: int, shifts: np.ndarray | None) -> np.ndarray:
+        """log2 of the step in every cell, ``int64[cells]``, in 1/256."""
+        steps = np.full(self.rows * self.columns, log_step, np.int64)
+        if shifts is not None:
+            steps -= (shifts.reshape(-1) - len(FAVOUR_COUNTS[0]) // 2) * FAVOUR_UNIT
+        return np.clip(steps, FINEST, COARSEST)
+
+    def _fill(
+        self, coefficients: torch.Tensor, layer: BaseLayer, maps: np.ndarray, shifts: np.ndarray | None
+    ) -> tuple[int, np.ndarray, np.ndarray]:
+        """The finest step whose symbols fit the enhancement, with symbols and tables in order."""
+        values = coefficients[0].flatten(1).cpu().numpy()
+        if not np.isfinite(values).all():
+            raise PictureError("the networks gave no finite numbers for this picture; choose other weights")
+        features = self.scales.features(layer.small, maps)
+        payload = 8 * (self.stream.block_size - HEADER_BYTES) - UNUSED_BITS
+        wanted = self.stream.enhancement_blocks * payload
+        cells = np.arange(0, values.shape[1], SPARSE)
+        few = (np.ascontiguousarray(values[:, cells]), features[:, cells], cells)
+        everything = (values, features, slice(None))
+
+        def cost(log_step: int, part: tuple) -> float:
+            index, symbols = self._quantize(log_step, shifts, *part)
+            sent = index >= 0
+            if np.count_nonzero(sent) * values.shape[1] / part[0].shape[1] >= MOST_SENT:
+                return float("inf")  # more than an index can name: a larger step sends fewer
+            return float(self.bits[index[sent], np.abs(symbols[sent])].sum()) * values.shape[1] / part[0].shape[1]
+
+        low, high = FINEST, COARSEST
+        while low < high:
+            middle = (low + high) // 2
+            if cost(middle, few) <= wanted:
+                high = middle
+            else:
+                low = middle + 1
+        log_step = self._refine(low, wanted, lambda step: cost(step, everything))
+        index, symbols = self._quantize(log_step, shifts, *everything)
+        ordered = index.reshape(-1)[self._order]
+        sent = ordered >= 0
+        return log_step, symbols.reshape(-1)[self._order][sent], ordered[sent]
+
+    @staticmethod
+    def _refine(log_step: int, wanted: float, cost) -> int:
+        """From a step found on some cells to the finest one that fits, on all: bits fall by
+        about the same share with every 1/256 of an octave."""
+        best, tried = None, {}
+        for _ in range(5):
+            tried[log_step] = cost(log_step)
+            if tried[log_step] <= wanted and (best is None or log_step < best):
+                best = log_step
+            slope = 0.7 / 256  # natural log of the bits, per 1/256 octave; usual at low rates
+            if len(tried) > 1:
+                (a, x), (b, y) = list(tried.items())[-2:]
+                if 0 < x != y > 0 and np.isfinite([x, y]).all():
+                    slope = max(0.1 / 256, abs(np.log(x / y) / (b - a)))
+            move = np.clip(np.log(max(tried[log_step], 1.0) / wanted) / slope, FINEST - COARSEST, COARSEST - FINEST)
+            following = int(np.clip(log_step + np.ceil(move), FINEST, COARSEST))
+            if following in tried:
+                break
+            log_step = following
+        # Where nothing fitted, the last symbols are not sent: they read as lost.
+        return min(tried, key=lambda step: tried[step]) if best is None else best
+
+    def _quantize(
+        self, log_step: int, shifts: np.ndarray | None, values: np.ndarray, features: np.ndarray, cells
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Tables ``int16[2K, cells]`` of symbols and copies, negative where nothing is sent,
+        and what is sent, ``int16``."""
+        steps = self._cell_steps(log_step, shifts)[cells]
+        index = self.scales.indices(features, steps)
+        if shifts is None:
+            sizes = self.networks.steps(torch.tensor([log_step / 256], device=self.device)).view(-1, 1)
+        else:
+            log_steps = torch.from_numpy((steps / 256).astype(np.float32)).to(self.device)
+            sizes = self.networks.steps(log_steps.view(1, 1, 1, -1))[0, :, 0]
+        scaled = values / sizes.cpu().numpy()
+        copies = _copy_tables(index)
+        tables = np.concatenate([index, copies])
+        symbols = np.concatenate([self._round(scaled, index), self._round(scaled / 2**COPY_OCTAVES, copies)])
+        return tables, symbols
+
+    def _round(self, scaled: np.ndarray, index: np.ndarray) -> np.ndarray:
+        size = np.abs(scaled)
+        offset = np.where(size < 1, self.offsets[0][index], self.offsets[1][index])
+        magnitude = np.minimum(np.floor(size + offset), self.tables.most[index])
+        return np.copysign(magnitude, scaled).astype(np.int16)
+
+
+def _copy_tables(index: np.ndarray) -> np.ndarray:
+    """Tables of the copies: negative where a symbol has none."""
+    return np.where(index >= COPY_TABLE, index - COPY_OCTAVES * TABLES_PER_OCTAVE, -1).astype(index.dtype)

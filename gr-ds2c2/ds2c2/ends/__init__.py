@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Both ends of a stream: pictures to packets, packets to pictures."""

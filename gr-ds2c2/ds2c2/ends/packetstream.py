@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The whole way without GNU Radio: pictures to packets, packets to pictures.
+
+The same parts in the same order as the flowgraph's blocks, so both ends can be mixed.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from ds2c2.ends.session import FrameResult, ReceivingEnd, SendingEnd
+from ds2c2.stream.assembler import Frame, FrameAssembler
+from ds2c2.stream.interleaver import Interleaver
+from ds2c2.stream.packets import Packetizer
+from ds2c2.stream.softbits import to_soft
+
+
+def pictures_to_packets(sending: SendingEnd, stream_number: int = 0) -> Iterator[np.ndarray]:
+    """Packets ``uint8[n, 8 + block_size]``, a group of ``depth`` frames at a time, the
+    end-of-stream packets last."""
+    stream = sending.codec.stream
+    interleaver, packetizer = Interleaver(stream), Packetizer(stream, stream_number)
+    group: list[np.ndarray] = []
+    while (encoded := sending.next_frame()) is not None:
+        group.append(encoded.blocks)
+        if len(group) == stream.depth:
+            yield packetizer.pack(np.concatenate(interleaver.interleave(np.stack(group))))
+            group = []
+    if group:
+        yield packetizer.pack(np.concatenate(interleaver.interleave(np.stack(group))))
+    yield packetizer.end()
+
+
+class PacketsToPictures:
+    """Assembles frames from packets, deinterleaves groups and hands frames to the decoder."""
+
+    def __init__(self, receiving: ReceivingEnd, stream_number: int = 0):
+        self.receiving = receiving
+        self.stream = receiving.codec.stream
+        self.assembler = FrameAssembler(self.stream, stream_number)
+        self._interleaver = Interleaver(self.stream)
+        self._group: list[Frame] = []
+
+    def push(self, packets: np.ndarray) -> list[FrameResult]:
+        """Packets in, results of the frames that became complete (or overdue) out."""
+        return [result for frame in self.assembler.push(packets) for result in self._take(frame)]
+
+    def flush(self) -> list[FrameResult]:
+        """Everything that is still under way; call at the end and after a long silence."""
+        results = [result for frame in self.assembler.flush() for result in self._take(frame)]
+        return results + self._close_group()
+
+    def _take(self, frame: Frame) -> list[FrameResult]:
+        results = []
+        # Groups stand at multiples of the depth in the numbering, wherever one joined.
+        # A number that does not rise is that of a sender that restarted.
+        if self._group and (
+            frame.number // self.stream.depth != self._group[0].number // self.stream.depth
+            or frame.number <= self._group[-1].number
+        ):
+            results = self._close_group()
+        self._group.append(frame)
+        if (frame.number + 1) % self.stream.depth == 0:
+            results += self._close_group()
+        return results
+
+    def _close_group(self) -> list[FrameResult]:
+        if not self._group:
+            return []
+        frames, self._group = self._group, []
+        depth, total = self.stream.depth, self.assembler.total_frames
+        start = frames[0].number // depth * depth
+        # Only the announced end makes a group shorter: after a silence, or where one joined,
+        # the sender's group was whole, and its permutation that of a whole group.
+        size = total - start if total is not None and frames[-1].number < total < start + depth else depth
+        soft = np.zeros((size, self.stream.blocks, 8 * self.stream.block_size), np.int8)
+        for frame in frames:
+            soft[frame.number - start] = to_soft(frame.blocks, frame.arrived)
+        sorted_ = self._interleaver.deinterleave(soft)
+        return [self.receiving.take(frame.number, sorted_[frame.number - start]) for frame in frames]

@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Both ends of a stream around the codec: pictures in with their numbers, pictures out with
+their quality. Flowgraph blocks and commands share it, so both give the same pictures."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ds2c2.codec.codec import Codec, EncodedPicture
+from ds2c2.codec.labels import FavourMaps, fitted_labels
+from ds2c2.codec.segmentation import default_segnet, names_segmenter, open_segmenter
+from ds2c2.errors import PictureError
+from ds2c2.pictures.labelsets import label_set_of
+from ds2c2.pictures.metrics import ms_ssim, psnr
+from ds2c2.pictures.pictures import check_size, fit_picture, list_pictures, read_picture, write_picture
+
+
+def common_size(paths: list[Path]) -> tuple[int, int]:
+    """Width and height of a stream for these pictures: that of the first one."""
+    height, width = read_picture(paths[0]).shape[:2]
+    check_size(height, width, str(paths[0]))
+    return width, height
+
+
+class PictureFeed:
+    """Pictures of files, folders and globs, fitted to one size; ``repeat`` starts over for ever.
+
+    Every file is checked before the first is sent: a typo must not end a stream midway.
+    Raises ``PictureError``.
+    """
+
+    def __init__(self, sources: list[str], width: int, height: int, fit: str = "pad", repeat: bool = False):
+        self.paths = list_pictures(sources)
+        self.width, self.height, self.fit, self.repeat = width, height, fit, repeat
+        for path in self.paths:
+            picture = read_picture(path)
+            check_size(*picture.shape[:2], str(path))
+            fit_picture(picture[:1, :1], width, height, fit)
+
+    def picture(self, frame: int) -> np.ndarray:
+        """The picture that is sent as this frame, ``uint8[height, width, 3]``."""
+        path = self.paths[frame % len(self.paths)]
+        return fit_picture(read_picture(path), self.width, self.height, self.fit)
+
+    def name(self, frame: int) -> str:
+        return self.paths[frame % len(self.paths)].stem
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        frame = 0
+        while self.repeat or frame < len(self.paths):
+            yield self.picture(frame)
+            frame += 1
+
+
+class LabelMaps:
+    """The label maps s that a model of profile paper sends: of a folder, a PNG for each picture with
+    its stem, or made by a SegNet (``ds2c2.codec.segmentation`` says how one is named; by default ours).
+
+    All files are read once, and the SegNet is loaded, before the first picture is sent. Raises
+    ``PictureError``, ``WeightsError`` and ``UserError``.
+    """
+
+    def __init__(self, codec: Codec, feed: PictureFeed, labels: str):
+        self.feed = feed
+        self.label_set = label_set_of(codec.label_set)
+        labels = labels or default_segnet(self.label_set.name)
+        self.folder = None if names_segmenter(labels) else Path(labels)
+        if self.folder is None:
+            self.segmenter = open_segmenter(labels, self.label_set, str(codec.device))
+        else:
+            for place in range(len(feed.paths)):
+                self.of(place)
+
+    def of(self, place: int) -> np.ndarray:
+        """Class numbers ``uint8[height, width]`` of the picture at this place."""
+        feed = self.feed
+        if self.folder is None:
+            return self.segmenter.labels(feed.picture(place))
+        void = self.label_set.void
+        return fitted_labels(self.folder, feed.paths[place], feed.width, feed.height, feed.fit, void)
+
+
+class SendingEnd:
+    """Encodes a feed frame by frame; what a repeated feed has encoded once is kept.
+
+    ``favour``: regions to be sent finer than the rest, as ``ds2c2.codec.labels`` reads them, and
+    ``labels``, the folder with the pictures' label maps; for a model that sends label maps,
+    ``labels`` is where they come from (``LabelMaps``). Raises ``FormatError`` and ``PictureError``.
+    """
+
+    KEPT_BYTES = 64 << 20
+
+    def __init__(self, codec: Codec, feed: PictureFeed, favour: Sequence[str] = (), labels: str = ""):
+        self.codec = codec
+        self.feed = feed
+        self.labels = None if codec.label_set == "none" else LabelMaps(codec, feed, labels)
+        by_class = labels if self.labels is None else ""
+        self.favours = FavourMaps(favour, by_class, feed.paths, feed.width, feed.height, feed.fit)
+        self.frame = 0
+        self.small_bytes = 0  # of c in the frame sent last
+        self._kept: dict[int, EncodedPicture] = {}
+
+    def next_frame(self) -> EncodedPicture | None:
+        """The next picture's blocks, None at the end of the feed."""
+        if not self.feed.repeat and self.frame >= len(self.feed.paths):
+            return None
+        place = self.frame % len(self.feed.paths)
+        encoded = self._kept.get(place)
+        if encoded is None:
+            labels = self.labels.of(place) if self.labels is not None else None
+            encoded = self.codec.encode(self.feed.picture(place), favour=self.favours.of(place), labels=labels)
+        if self.feed.repeat and (len(self._kept) + 1) * encoded.blocks.nbytes < self.KEPT_BYTES:
+            self._kept[place] = encoded
+        self.frame += 1
+        self.small_bytes = encoded.small_bytes
+        return encoded
+
+
+@dataclass(frozen=True)
+class FrameResult:
+    """What became of a frame. PSNR in dB and MS-SSIM are None where no original is known,
+    those of the base picture also where the base layer was lost. ``path`` is the file written.
+    The counts are those of ``ds2c2.codec.codec.DecodedPicture``."""
+
+    frame: int
+    concealed: bool
+    base_repaired: int
+    base_damaged: int
+    base_lost: int
+    enhancement_lost: int
+    enhancement_damaged: int
+    psnr: float | None
+    ms_ssim: float | None
+    base_psnr: float | None
+    base_ms_ssim: float | None
+    path: Path | None
+
+    @property
+    def lost(self) -> int:
+        """Code blocks that did not arrive."""
+        return self.base_lost + self.enhancement_lost
+
+    @property
+    def damaged(self) -> int:
+        """Code blocks that arrived changed, as far as that can be told."""
+        return self.base_damaged + self.enhancement_damaged
+
+
+class ReceivingEnd:
+    """Decodes frames, writes the pictures to a folder, measures them where originals are known.
+
+    File names are ``frame-000012.png``; those of a sender that restarted and counts anew go into folders
+    ``stream-1``, ``stream-2`` within. ``originals`` is a feed like the sender's.
+    Raises ``PictureError`` when the folder cannot be made.
+    """
+
+    def __init__(self, codec: Codec, folder: str | Path | None = None, originals: PictureFeed | None = None):
+        self.codec = codec
+        self.folder: Path | None = None
+        if folder:
+            # Now and not with the first picture: a stream must not end for a typo.
+            self.write_into(folder)
+        self._top, self._restarts = self.folder, 0
+        self._written: set[Path] = set()
+        self.originals = originals
+        self.results: list[FrameResult] = []
+        self.picture: np.ndarray | None = None
+        self.base_picture: np.ndarray | None = None
+
+    @property
+    def concealed(self) -> int:
+        """Frames whose base layer was lost."""
+        return sum(result.concealed for result in self.results)
+
+    def write_into(self, folder: str | Path) -> None:
+        """Write pictures there from now on. Raises ``PictureError``."""
+        try:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise PictureError(f"{folder}: cannot be a folder for pictures ({error.strerror})") from None
+        self.folder = Path(folder)
+
+    def path_of(self, frame: int) -> Path:
+        """Where the picture of this frame is written."""
+        return self.folder / f"frame-{frame:06d}.png"
+
+    def take(self, frame: int, soft: np.ndarray) -> FrameResult:
+        """Decode soft bits ``int8[N, 8 * block_size]`` of a frame. Raises ``PictureError``
+        when the picture cannot be written."""
+        decoded = self.codec.decode(soft)
+        self.picture, self.base_picture = decoded.picture, decoded.base_picture
+        path = self._write(frame) if self.folder else None
+        quality = dict.fromkeys(("psnr", "ms_ssim", "base_psnr", "base_ms_ssim"))
+        if self.originals is not None:
+            original = self.originals.picture(frame)
+            quality.update(psnr=psnr(original, decoded.picture), ms_ssim=ms_ssim(original, decoded.picture))
+            if decoded.base_picture is not None:
+                quality.update(
+                    base_psnr=psnr(original, decoded.base_picture), base_ms_ssim=ms_ssim(original, decoded.base_picture)
+                )
+        result = FrameResult(
+            frame=frame,
+            concealed=decoded.concealed,
+            base_repaired=decoded.base_repaired,
+            base_damaged=decoded.base_damaged,
+            base_lost=decoded.base_lost,
+            enhancement_lost=decoded.enhancement_lost,
+            enhancement_damaged=decoded.enhancement_damaged,
+            path=path,
+            **quality,
+        )
+        self.results.append(result)
+        return result
+
+    def _write(self, frame: int) -> Path:
+        if self.path_of(frame) in self._written:
+            self._restarts += 1
+            self.write_into((self._top or self.folder) / f"stream-{self._restarts}")
+        path = write_picture(self.path_of(frame), self.picture)
+        self._written.add(path)
+        return path

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The model card: what weights were made from, how, and what they give."""
+
+import os
+import platform
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from ds2c2.evaluation.judge import CARD_BPP, JUDGED_LOG_STEPS, JUDGED_QUALITY, JUDGED_SIDE, Judgement
+from ds2c2.networks.weights import weights_storage
+from ds2c2.networks.weightstorage import IN_WORDS
+from ds2c2.training.loop import Trainer, TrainingSettings
+
+# How each profile is judged, in words.
+RULES = {
+    "binary": f"centre {JUDGED_SIDE}x{JUDGED_SIDE}, {CARD_BPP:g} bpp, paper rules,\nerasure channel, one draw each",
+    "coded": (
+        f"centre {JUDGED_SIDE}x{JUDGED_SIDE} or less, interpolated to {CARD_BPP:g} bpp\n"
+        f"over the quantizer's steps; an ideal entropy coder's rate and c at WebP quality {JUDGED_QUALITY};\n"
+        "symbols erased one by one, base layer never hit"
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a card says beside what the trainer knows.
+
+    ``held_out`` says in words which pictures ``after`` (and, for an update, ``before``) were
+    measured on; ``about`` is the user's word on the pictures and their terms. ``after`` is None until
+    they have been measured: weights without a card would not say whose terms bind them.
+    """
+
+    command: str
+    about: str
+    pictures: list[Path]
+    held_out: str
+    after: list[Judgement] | None
+    before: list[Judgement] = field(default_factory=list)
+
+
+def write_card(path: Path, trainer: Trainer, report: Report) -> Path:
+    """Write the card beside the weights, ``name.md``."""
+    settings = trainer.settings
+    folders = Counter(p.parent.name for p in report.pictures)
+    counted = ", ".join(f"{name}: {count}" for name, count in sorted(folders.items()))
+    machine = f"{os.cpu_count()} cores, {platform.machine()}, torch {torch.__version__}"
+    parameters = sum(p.numel() for p in trainer.networks.parameters())
+    stored = IN_WORDS[weights_storage(path)]
+    lines = [
+        f"# {path.stem}",
+        "",
+        f"Weights of the `{settings.profile}` profile, {parameters / 1e6:.2f} M parameters, {stored}.",
+        *_part(settings),
+        "",
+        "| | |",
+        "|---|---|",
+        f"| pictures | {report.about or 'not described'} |",
+        f"| of them trained on | {len(report.pictures)}, by folder {counted} |",
+        *_origin(trainer),
+        f"| steps | {trainer.step} of {settings.steps}, batch {settings.batch}, crops of {settings.crop} pixels |",
+        f"| seed, learning rate, precision | {settings.seed}, {settings.learning_rate:g}, {settings.precision} |",
+        f"| time | {trainer.seconds / 3600:.2f} h on {trainer.device}, {machine} |",
+        f"| shape | `{settings.shape.as_dict()}` |",
+        f"| command | `{report.command}` |",
+        "",
+        "Whoever passes these weights on or uses them is bound by the terms of the pictures, too.",
+        "",
+        *_results(report, RULES[settings.profile]),
+    ]
+    path.with_suffix(".md").write_text("\n".join(lines))
+    return path.with_suffix(".md")
+
+
+def _part(settings: TrainingSettings) -> list[str]:
+    if settings.objective == "mse":
+        return []
+    return [
+        f"Of them the decoder alone, trained with L1 + SSIM + VGG for the eye; the rest is in {settings.start_from}, "
+        "which must be there.",
+        "What is sent is the same with both.",
+    ]
+
+
+def _origin(trainer: Trainer) -> list[str]:
+    settings = trainer.settings
+    if settings.update:
+        return [f"| updated from | {settings.start_from}, whose base layer's networks (FineNets) are kept |"]
+    if settings.start_from:
+        return [f"| started from | {settings.start_from} |"]
+    return []
+
+
+def _results(report: Report, rules: str) -> list[str]:
+    if report.after is None:
+        return [f"Held-out pictures ({report.held_out}): not judged, the program was ended before.", ""]
+    if not report.after:
+        return [f"Held-out pictures ({report.held_out}): none is large enough to judge by.", ""]
+    lines = [f"Held-out pictures: {report.after[0].pictures} ({report.held_out}), {rules}:", ""]
+    ms_ssim = report.after[0].ms_ssim is not None
+    heads = ["lost blocks" if ms_ssim else "lost symbols", *(["PSNR dB before"] if report.before else []), "PSNR dB"]
+    lines += _table([*heads, *(["MS-SSIM"] if ms_ssim else []), "base PSNR dB"], [
+        [
+            f"{row.loss:.0%}",
+            *([f"{report.before[i].psnr:.2f}"] if report.before else []),
+            f"{row.psnr:.2f}",
+            *([f"{row.ms_ssim:.4f}"] if ms_ssim else []),
+            f"{row.base_psnr:.2f}",
+        ]
+        for i, row in enumerate(report.after)
+    ])  # fmt: skip
+    if not ms_ssim:
+        losses = [row for row in report.after if row.loss < 1]
+        lines += ["At each step, log2 in 8-bit levels; PSNR in dB by lost symbols:", ""]
+        lines += _table(["step", "bpp", *(f"{row.loss:.0%}" for row in losses)], [
+            [f"{step:g}", f"{losses[0].curve[i][1]:.3f}", *(f"{row.curve[i][2]:.2f}" for row in losses)]
+            for i, step in enumerate(JUDGED_LOG_STEPS)
+        ])  # fmt: skip
+    return lines
+
+
+def _table(heads: list[str], rows: list[list[str]]) -> list[str]:
+    return [f"| {' | '.join(cells)} |" for cells in (heads, ["---"] * len(heads), *rows)] + [""]

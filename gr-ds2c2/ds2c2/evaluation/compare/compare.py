@@ -1,0 +1,317 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Does an emulated channel tell the truth about a link? The same pictures through both.
+
+The link is its loss trace, replayed from many places; the emulations are the models fitted to it
+(``ds2c2.traces.lossmodels``). Two more channels say what interleaving could do: the trace with its losses
+shuffled within one frame, which is what interleaving a frame's packets would make of them, and
+shuffled over several. Everything is hit, the base layer too; nothing that arrives is wrong.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from ds2c2.evaluation.compare.figures import FIGURES, Outcomes
+from ds2c2.evaluation.compare.words import judge, said
+from ds2c2.evaluation.outcomes import Source, quality
+from ds2c2.evaluation.workers import spread
+from ds2c2.pictures.pictures import fit_picture, read_picture
+from ds2c2.stream.geometry import MID_GREY
+from ds2c2.stream.streamformat import StreamFormat
+from ds2c2.traces.lossmodels import LABELS, LossModel, LossStatistics, best, distance
+from ds2c2.traces.losstrace import TraceError
+
+KIND = "ds2c2-compare/1"
+REPLAYED, SHUFFLED, DEEP = "trace", "shuffled-in-frame", "shuffled-over-frames"
+CHANNEL_LABELS = {
+    REPLAYED: "the link: trace replayed",
+    SHUFFLED: "trace shuffled within one frame",
+    DEEP: "trace shuffled over several frames",
+} | {name: f"emulated: {label}" for name, label in LABELS.items()}
+DEEP_FRAMES = 8
+# A difference of the mean that is worth a change of a codec was 0.5 dB to MPEG (Salomon, Data
+# Compression, chapter 4); what lies within counts as none.
+MARGIN = 0.5  # dB
+CHUNK = 5  # pictures that a worker receives at a time
+# Frames that the report shows: at these places among a channel's, from worst to best.
+SHOWN = (0.5, 0.05)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is sent: pictures with the stream format of each, ``fit`` to its size, how many draws of
+    each channel a picture meets, the draws' seed, and which difference counts as none, dB."""
+
+    pictures: tuple[Source, ...]
+    streams: tuple[StreamFormat, ...]
+    fit: str = "scale"
+    draws: int = 40
+    seed: int = 1
+    margin: float = MARGIN
+
+    @property
+    def window(self) -> int:
+        """Packets of the longest group of frames that is interleaved together."""
+        return max(stream.blocks * stream.depth for stream in self.streams)
+
+
+def check(settings: Settings, lost: np.ndarray) -> None:
+    """Raises ``TraceError`` for a trace that is shorter than one frame."""
+    if len(lost) < settings.window:
+        raise TraceError(
+            f"the trace holds {len(lost)} packets whose fate on the link is known and one frame takes "
+            f"{settings.window}; record a longer one, or compare with a smaller --size or --bpp"
+        )
+
+
+def draw_losses(settings: Settings, lost: np.ndarray, models: list[LossModel]) -> dict[str, list[list[np.ndarray]]]:
+    """What every picture meets: channel to picture to draw to ``bool[packets]``.
+
+    Replays begin at places spread evenly over the trace, each picture's between the others', and go
+    on from its start at its end; the shuffled ones use the same places.
+    """
+    count = len(lost)
+    frames = deep_frames(settings, lost)
+    found: dict[str, list[list[np.ndarray]]] = {REPLAYED: []}
+    found |= {model.name: [] for model in reversed(models)}
+    found |= {SHUFFLED: []} | ({DEEP: []} if frames > 1 else {})
+    shift = np.random.default_rng([settings.seed]).random()
+    for place, stream in enumerate(settings.streams):
+        size = stream.blocks * stream.depth
+        rng = np.random.default_rng([settings.seed, place])
+        within = (place + shift) / len(settings.streams)
+        starts = [int((draw + within) / settings.draws * count) for draw in range(settings.draws)]
+        replays = [lost[(start + np.arange(size)) % count] for start in starts]
+        found[REPLAYED].append(replays)
+        found[SHUFFLED].append([rng.permutation(replay) for replay in replays])
+        if frames > 1:
+            around = [(start + np.arange(frames * size) - size * int(rng.integers(frames))) % count for start in starts]
+            found[DEEP].append([rng.permutation(lost[span])[:size] for span in around])
+        for model in models:
+            found[model.name].append([model.draw(size, rng) for _ in range(settings.draws)])
+    return found
+
+
+def deep_frames(settings: Settings, lost: np.ndarray) -> int:
+    """Frames that the deeper shuffling spans: ``DEEP_FRAMES``, fewer where the trace is short."""
+    return min(DEEP_FRAMES, len(lost) // settings.window)
+
+
+@dataclass(frozen=True)
+class _Way:
+    """How a picture is sent, in a form that goes to a worker."""
+
+    path: str
+    text: str
+    fit: str
+    device: str
+
+
+@lru_cache(maxsize=2)
+def _codec(text: str, device: str):
+    from ds2c2.codec.codec import Codec
+
+    return Codec(StreamFormat.parse(text), device)
+
+
+@lru_cache(maxsize=2)
+def _original(way: _Way) -> np.ndarray:
+    stream = StreamFormat.parse(way.text)
+    return fit_picture(read_picture(way.path), stream.width, stream.height, way.fit)
+
+
+@lru_cache(maxsize=2)
+def _grey(way: _Way) -> tuple[float, float | None]:
+    original = _original(way)
+    return quality(original, np.full_like(original, MID_GREY))
+
+
+def _encode(place: int, way: _Way) -> tuple[int, np.ndarray]:
+    return place, _codec(way.text, way.device).encode(_original(way)).blocks
+
+
+def _receive(blocks: np.ndarray, lost: np.ndarray, way: _Way):
+    """The picture that is left of ``uint8[N, block_size]`` by ``bool[packets]``."""
+    from ds2c2.stream.interleaver import Interleaver
+    from ds2c2.stream.softbits import to_soft
+
+    codec = _codec(way.text, way.device)
+    interleaver = Interleaver(codec.stream)
+    # A group of frames is the same picture again and again; the first of them is looked at.
+    sent = interleaver.interleave(np.repeat(blocks[None], codec.stream.depth, axis=0))
+    arrived = ~lost.reshape(len(sent), -1)
+    soft = np.stack([to_soft(frame, came) for frame, came in zip(sent, arrived, strict=True)])
+    codec.forget()  # a lost base layer shows grey, not the draw before
+    return codec.decode(interleaver.deinterleave(soft)[0])
+
+
+def _decode(key: tuple[int, int], blocks: np.ndarray, losses: list[np.ndarray], way: _Way) -> tuple:
+    found = []
+    for lost in losses:
+        decoded = _receive(blocks, lost, way)
+        figures = _grey(way) if decoded.concealed else quality(_original(way), decoded.picture)
+        found.append((*figures, bool(decoded.concealed)))
+    return key, found
+
+
+class Sent:
+    """The pictures, encoded once each, and what a receiver makes of them. Raises ``UserError``."""
+
+    def __init__(self, settings: Settings, jobs: int, device: str = "auto"):
+        self.settings = settings
+        self.jobs = jobs
+        self.ways = [
+            _Way(picture.path, stream.text, settings.fit, device)
+            for picture, stream in zip(settings.pictures, settings.streams, strict=True)
+        ]
+        self.blocks: dict[int, np.ndarray] = {}
+
+    def measure(
+        self,
+        losses: dict[str, list[list[np.ndarray]]],
+        started: Callable[[int], None] = lambda total: None,
+        advance: Callable[[int], None] = lambda draws: None,
+    ) -> dict[str, list[list[tuple]]]:
+        """PSNR in dB, MS-SSIM (or None) and whether the frame was concealed: channel to picture to
+        draw. Equal losses of a picture are received once. ``started`` is told how many receptions
+        there are, ``advance`` how many more are done."""
+        distinct = [
+            {lost.tobytes(): lost for drawn in losses.values() for lost in drawn[place]}
+            for place in range(len(self.ways))
+        ]
+        started(sum(map(len, distinct)))
+        self.blocks = dict(self._run(_encode, list(enumerate(self.ways))))
+        tasks = [
+            ((place, first), self.blocks[place], list(found.values())[first : first + CHUNK], self.ways[place])
+            for place, found in enumerate(distinct)
+            for first in range(0, len(found), CHUNK)
+        ]
+        known: dict[tuple[int, bytes], tuple] = {}
+        keys = [list(found) for found in distinct]
+        for (place, first), outcomes in self._run(_decode, tasks):
+            known |= {(place, keys[place][first + n]): outcome for n, outcome in enumerate(outcomes)}
+            advance(len(outcomes))
+        return {
+            channel: [[known[place, lost.tobytes()] for lost in draws] for place, draws in enumerate(drawn)]
+            for channel, drawn in losses.items()
+        }
+
+    def examples(self, losses: dict, found: dict, channels: list[str]) -> list[tuple[str, np.ndarray]]:
+        """Captioned frames ``uint8[H, W, 3]`` of the first picture: for each of ``SHOWN`` one a channel."""
+        panels = []
+        for share in SHOWN:
+            for channel in channels:
+                order = np.argsort([outcome[0] for outcome in found[channel][0]], kind="stable")
+                place = order[min(int(share * len(order)), len(order) - 1)]
+                psnr, _, concealed = found[channel][0][place]
+                what = "base layer lost" if concealed else f"{psnr:.2f} dB"
+                decoded = _receive(self.blocks[0], losses[channel][0][place], self.ways[0])
+                panels.append((f"{LABELS.get(channel, 'The link')}: {what}", decoded.picture))
+        return panels
+
+    def _run(self, work: Callable, tasks: list[tuple]) -> Iterator:
+        if min(self.jobs, len(tasks)) <= 1:
+            for task in tasks:
+                yield work(*task)
+            return
+        try:
+            yield from spread(work, tasks, min(self.jobs, len(tasks)))
+        except BrokenProcessPool:
+            raise TraceError("a worker died (killed, or out of memory); try fewer --jobs") from None
+
+
+def compare(
+    settings: Settings,
+    lost: np.ndarray,
+    models: list[LossModel],
+    shown: LossStatistics,
+    jobs: int = 1,
+    device: str = "auto",
+    started: Callable[[int], None] = lambda total: None,
+    advance: Callable[[int], None] = lambda draws: None,
+) -> tuple[dict, list[tuple[str, np.ndarray]]]:
+    """Send and judge: everything that the report shows, ready for JSON, and the frames it shows,
+    captioned, ``uint8[H, W, 3]``.
+
+    ``lost`` is the trace, ``bool[n]``, ``models`` and ``shown`` what ``fit`` and ``statistics`` of
+    it gave. Raises ``TraceError`` for one that is too short, and ``UserError``.
+    """
+    check(settings, lost)
+    losses = draw_losses(settings, lost, models)
+    sent = Sent(settings, jobs, device)
+    found = sent.measure(losses, started, advance)
+    # Neighbouring replays share packets and fades: as many draws as that reaches belong together.
+    block = math.ceil((settings.window + shown.block) * settings.draws / len(lost))
+    outcomes = Outcomes(found, {REPLAYED, SHUFFLED, DEEP}, block, settings.seed)
+    channels = {
+        name: {
+            "label": CHANNEL_LABELS[name],
+            "loss": round(float(np.mean([one.mean() for drawn in losses[name] for one in drawn])), 6),
+            **{figure: outcomes.figure(name, figure) for figure in FIGURES},
+            "draws": {
+                "psnr": [[draw[0] for draw in draws] for draws in found[name]],
+                "concealed": [[int(draw[2]) for draw in draws] for draws in found[name]],
+            },
+        }
+        for name in found
+    }
+    differences = {
+        model.name: {figure: outcomes.difference(REPLAYED, model.name, figure) for figure in FIGURES}
+        for model in models
+    }
+    interleaving: dict = {"frames": deep_frames(settings, lost)}
+    pairs = {"in-frame": (SHUFFLED, REPLAYED), "over-frames": (DEEP, SHUFFLED), "ideal": ("iid", SHUFFLED)}
+    for name, (one, other) in pairs.items():
+        interleaving[name] = (
+            {figure: outcomes.difference(one, other, figure) for figure in FIGURES} if one in found else None
+        )
+    result = {
+        "kind": KIND,
+        "settings": {
+            "pictures": [
+                {"name": p.name, "sha256": p.sha256, "format": s.text, "blocks": s.blocks, "base_blocks": s.base_blocks}
+                for p, s in zip(settings.pictures, settings.streams, strict=True)
+            ],
+            "fit": settings.fit,
+            "draws": settings.draws,
+            "seed": settings.seed,
+            "margin": settings.margin,
+        },
+        "frames": round(len(lost) / settings.window, 3),
+        "bootstrap-block": outcomes.block,
+        "statistics": asdict(shown) | {"rate": shown.rate},
+        "models": [describe_model(model, lost) for model in models],
+        "best-model": best(models).name,
+        "channels": channels,
+        "differences": differences,
+        "interleaving": interleaving,
+    }
+    result["verdicts"] = judge(result)
+    result["words"] = said(result, models)
+    shown_channels = list(dict.fromkeys([REPLAYED, best(models).name, "iid"]))
+    return result, sent.examples(losses, found, shown_channels)
+
+
+def describe_model(model: LossModel, lost: np.ndarray) -> dict:
+    """A fitted model ready for JSON."""
+    parameters = {
+        name: {"value": value, "low": model.intervals[name][0], "high": model.intervals[name][1]}
+        for name, value in model.values.items()
+    }
+    fits = [distance(model, lost, kind) for kind in (True, False)]
+    return {
+        "name": model.name,
+        "label": model.label,
+        "parameters": parameters,
+        "loss": model.loss,
+        "mean-burst": model.mean_burst if math.isfinite(model.mean_burst) else None,
+        "log-likelihood": model.log_likelihood,
+        "aic": model.aic,
+        "bic": model.bic,
+        "loss-run-distance": None if math.isnan(fits[0]) else fits[0],
+        "gap-run-distance": None if math.isnan(fits[1]) else fits[1],
+    }

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Perceptual distances of two pictures, seen by networks that the user brings: L_VGG and LPIPS."""
+
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ds2c2.evaluation.lpips import Lpips
+from ds2c2.networks.weights import choose_device
+from ds2c2.pictures.pictures import to_tensor
+from ds2c2.training.losses import LossWeights, distance
+from ds2c2.training.vgg import VggFeatures
+
+# The VGG distance: the weighted L1 between what VGG's relu1_1 ... relu5_1 see, the paper's L_VGG.
+VGG_ONLY = LossWeights(l1=0, ssim=0, vgg=1)
+DIGITS = 6
+
+
+@lru_cache(maxsize=1)
+def _vgg(path: str, device: str) -> VggFeatures:
+    return VggFeatures(Path(path)).to(choose_device(device))
+
+
+@lru_cache(maxsize=1)
+def _lpips(path: str, device: str) -> Lpips:
+    return Lpips(Path(path), choose_device(device))
+
+
+def lpips_distance(original: np.ndarray, received: np.ndarray, path: str, device: str) -> float:
+    """LPIPS of two ``uint8[H, W, 3]``. Raises ``UserError`` for its package and its checkpoint."""
+    pair = (to_tensor(picture).to(choose_device(device)) for picture in (original, received))
+    return round(_lpips(path, device)(*pair), DIGITS)
+
+
+@torch.inference_mode()
+def vgg_distance(original: np.ndarray, received: np.ndarray, path: str, device: str) -> float:
+    """The VGG distance of two ``uint8[H, W, 3]``; 0 for equal ones, larger is worse. Raises
+    ``WeightsError`` for the checkpoint."""
+    place = choose_device(device)
+    pair = (to_tensor(picture).to(place) for picture in (original, received))
+    return round(float(distance(*pair, VGG_ONLY, _vgg(path, device))[1]["vgg"]), DIGITS)

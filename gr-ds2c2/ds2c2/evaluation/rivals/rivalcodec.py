@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a picture codec is to the benchmark: files from coarse to fine, and the best one that fits."""
+
+import importlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from ds2c2.errors import UserError
+from ds2c2.pictures.metrics import psnr
+
+# An encoding: what was set, in words, and the file's bytes.
+Encodings = Iterator[tuple[str, bytes]]
+
+
+class RivalError(UserError):
+    """A rival that is unknown, or that fails on a picture."""
+
+    exit_code = 11
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """A file of ``len(data)`` bytes, what was set to get it, and its PSNR in dB."""
+
+    setting: str
+    data: bytes
+    psnr: float
+
+
+@dataclass(frozen=True)
+class Rival:
+    """A codec. ``encodings(picture, budgets)`` yields files for ``uint8[H, W, 3]``, ``decode`` gives
+    the picture back; ``missing()`` says what is not installed, or nothing."""
+
+    label: str
+    encodings: Callable[[np.ndarray, list[int]], Encodings]
+    decode: Callable[[bytes], np.ndarray]
+    missing: Callable[[], str]
+
+
+def best_within(rival: Rival, picture: np.ndarray, budgets: Iterable[int]) -> dict[int, Encoding | None]:
+    """For each budget in bytes the encoding of highest PSNR that fits, None where none does.
+
+    The encodings are made once for all budgets.
+    """
+    budgets = sorted(set(budgets))
+    found = [
+        Encoding(setting, data, psnr(picture, rival.decode(data)))
+        for setting, data in rival.encodings(picture, budgets)
+        if len(data) <= budgets[-1]
+    ]
+    return {
+        budget: max((e for e in found if len(e.data) <= budget), key=lambda e: e.psnr, default=None)
+        for budget in budgets
+    }
+
+
+def ladder(steps: Iterable[tuple[str, Callable[[], bytes]]], most: int) -> Encodings:
+    """Files from coarse to fine, until two in a row are larger than any budget."""
+    too_large = 0
+    for setting, make in steps:
+        data = make()
+        if len(data) <= most:
+            yield setting, data
+        too_large = too_large + 1 if len(data) > most else 0
+        if too_large == 2:
+            return
+
+
+def missing_module(name: str, package: str) -> Callable[[], str]:
+    """``missing`` of a rival that needs the Python module ``name``, of a package."""
+
+    def missing() -> str:
+        try:
+            importlib.import_module(name)
+        except ImportError:
+            return f"the package {package} is not installed"
+        return ""
+
+    return missing

@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Weights files: safetensors only, self-describing, with a digest; in half precision or 8 bits."""
+
+import json
+import os
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+
+from ds2c2.errors import DeviceError, WeightsError
+from ds2c2.networks.binary import BinaryNetworks, BinaryShape
+from ds2c2.networks.coded import CodedNetworks, CodedShape
+from ds2c2.networks.modelfiles import SUFFIX, find_weights, weights_digest
+from ds2c2.networks.paper import PaperNetworks, PaperShape
+from ds2c2.networks.segnet import SegNet, SegNetShape
+from ds2c2.networks.weightstorage import from_stored, to_stored
+from ds2c2.stream.streamformat import DIGEST_HEX
+
+# A profile's networks and the sizes that its files carry; a SegNet is no codec but the eye of one.
+PROFILES = {
+    "binary": (BinaryNetworks, BinaryShape),
+    "coded": (CodedNetworks, CodedShape),
+    "paper": (PaperNetworks, PaperShape),
+    "segnet": (SegNet, SegNetShape),
+}
+Networks = BinaryNetworks | CodedNetworks | PaperNetworks | SegNet
+# What the interleaver does when nobody says otherwise. Binary symbols lie in a picture's order, so
+# a lost block would be a hole; coded blocks hold symbols from everywhere, and decode alone.
+INTERLEAVES = {"binary": "bit", "coded": "none", "paper": "bit"}
+# By storage. A program that knows only the first would take whole numbers for weights, so they have
+# a version of their own, which it refuses.
+WEIGHTS_VERSIONS = {"float16": "1", "int8": "2"}
+STORAGE_NOTE = "storage"  # of a file's metadata; the first files had none and half precision
+# A file that holds a part of its networks names the weights that have the rest, ``name@digest``.
+REST_NOTE = "rest_from"
+PART_VERSION = "3"
+KNOWN_VERSIONS = (*WEIGHTS_VERSIONS.values(), PART_VERSION)
+
+
+def save_weights(
+    path: str | Path,
+    networks: Networks,
+    notes: dict[str, str],
+    storage: str = "float16",
+    part_of: str = "",
+    rest_from: str = "",
+) -> Path:
+    """Write weights with profile, shape, storage and notes in the file's own metadata.
+
+    ``storage``: one of ``ds2c2.networks.weightstorage.STORAGES``. With ``part_of`` only tensors whose names
+    begin so; the rest is that of the weights ``rest_from``, ``name@digest``.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tensors = {name: t for name, t in to_stored(networks, storage).items() if name.startswith(part_of)}
+    if rest_from:
+        notes = notes | {REST_NOTE: rest_from}
+    metadata = {
+        **notes,
+        "profile": networks.profile,
+        "version": PART_VERSION if rest_from else WEIGHTS_VERSIONS[storage],
+        "shape": json.dumps(networks.shape.as_dict()),
+        STORAGE_NOTE: storage,
+    }
+    part = path.with_name(f".{path.name}.part")
+    save_file(tensors, part, metadata=metadata)
+    _sort_header(part)
+    part.chmod(0o644)  # safetensors writes for the owner alone; installed weights are for all
+    os.replace(part, path)
+    return path
+
+
+def _sort_header(path: Path) -> None:
+    """Bring a file's header into one order: safetensors writes metadata in another one each time,
+    and the digest that names the weights would differ for the same ones.
+
+    The layout: 8 bytes with the header's length (little-endian), JSON, padded with spaces to a
+    multiple of 8, the tensors. https://github.com/huggingface/safetensors, "Format".
+    """
+    data = path.read_bytes()
+    end = 8 + int.from_bytes(data[:8], "little")
+    header = json.dumps(json.loads(data[8:end]), sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    header += b" " * (-len(header) % 8)
+    path.write_bytes(len(header).to_bytes(8, "little") + header + data[end:])
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """The file's metadata. Raises ``WeightsError`` when it is truncated or not ours."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path}: truncated or not a safetensors file ({error}); fetch it again") from None
+    profile = metadata.get("profile")
+    if profile not in PROFILES:
+        raise WeightsError(
+            f"{path}: holds profile {profile!r}; this program knows {', '.join(map(repr, PROFILES))}: "
+            "update it or choose other weights"
+        )
+    if metadata.get("version") not in KNOWN_VERSIONS:
+        raise WeightsError(
+            f"{path}: weights version {metadata.get('version')!r}, this program reads "
+            f"{', '.join(map(repr, KNOWN_VERSIONS))}; update the program or take the matching weights"
+        )
+    return metadata
+
+
+def read_tensors(path: Path) -> dict[str, torch.Tensor]:
+    """The file's tensors by name, float32 whatever they are stored in, tables as they are; with the
+    rest of a file that holds a part of its networks.
+
+    Raises ``WeightsError``.
+    """
+    rest_from = read_metadata(path).get(REST_NOTE)
+    rest = read_tensors(_find_rest(path, rest_from)) if rest_from else {}
+    try:
+        return rest | from_stored(load_file(path))
+    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
+        raise _no_fit(path, error) from None
+
+
+def _find_rest(path: Path, rest_from: str) -> Path:
+    """The weights that a partial file needs: beside it, or where models are."""
+    name, _, digest = rest_from.partition("@")
+    beside = path.with_name(f"{name}{SUFFIX}")
+    try:
+        found = beside if beside.is_file() else find_weights(name)
+    except WeightsError:
+        raise WeightsError(
+            f"{path}: holds a part of its networks, the rest is in {rest_from}, which is not here; put "
+            f"{name}{SUFFIX} beside it"
+        ) from None
+    if weights_digest(found)[:DIGEST_HEX] != digest or read_metadata(found).get(REST_NOTE):
+        raise WeightsError(
+            f"{path}: goes with {rest_from}, and {found} is {name}@{weights_digest(found)[:DIGEST_HEX]}; take the "
+            "file that it was trained from"
+        )
+    return found
+
+
+def _no_fit(path: Path, error: Exception) -> WeightsError:
+    first_line = str(error).partition("\n")[0]
+    return WeightsError(f"{path}: weights do not fit their networks ({first_line}); fetch them again")
+
+
+def weights_storage(model: str | Path) -> str:
+    """What a model's weights are stored in, one of ``STORAGES``. Raises ``WeightsError``."""
+    return read_metadata(find_weights(model)).get(STORAGE_NOTE, "float16")
+
+
+def weights_profile(model: str | Path) -> str:
+    """The profile of a model's weights, one of ``PROFILES``. Raises ``WeightsError``."""
+    return read_metadata(find_weights(model))["profile"]
+
+
+def resolve_interleave(interleave: str, model: str) -> str:
+    """``auto`` to what the model's profile wants; anything else is left as it is.
+
+    ``model`` is a name, with or without a digest. Raises ``WeightsError``.
+    """
+    return INTERLEAVES[codec_profile(model.partition("@")[0])] if interleave == "auto" else interleave
+
+
+def codec_profile(model: str | Path) -> str:
+    """``weights_profile`` of weights that must be a codec's. Raises ``WeightsError`` for a SegNet's."""
+    profile = weights_profile(model)
+    if profile not in INTERLEAVES:
+        raise WeightsError(f"model {model}: weights of a SegNet, which makes label maps; choose a codec's")
+    return profile
+
+
+def load_networks(model: str | Path, device: torch.device | str = "cpu") -> Networks:
+    """Networks with weights, in evaluation mode, float32. Raises ``WeightsError``."""
+    path = find_weights(model)
+    try:
+        metadata = read_metadata(path)
+        kind, sizes = PROFILES[metadata["profile"]]
+        shape = sizes.from_dict(json.loads(metadata["shape"]))
+        # Not on the device "meta": there arange and eye import sympy and torch._dynamo, 2 s. What is
+        # drawn here and overwritten below (0.6 s for 100 million weights) is no draw of the caller's.
+        with torch.random.fork_rng(devices=[]):
+            networks = kind(shape)
+        networks.load_state_dict(read_tensors(path), assign=True)
+    except (RuntimeError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise _no_fit(path, error) from None
+    return networks.to(device, memory_format=torch.channels_last).eval().requires_grad_(False)
+
+
+def sending_part(model: str | Path) -> str:
+    """First digits of the digest of the weights that have a model's encoder: its own, or those that
+    a partial file goes with. Models of one encoder send the same. Raises ``WeightsError``."""
+    rest_from = read_metadata(find_weights(model)).get(REST_NOTE)
+    return rest_from.partition("@")[2] if rest_from else weights_digest(model)[:DIGEST_HEX]
+
+
+def choose_device(name: str) -> torch.device:
+    """``auto``, ``cpu``, ``cuda`` or ``cuda:N``. Raises ``DeviceError``."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = None
+    if device is None or device.type not in ("cpu", "cuda"):
+        raise DeviceError(f"device {name!r} is unknown; choose auto, cpu, cuda or cuda:N")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise DeviceError(
+            f"device {name!r} is not there: torch {torch.__version__} sees {torch.cuda.device_count()} GPUs; "
+            "use --device cpu"
+        )
+    return device

@@ -1,0 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The name that scripts and flowgraphs made with version 0.1 import; see ``ds2c2.stream.streamformat``."""
+
+from ds2c2.stream.streamformat import *  # noqa: F403

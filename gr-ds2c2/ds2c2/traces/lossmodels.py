@@ -1,0 +1,365 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Models of a link's losses, fitted to a trace: independent, and in bursts (Gilbert-Elliott).
+
+All are two hidden states, good and bad, each with a probability of loss: p leads from good to
+bad, r back (Gilbert 1960, Elliott 1963). ``gilbert-elliott`` loses nothing in the good state and
+all in the bad one, as ``ds2c2.channels.channel`` does: a first-order Markov chain on the losses themselves.
+``gilbert-elliott-general`` has any loss in both states. ``iid`` has one state.
+"""
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ds2c2.errors import UserError
+from ds2c2.traces.losschain import Chain
+
+NAMES = ("iid", "gilbert-elliott", "gilbert-elliott-general")
+LABELS = {
+    "iid": "i.i.d.",
+    "gilbert-elliott": "Gilbert–Elliott, loss 0 and 1",
+    "gilbert-elliott-general": "Gilbert–Elliott, loss in both states",
+}
+CONFIDENCE = 0.95
+LAGS = 100  # packets
+RESAMPLES = 2000
+# Rounds of Baum-Welch from each start; a quasi-Newton search goes on from the best.
+ROUNDS = 20
+EVALUATIONS = 300  # of the likelihood by that search
+# Parameters are searched as logits within this; there probabilities are 1e-6 from 0 and 1.
+BOUND = 13.8
+STEP = 0.02  # of the logits, for the likelihood's curvature
+# A logit beyond NEAR whose interval is wider than WIDEST to a side lies at the edge.
+NEAR, WIDEST = 7.0, 2.0
+
+
+class ModelError(UserError):
+    """Losses to which nothing can be fitted."""
+
+    exit_code = 8
+
+
+@dataclass(frozen=True)
+class LossModel:
+    """A fitted model. ``p``, ``r``: probabilities a packet to turn bad and good; ``good``, ``bad``:
+    loss in the two states; ``intervals``: 95 % interval of each fitted parameter, by its name;
+    ``log_likelihood`` natural logarithm, of ``packets`` losses."""
+
+    name: str
+    p: float
+    r: float
+    good: float
+    bad: float
+    packets: int
+    log_likelihood: float
+    intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        return LABELS[self.name]
+
+    @property
+    def values(self) -> dict[str, float]:
+        """The fitted parameters."""
+        return {name: self.loss if name == "loss" else getattr(self, name) for name in self.intervals}
+
+    @property
+    def aic(self) -> float:
+        """Akaike's criterion: the lower the better."""
+        return 2 * len(self.intervals) - 2 * self.log_likelihood
+
+    @property
+    def bic(self) -> float:
+        """Schwarz's criterion: the lower the better."""
+        return len(self.intervals) * math.log(self.packets) - 2 * self.log_likelihood
+
+    @property
+    def in_bad(self) -> float:
+        """Share of the packets that meet the bad state."""
+        return self.p / (self.p + self.r)
+
+    @property
+    def loss(self) -> float:
+        """Share of the packets that are lost."""
+        return self.good + self.in_bad * (self.bad - self.good)
+
+    def autocorrelation(self, lags: int = LAGS) -> np.ndarray:
+        """Of the losses at the lags 1 to ``lags``, ``float[lags]``."""
+        between = self.in_bad * (1 - self.in_bad) * (self.bad - self.good) ** 2
+        variance = self.loss * (1 - self.loss)
+        return (between / variance if variance else 0.0) * (1 - self.p - self.r) ** np.arange(1, lags + 1)
+
+    def run_survival(self, lost: bool, longest: int) -> np.ndarray:
+        """P(a run of losses, or of arrivals, has n packets or more) for n = 1 to ``longest``."""
+        step = np.array([[1 - self.p, self.p], [self.r, 1 - self.r]])
+        inside = np.array([self.good, self.bad]) if lost else 1 - np.array([self.good, self.bad])
+        states = ((np.array([1 - self.in_bad, self.in_bad]) * (1 - inside)) @ step) * inside
+        states = states / max(states.sum(), 1e-300)
+        survival = np.empty(longest)
+        for place in range(longest):
+            survival[place] = states.sum()
+            states = (states @ step) * inside
+        return survival
+
+    @property
+    def mean_burst(self) -> float:
+        """Mean run of losses, packets."""
+        starts = self.loss * (1 - self.autocorrelation(1)[0]) * (1 - self.loss)
+        return self.loss / starts if starts else math.inf
+
+    def draw(self, count: int, rng: np.random.Generator) -> np.ndarray:
+        """Losses of ``count`` packets, ``bool[count]``, begun in the stationary state."""
+        bad = np.zeros(count, bool)
+        place, state = 0, rng.random() < self.in_bad
+        while place < count:
+            stay = int(rng.geometric(max(self.r if state else self.p, 1e-12)))
+            bad[place : place + stay] = state
+            place, state = place + stay, not state
+        return rng.random(count) < np.where(bad, self.bad, self.good)
+
+
+def fit(lost: np.ndarray) -> list[LossModel]:
+    """The models that can be fitted to ``bool[n]``, in the order of ``NAMES``: where losses never
+    begin or never end only ``iid``. Raises ``ModelError`` for fewer than two packets."""
+    lost = np.asarray(lost, bool)
+    if len(lost) < 2:
+        raise ModelError(f"{len(lost)} packets are no trace to fit a model to; record more")
+    models = [_fit_iid(lost)]
+    if (lost[1:] & ~lost[:-1]).any() and (~lost[1:] & lost[:-1]).any():
+        models.append(_fit_markov(lost))
+        models.append(_fit_general(lost, models[1]))
+    return models
+
+
+def best(models: list[LossModel]) -> LossModel:
+    """The one of lowest BIC."""
+    return min(models, key=lambda model: model.bic)
+
+
+@dataclass(frozen=True)
+class LossStatistics:
+    """What a trace shows by itself. ``interval`` is the loss rate's 95 % interval by block bootstrap,
+    blocks of ``block`` packets, ``independent`` Wilson's, too narrow where losses hang together;
+    ``loss_runs`` and ``gap_runs`` count the runs of each length from 1 on, whole ones;
+    ``autocorrelation`` at the lags 1 to ``LAGS``, as far as the trace goes."""
+
+    packets: int
+    lost: int
+    interval: tuple[float, float]
+    independent: tuple[float, float]
+    block: int
+    loss_runs: list[int]
+    gap_runs: list[int]
+    autocorrelation: list[float]
+
+    @property
+    def rate(self) -> float:
+        return self.lost / self.packets
+
+
+def statistics(lost: np.ndarray, seed: int = 1) -> LossStatistics:
+    """Statistics of ``bool[n]``; ``seed`` is the bootstrap's. Raises ``ModelError`` for none."""
+    lost = np.asarray(lost, bool)
+    if not len(lost):
+        raise ModelError("0 packets have no statistics; record some")
+    correlation = autocorrelation(lost)
+    block = bootstrap_block(lost)
+    ends = _block_bootstrap(lost, block, seed)
+    runs = [np.bincount(run_lengths(lost, kind))[1:].tolist() for kind in (True, False)]
+    hits, count = int(lost.sum()), len(lost)
+    return LossStatistics(count, hits, ends, wilson(hits, count), block, *runs, correlation.tolist())
+
+
+def autocorrelation(lost: np.ndarray, lags: int = LAGS) -> np.ndarray:
+    """Sample autocorrelation of the losses at the lags 1 to ``lags`` or n - 1; 0 without variance."""
+    lags = min(lags, len(lost) - 1)
+    centred = lost - lost.mean()
+    power = float(centred @ centred)
+    if not power:
+        return np.zeros(lags)
+    return np.array([centred[lag:] @ centred[:-lag] / power for lag in range(1, lags + 1)])
+
+
+def run_lengths(lost: np.ndarray, kind: bool) -> np.ndarray:
+    """Lengths of the runs of losses (True) or arrivals (False), ``int[k]``, in their order; runs
+    that the trace's ends cut are left out."""
+    edges = np.flatnonzero(np.diff(lost)) + 1
+    return np.diff(edges)[lost[edges[:-1]] == kind] if len(edges) else np.zeros(0, int)
+
+
+def bootstrap_block(lost: np.ndarray) -> int:
+    """Block length of the circular block bootstrap for a mean (Politis and White 2004, with the
+    correction of Patton, Politis and White 2009), packets."""
+    count = len(lost)
+    window = max(5, math.ceil(math.sqrt(math.log10(count)))) if count > 1 else 1
+    most = min(count - 1, math.ceil(math.sqrt(count)) + window)
+    if most < 1 or lost.all() or not lost.any():
+        return 1
+    found = autocorrelation(lost, most)
+    small = np.abs(found) < 2 * math.sqrt(math.log10(count) / count)
+    # The first lag after which so many in a row are not told from 0.
+    quiet = [lag for lag in range(len(small)) if small[lag : lag + window].all()]
+    reach = min(2 * max(quiet[0] if quiet else most, 1), most)
+    lags = np.arange(1, reach + 1)
+    taper = np.clip(2 * (1 - lags / reach), 0, 1)
+    slope = 2 * float((taper * lags * found[:reach]).sum())
+    density = 1 + 2 * float((taper * found[:reach]).sum())
+    block = (2 * slope**2 / (4 / 3 * density**2)) ** (1 / 3) * count ** (1 / 3) if density else 1.0
+    return int(min(max(1, math.ceil(block)), math.ceil(min(3 * math.sqrt(count), count / 3))))
+
+
+def _block_bootstrap(lost: np.ndarray, block: int, seed: int) -> tuple[float, float]:
+    count = len(lost)
+    sums = np.concatenate([[0], np.cumsum(np.concatenate([lost, lost[: block - 1]]))])
+    in_block = sums[block:] - sums[:-block]  # one that begins at each packet, around the end
+    rng = np.random.default_rng(seed)
+    pieces = -(-count // block)
+    means = [float(in_block[rng.integers(count, size=pieces)].mean()) / block for _ in range(RESAMPLES)]
+    low, high = np.quantile(means, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return float(low), float(high)
+
+
+def distance(model: LossModel, lost: np.ndarray, kind: bool) -> float:
+    """The largest difference between the run lengths' distribution and the model's (Kolmogorov
+    and Smirnov's statistic), runs of losses or of arrivals; NaN without a whole run."""
+    runs = run_lengths(lost, kind)
+    if not len(runs):
+        return math.nan
+    counts = np.bincount(runs)[1:]
+    survival = 1 - np.concatenate([[0], np.cumsum(counts)[:-1]]) / len(runs)
+    return float(np.abs(survival - model.run_survival(kind, len(counts))).max())
+
+
+def verdict(models: list[LossModel]) -> str:
+    """Which model fits, in a sentence."""
+    chosen = best(models)
+    others = sorted((model for model in models if model is not chosen), key=lambda model: model.bic)
+    if not others:
+        return "Losses never begin or never end in this trace: nothing can be said of bursts."
+    kind = "Losses look independent" if chosen.name == "iid" else "Losses come in bursts"
+    lead = f"its BIC is lower by {others[0].bic - chosen.bic:.1f} than that of {others[0].label}"
+    akaike = min(models, key=lambda model: model.aic)
+    doubt = "" if akaike is chosen else f"; by AIC {akaike.label} would fit better by {chosen.aic - akaike.aic:.1f}"
+    return f"{kind}: {chosen.label} fits best, {lead}{doubt}."
+
+
+def wilson(hits: int, count: int) -> tuple[float, float]:
+    """95 % interval of a probability (Wilson 1927) from ``hits`` in ``count`` independent trials."""
+    from scipy.stats import norm
+
+    if count == 0:
+        return 0.0, 1.0
+    z = float(norm.ppf((1 + CONFIDENCE) / 2))
+    rate, spread = hits / count, z * z / count
+    middle = (rate + spread / 2) / (1 + spread)
+    half = z / (1 + spread) * math.sqrt(rate * (1 - rate) / count + spread / (4 * count))
+    return (0.0 if hits == 0 else middle - half), (1.0 if hits == count else middle + half)
+
+
+def _fit_iid(lost: np.ndarray) -> LossModel:
+    hits, count = int(lost.sum()), len(lost)
+    rate = hits / count
+    likelihood = _times_log(hits, rate) + _times_log(count - hits, 1 - rate)
+    return LossModel("iid", 0.5, 0.5, rate, rate, count, likelihood, {"loss": wilson(hits, count)})
+
+
+def _fit_markov(lost: np.ndarray) -> LossModel:
+    """Counts of the transitions give the maximum of the likelihood; given the states before, each
+    is an independent trial, so that Wilson's interval holds for p and r."""
+    before, after = lost[:-1], lost[1:]
+    turns_bad, stays_good = int((~before & after).sum()), int((~before & ~after).sum())
+    turns_good, stays_bad = int((before & ~after).sum()), int((before & after).sum())
+    p, r = turns_bad / (turns_bad + stays_good), turns_good / (turns_good + stays_bad)
+    first = p / (p + r) if lost[0] else r / (p + r)
+    likelihood = math.log(first)
+    likelihood += _times_log(turns_bad, p) + _times_log(stays_good, 1 - p)
+    likelihood += _times_log(turns_good, r) + _times_log(stays_bad, 1 - r)
+    intervals = {"p": wilson(turns_bad, turns_bad + stays_good), "r": wilson(turns_good, turns_good + stays_bad)}
+    return LossModel("gilbert-elliott", p, r, 0.0, 1.0, len(lost), likelihood, intervals)
+
+
+def _times_log(count: int, probability: float) -> float:
+    return count * math.log(probability) if count else 0.0
+
+
+def _fit_general(lost: np.ndarray, markov: LossModel) -> LossModel:
+    from scipy.optimize import minimize
+
+    chain = Chain(lost)
+    rate = markov.loss
+    # From the chain on the losses itself, and from states that last longer than the bursts.
+    starts = [(markov.p, markov.r, 0.3 * rate, 0.9)]
+    starts += [(0.2 / stay, 0.5 / stay, 0.3 * rate, 0.3 + 0.6 * rate) for stay in (10, 100)]
+    tried = []
+    for start in starts:
+        values = start
+        for _ in range(ROUNDS):
+            values, likelihood = chain.baum_welch(values)
+        tried.append((likelihood, values))
+    climbed = max(tried)[1]
+
+    def cost(logits: np.ndarray) -> float:
+        return -chain.log_likelihood(_probabilities(logits))
+
+    logits = np.clip(np.log(climbed) - np.log1p(-np.array(climbed)), -BOUND, BOUND)
+    found = minimize(cost, logits, method="L-BFGS-B", bounds=[(-BOUND, BOUND)] * 4, options={"maxfun": EVALUATIONS})
+    logits = found.x if found.fun <= cost(logits) else logits
+    if logits[2] > logits[3]:
+        logits = logits[[1, 0, 3, 2]]
+    ends = _intervals(cost, logits)
+    names = ("p", "r", "good", "bad")
+    return LossModel(
+        "gilbert-elliott-general",
+        *map(float, _probabilities(logits)),
+        len(lost),
+        -float(cost(logits)),
+        dict(zip(names, ends, strict=True)),
+    )
+
+
+def _probabilities(logits: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-np.clip(logits, -BOUND, BOUND)))
+
+
+def _intervals(cost, logits: np.ndarray) -> list[tuple[float, float]]:
+    """95 % intervals from the observed Fisher information of the logits; a parameter at the edge of
+    its range has none and gets the values at which the likelihood alone does not refuse it."""
+    from scipy.stats import chi2, norm
+
+    inner = np.flatnonzero(np.abs(logits) < BOUND - 1)
+    steps = STEP * np.eye(4)[inner]
+    curvature = np.array(
+        [
+            [
+                cost(logits + one + other) - cost(logits + one - other) - cost(logits - one + other)
+                + cost(logits - one - other)
+                for other in steps
+            ]
+            for one in steps
+        ]
+    ) / (4 * STEP**2)  # fmt: skip
+    variances = np.diag(np.linalg.pinv(curvature, hermitian=True)) if len(inner) else np.zeros(0)
+    z, drop, lowest = float(norm.ppf((1 + CONFIDENCE) / 2)), float(chi2.ppf(CONFIDENCE, 1)) / 2, cost(logits)
+    ends = []
+    for place in range(4):
+        found = np.flatnonzero(inner == place)
+        variance = float(variances[found[0]]) if len(found) else 0.0
+        half = z * math.sqrt(max(variance, 0.0))
+        # Near the edge the likelihood is no parabola.
+        if 0 < half < WIDEST or half and abs(logits[place]) < NEAR:
+            sides = [logits[place] - half, logits[place] + half]
+        else:
+            sides = [_edge(cost, logits, place, lowest + drop, end) for end in (-BOUND, BOUND)]
+        ends.append(tuple(map(float, _probabilities(np.array(sides)))))
+    return ends
+
+
+def _edge(cost, logits: np.ndarray, place: int, limit: float, end: float) -> float:
+    """How far a parameter may go towards ``end``, the others staying, by bisection."""
+    inside, outside = float(logits[place]), end
+    moved = logits.copy()
+    for _ in range(30):
+        moved[place] = (inside + outside) / 2
+        inside, outside = (moved[place], outside) if cost(moved) <= limit else (inside, moved[place])
+    return inside

@@ -1,0 +1,260 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where a receiver's packets come from, and what the link knows of each: the seam of every link.
+
+A recording, a UDP socket and a radio all become a ``PacketSource``; `ds2c2 receive` and `ds2c2 trace
+record` know nothing else of a link. A link with a thread or flowgraph of its own needs no more than
+a ``QueuedSource``: it puts ``Arrivals`` in, the command takes them out.
+"""
+
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from ds2c2.stream.packets import HEADER_BYTES
+from ds2c2.stream.streamformat import StreamFormat
+from ds2c2.transport.recording import RecordingReader
+from ds2c2.transport.udp import UdpReceiver
+
+# Packets that may wait while pictures are decoded.
+QUEUE_PACKETS = 1 << 20
+
+
+@dataclass(frozen=True, eq=False)
+class Arrivals:
+    """What came from a link at a time; all but the packets only where the link knows it.
+
+    Args:
+        packets: ``uint8[n, 8 + block_size]`` in the order of arrival, damaged ones among them
+        times: ``float[n]``, seconds since the run began, on the clock of ``events``
+        snr_db: ``float[n]`` in dB, NaN where unknown
+        cfo: carrier offset ``float[n]`` in cycles/sample, NaN where unknown
+        intact: ``bool[n]``, False where the link's CRC failed; None: the link drops those or has none
+        unreadable: packets that were detected and whose bytes are not known (their header failed)
+        events: the host's, ``("underrun" | "overrun" | "late", seconds)``
+    """
+
+    packets: np.ndarray
+    times: np.ndarray | None = None
+    snr_db: np.ndarray | None = None
+    cfo: np.ndarray | None = None
+    intact: np.ndarray | None = None
+    unreadable: int = 0
+    events: tuple[tuple[str, float], ...] = ()
+
+    @property
+    def good(self) -> np.ndarray:
+        """The packets that a decoder may see."""
+        return self.packets if self.intact is None else self.packets[self.intact]
+
+    @property
+    def silent(self) -> bool:
+        """Nothing came and nothing happened."""
+        return not (len(self.packets) or self.unreadable or self.events)
+
+
+class PacketSource(ABC):
+    """Packets of one stream. ``stream`` is its format; ``about`` names the link for a loss trace,
+    keys of small letters like ``link`` and ``radio``; a ``live`` one comes at its own speed and is left
+    when the stream ends, one that is not waits for its reader and is read to its own end. A context
+    manager: leaving it closes it.
+    """
+
+    stream: StreamFormat
+    about: dict[str, str]
+    live = True
+
+    @abstractmethod
+    def read(self, wait: float) -> Arrivals | None:
+        """What has come since the last call; waits up to ``wait`` seconds for the first of it, then
+        gives an empty one. None: nothing will come any more. Raises ``UserError``."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give back what the source holds; it may be called twice."""
+
+    @property
+    def trouble(self) -> str:
+        """What the source itself lost or refused, as words for the user; empty if nothing."""
+        return ""
+
+    def nothing(self) -> np.ndarray:
+        """No packets, ``uint8[0, 8 + block_size]``."""
+        return np.zeros((0, HEADER_BYTES + self.stream.block_size), np.uint8)
+
+    def __enter__(self) -> "PacketSource":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class RecordingSource(PacketSource):
+    """The packets of a recording, whose times are not known. Raises ``LinkError`` and ``FormatError``."""
+
+    live = False
+
+    def __init__(self, path: str):
+        self._reader = RecordingReader(path)
+        self.stream = self._reader.stream
+        self.about = {"link": "recording"}
+        self._packets = iter(self._reader)
+
+    def read(self, wait: float) -> Arrivals | None:
+        packets = next(self._packets, None)
+        return None if packets is None else Arrivals(packets)
+
+    def close(self) -> None:
+        self._reader.close()
+
+    @property
+    def trouble(self) -> str:
+        torn = self._reader.torn_bytes
+        return f"{torn} bytes of a torn last packet" if torn else ""
+
+
+class UdpSource(PacketSource):
+    """The packets that come to a UDP port; what this host drops is an overrun at its time.
+
+    Raises ``LinkError``.
+    """
+
+    def __init__(self, host: str, port: int, stream: StreamFormat):
+        self.stream = stream
+        self.about = {"link": "udp"}
+        self._link = UdpReceiver(host, port, HEADER_BYTES + stream.block_size)
+
+    def read(self, wait: float) -> Arrivals | None:
+        packets, times, drops = self._link.read_timed(wait)
+        return Arrivals(packets, times, events=tuple(("overrun", when) for when in drops))
+
+    def close(self) -> None:
+        self._link.close()
+
+    @property
+    def trouble(self) -> str:
+        link = self._link
+        if not (link.wrong_size or link.dropped or link.overflowed):
+            return ""
+        return (
+            f"{link.wrong_size} datagrams of another size, {link.dropped} dropped by a full queue, "
+            f"{link.overflowed} by the kernel"
+        )
+
+
+class QueuedSource(PacketSource):
+    """For links with a thread or a flowgraph of their own: they ``put``, the command ``read``s.
+
+    ``put``, ``finish`` and ``trouble`` may be called from any thread; ``close`` calls ``stop`` once.
+    More than ``limit`` waiting packets are dropped, counted and an overrun.
+    """
+
+    def __init__(
+        self,
+        stream: StreamFormat,
+        about: dict[str, str],
+        stop: Callable[[], None] = lambda: None,
+        limit: int = QUEUE_PACKETS,
+    ):
+        self.stream = stream
+        self.about = about
+        self.dropped = 0
+        self._stop = stop
+        self._stopped = False
+        self._limit = limit
+        self._waiting: deque[Arrivals] = deque()
+        self._count = 0
+        self._ended = False
+        self._error: Exception | None = None
+        self._changed = threading.Condition()
+
+    def put(self, arrivals: Arrivals) -> None:
+        """Hand over what came."""
+        with self._changed:
+            if self._count + len(arrivals.packets) > self._limit:
+                self.dropped += len(arrivals.packets)
+                when = [float(arrivals.times[0])] if arrivals.times is not None and len(arrivals.times) else []
+                events = arrivals.events + tuple(("overrun", at) for at in when)
+                arrivals = Arrivals(self.nothing(), unreadable=arrivals.unreadable, events=events)
+            self._waiting.append(arrivals)
+            self._count += len(arrivals.packets)
+            self._changed.notify()
+
+    def finish(self, error: Exception | None = None) -> None:
+        """Nothing will come any more; ``error``, if any, is raised by the ``read`` after the last packet."""
+        with self._changed:
+            self._ended, self._error = True, error
+            self._changed.notify()
+
+    def read(self, wait: float) -> Arrivals | None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._ended, wait)
+            if self._waiting:
+                arrivals = self._waiting.popleft()
+                self._count -= len(arrivals.packets)
+                return arrivals
+            if self._error is not None:
+                raise self._error
+            return None if self._ended else Arrivals(self.nothing())
+
+    def close(self) -> None:
+        if not self._stopped:
+            self._stopped = True
+            self._stop()
+
+    @property
+    def trouble(self) -> str:
+        return f"{self.dropped} packets dropped by a full queue" if self.dropped else ""
+
+
+class Listener:
+    """Iterates over all that comes, until the source ends, ``ended()`` says so of a live one, or no
+    packet came for ``wait`` seconds: then ``gave_up`` is True.
+
+    An ``Arrivals`` that is ``silent`` says that nothing came for ``silence`` s. ``failed``,
+    ``unreadable`` and ``events`` count what came so far beside good packets, ``good`` these.
+    """
+
+    def __init__(self, source: PacketSource, silence: float, wait: float, ended: Callable[[], bool]):
+        self.source = source
+        self.gave_up = False
+        self.good = self.failed = self.unreadable = 0
+        self.events: Counter[str] = Counter()
+        self._silence, self._wait, self._ended = silence, wait, ended
+        self._stopped = False
+
+    def stop(self) -> None:
+        """End after what is being read; may be called from a signal's handler."""
+        self._stopped = True
+
+    def __iter__(self) -> Iterator[Arrivals]:
+        heard = time.monotonic()
+        while not self._stopped and not (self.source.live and self._ended()):
+            arrivals = self.source.read(min(self._silence, self._wait))
+            if arrivals is None:
+                return
+            good = len(arrivals.good)
+            self.good += good
+            self.failed += len(arrivals.packets) - good
+            self.unreadable += arrivals.unreadable
+            self.events.update(kind for kind, _ in arrivals.events)
+            yield arrivals
+            # Counted from when they were taken: decoding takes its time, too.
+            if len(arrivals.packets):
+                heard = time.monotonic()
+            elif time.monotonic() - heard > self._wait:
+                self.gave_up = True
+                return
+
+    @property
+    def trouble(self) -> str:
+        """What the link and this host lost, as words for the user; empty if nothing."""
+        words = [self.source.trouble] if self.source.trouble else []
+        if self.failed or self.unreadable:
+            words.append(f"{self.failed} failed the link's CRC, {self.unreadable} unreadable")
+        words += [f"{count} times {kind}" for kind, count in sorted(self.events.items())]
+        return ", ".join(words)
