@@ -357,6 +357,7 @@ def check_coders() -> list[Check]:
 # Weights.
 
 _WEIGHTS = f"""
+import torch
 from ds2c2.errors import WeightsError
 from ds2c2.networks.modelfiles import find_weights
 from ds2c2.networks.weights import load_networks
