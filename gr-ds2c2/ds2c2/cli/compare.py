@@ -56,7 +56,7 @@ def compare(
     from ds2c2.evaluation.summary import machine
     from ds2c2.pictures.pictures import list_pictures
     from ds2c2.traces.lossmodels import fit as fit_models
-    from ds2c2.traces.lossmodels import statistics
+    from ds2c2.traces.lossstatistics import statistics
     from ds2c2.traces.losstrace import TraceError, read_trace_file
 
     recorded = read_trace_file(trace)

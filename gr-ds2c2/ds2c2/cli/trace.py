@@ -77,7 +77,7 @@ def show(
 ) -> None:
     """Show what a loss trace holds: packets by status, loss rate, bursts, SNR."""
     from ds2c2.evaluation.compare.report import statistics_rows
-    from ds2c2.traces.lossmodels import statistics
+    from ds2c2.traces.lossstatistics import statistics
     from ds2c2.traces.losstrace import HOST_DROP, read_trace_file
 
     trace = read_trace_file(file)

@@ -59,7 +59,7 @@ class Chain:
         return self._forward(start, products, logs)[1]
 
     def baum_welch(self, values: tuple) -> tuple[tuple, float]:
-        """Better parameters (Baum et al. 1970) and the log-likelihood of the old ones."""
+        """Parameters no worse from the same start (Baum et al. 1970), and the log-likelihood of the old ones."""
         start, step, given, products, logs = self._prepare(values)
         states, total = self._forward(start, products, logs)
         ahead = np.ones((2, len(products)))

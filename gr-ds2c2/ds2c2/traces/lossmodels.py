@@ -12,8 +12,40 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ds2c2.errors import UserError
 from ds2c2.traces.losschain import Chain
+from ds2c2.traces.lossstatistics import (
+    CONFIDENCE,
+    LAGS,
+    RESAMPLES,
+    LossStatistics,
+    ModelError,
+    autocorrelation,
+    bootstrap_block,
+    run_lengths,
+    statistics,
+    wilson,
+)
+
+# The statistics' names too: scripts import both from here.
+__all__ = [
+    "CONFIDENCE",
+    "LABELS",
+    "LAGS",
+    "NAMES",
+    "RESAMPLES",
+    "LossModel",
+    "LossStatistics",
+    "ModelError",
+    "autocorrelation",
+    "best",
+    "bootstrap_block",
+    "distance",
+    "fit",
+    "run_lengths",
+    "statistics",
+    "verdict",
+    "wilson",
+]
 
 NAMES = ("iid", "gilbert-elliott", "gilbert-elliott-general")
 LABELS = {
@@ -21,9 +53,6 @@ LABELS = {
     "gilbert-elliott": "Gilbert–Elliott, loss 0 and 1",
     "gilbert-elliott-general": "Gilbert–Elliott, loss in both states",
 }
-CONFIDENCE = 0.95
-LAGS = 100  # packets
-RESAMPLES = 2000
 # Rounds of Baum-Welch from each start; a quasi-Newton search goes on from the best.
 ROUNDS = 20
 EVALUATIONS = 300  # of the likelihood by that search
@@ -32,12 +61,6 @@ BOUND = 13.8
 STEP = 0.02  # of the logits, for the likelihood's curvature
 # A logit beyond NEAR whose interval is wider than WIDEST to a side lies at the edge.
 NEAR, WIDEST = 7.0, 2.0
-
-
-class ModelError(UserError):
-    """Losses to which nothing can be fitted."""
-
-    exit_code = 8
 
 
 @dataclass(frozen=True)
@@ -137,89 +160,6 @@ def best(models: list[LossModel]) -> LossModel:
     return min(models, key=lambda model: model.bic)
 
 
-@dataclass(frozen=True)
-class LossStatistics:
-    """What a trace shows by itself. ``interval`` is the loss rate's 95 % interval by block bootstrap,
-    blocks of ``block`` packets, ``independent`` Wilson's, too narrow where losses hang together;
-    ``loss_runs`` and ``gap_runs`` count the runs of each length from 1 on, whole ones;
-    ``autocorrelation`` at the lags 1 to ``LAGS``, as far as the trace goes."""
-
-    packets: int
-    lost: int
-    interval: tuple[float, float]
-    independent: tuple[float, float]
-    block: int
-    loss_runs: list[int]
-    gap_runs: list[int]
-    autocorrelation: list[float]
-
-    @property
-    def rate(self) -> float:
-        return self.lost / self.packets
-
-
-def statistics(lost: np.ndarray, seed: int = 1) -> LossStatistics:
-    """Statistics of ``bool[n]``; ``seed`` is the bootstrap's. Raises ``ModelError`` for none."""
-    lost = np.asarray(lost, bool)
-    if not len(lost):
-        raise ModelError("0 packets have no statistics; record some")
-    correlation = autocorrelation(lost)
-    block = bootstrap_block(lost)
-    ends = _block_bootstrap(lost, block, seed)
-    runs = [np.bincount(run_lengths(lost, kind))[1:].tolist() for kind in (True, False)]
-    hits, count = int(lost.sum()), len(lost)
-    return LossStatistics(count, hits, ends, wilson(hits, count), block, *runs, correlation.tolist())
-
-
-def autocorrelation(lost: np.ndarray, lags: int = LAGS) -> np.ndarray:
-    """Sample autocorrelation of the losses at the lags 1 to ``lags`` or n - 1; 0 without variance."""
-    lags = min(lags, len(lost) - 1)
-    centred = lost - lost.mean()
-    power = float(centred @ centred)
-    if not power:
-        return np.zeros(lags)
-    return np.array([centred[lag:] @ centred[:-lag] / power for lag in range(1, lags + 1)])
-
-
-def run_lengths(lost: np.ndarray, kind: bool) -> np.ndarray:
-    """Lengths of the runs of losses (True) or arrivals (False), ``int[k]``, in their order; runs
-    that the trace's ends cut are left out."""
-    edges = np.flatnonzero(np.diff(lost)) + 1
-    return np.diff(edges)[lost[edges[:-1]] == kind] if len(edges) else np.zeros(0, int)
-
-
-def bootstrap_block(lost: np.ndarray) -> int:
-    """Block length of the circular block bootstrap for a mean (Politis and White 2004, with the
-    correction of Patton, Politis and White 2009), packets."""
-    count = len(lost)
-    window = max(5, math.ceil(math.sqrt(math.log10(count)))) if count > 1 else 1
-    most = min(count - 1, math.ceil(math.sqrt(count)) + window)
-    if most < 1 or lost.all() or not lost.any():
-        return 1
-    found = autocorrelation(lost, most)
-    small = np.abs(found) < 2 * math.sqrt(math.log10(count) / count)
-    # The first lag after which so many in a row are not told from 0.
-    quiet = [lag for lag in range(len(small)) if small[lag : lag + window].all()]
-    reach = min(2 * max(quiet[0] if quiet else most, 1), most)
-    lags = np.arange(1, reach + 1)
-    taper = np.clip(2 * (1 - lags / reach), 0, 1)
-    slope = 2 * float((taper * lags * found[:reach]).sum())
-    density = 1 + 2 * float((taper * found[:reach]).sum())
-    block = (2 * slope**2 / (4 / 3 * density**2)) ** (1 / 3) * count ** (1 / 3) if density else 1.0
-    return int(min(max(1, math.ceil(block)), math.ceil(min(3 * math.sqrt(count), count / 3))))
-
-
-def _block_bootstrap(lost: np.ndarray, block: int, seed: int) -> tuple[float, float]:
-    count = len(lost)
-    sums = np.concatenate([[0], np.cumsum(np.concatenate([lost, lost[: block - 1]]))])
-    in_block = sums[block:] - sums[:-block]  # one that begins at each packet, around the end
-    rng = np.random.default_rng(seed)
-    pieces = -(-count // block)
-    means = [float(in_block[rng.integers(count, size=pieces)].mean()) / block for _ in range(RESAMPLES)]
-    low, high = np.quantile(means, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return float(low), float(high)
-
-
 def distance(model: LossModel, lost: np.ndarray, kind: bool) -> float:
     """The largest difference between the run lengths' distribution and the model's (Kolmogorov
     and Smirnov's statistic), runs of losses or of arrivals; NaN without a whole run."""
@@ -242,19 +182,6 @@ def verdict(models: list[LossModel]) -> str:
     akaike = min(models, key=lambda model: model.aic)
     doubt = "" if akaike is chosen else f"; by AIC {akaike.label} would fit better by {chosen.aic - akaike.aic:.1f}"
     return f"{kind}: {chosen.label} fits best, {lead}{doubt}."
-
-
-def wilson(hits: int, count: int) -> tuple[float, float]:
-    """95 % interval of a probability (Wilson 1927) from ``hits`` in ``count`` independent trials."""
-    from scipy.stats import norm
-
-    if count == 0:
-        return 0.0, 1.0
-    z = float(norm.ppf((1 + CONFIDENCE) / 2))
-    rate, spread = hits / count, z * z / count
-    middle = (rate + spread / 2) / (1 + spread)
-    half = z / (1 + spread) * math.sqrt(rate * (1 - rate) / count + spread / (4 * count))
-    return (0.0 if hits == 0 else middle - half), (1.0 if hits == count else middle + half)
 
 
 def _fit_iid(lost: np.ndarray) -> LossModel:
