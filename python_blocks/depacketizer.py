@@ -8,7 +8,8 @@ import numpy as np
 import pmt
 
 from ds2c2.errors import FormatError
-from ds2c2.stream.assembler import REORDER_PACKETS, Frame, FrameAssembler, LinkCounts
+from ds2c2.stream.assembler import Frame, FrameAssembler, LinkCounts
+from ds2c2.stream.numbering import REORDER_PACKETS
 from ds2c2.stream.packets import HEADER_BYTES, MAX_STREAM, VERSION, crc16
 from ds2c2.stream.softbits import to_soft
 from ds2c2.stream.streamformat import StreamFormat
@@ -128,7 +129,7 @@ class depacketizer(Stage):
             self._last, self._kept_until = None, math.inf
 
     def _note_other_format(self, rows: np.ndarray) -> None:
-        rows = rows[(rows[:, 0] >> 4 == VERSION) & (rows[:, 1] == self._assembler.stream)]
+        rows = rows[(rows[:, 0] >> 4 == VERSION) & (rows[:, 1] == self._assembler.stream_number)]
         if len(rows):
             check = rows[:, 6].astype(np.uint16) << 8 | rows[:, 7]
             digests, seen = np.unique(check ^ crc16(rows[:, :6]), return_counts=True)

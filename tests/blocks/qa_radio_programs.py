@@ -17,7 +17,8 @@ from ds2c2.links.air import AirSettings
 from ds2c2.links.iqrecording import IqReader, IqWriter
 from ds2c2.links.linksettings import LinkSettings
 from ds2c2.links.radiosettings import ReceiveSettings, TransmitSettings
-from ds2c2.stream.assembler import REORDER_PACKETS, FrameAssembler
+from ds2c2.stream.assembler import FrameAssembler
+from ds2c2.stream.numbering import REORDER_PACKETS
 from ds2c2.stream.packets import Packetizer
 from ds2c2.traces.losstrace import HOST_DROP, MISSED, OK, LossTrace
 from ds2c2.traces.tracerecorder import TraceRecorder

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ds2c2.stream.assembler import RESYNC_PACKETS, FrameAssembler
+from ds2c2.stream.assembler import FrameAssembler
+from ds2c2.stream.numbering import RESYNC_PACKETS
 from ds2c2.stream.packets import END_COPIES, FRAME_MODULUS, HEADER_BYTES, TYPE_BLOCK, Packetizer, build_headers
 from ds2c2.stream.streamformat import StreamFormat
 
@@ -177,13 +178,13 @@ def test_joined_in_the_middle_begins_with_what_comes():
 
 def test_two_streams_do_not_mix():
     ours = packets_of(0, 4)
-    other = Packetizer(STREAM, stream=9)
+    other = Packetizer(STREAM, stream_number=9)
     theirs = other.pack(np.full((4 * N, STREAM.block_size), 0xEE, np.uint8))
     mixed = np.stack([ours, theirs], axis=1).reshape(-1, ours.shape[1])
     assembler = FrameAssembler(STREAM)
     assert_frames(assembler.push(mixed), range(4))
     assert (assembler.counts.used, assembler.counts.foreign) == (4 * N, 4 * N)
-    second = FrameAssembler(STREAM, stream=9)
+    second = FrameAssembler(STREAM, stream_number=9)
     assert [frame.blocks[0, 0] for frame in second.push(mixed)] == [0xEE] * 4
 
 
@@ -253,7 +254,7 @@ def test_endless_far_packets_that_do_not_agree_take_no_memory():
     for _ in range(20):
         assert assembler.push(np.concatenate([headers, noise], axis=1)) == []
     assert assembler.counts.out_of_range == 400
-    assert len(assembler._strays) <= RESYNC_PACKETS
+    assert len(assembler._strays) == len(assembler._tracker._strays) == RESYNC_PACKETS
 
 
 def test_few_frames_are_open_at_a_time():

@@ -61,7 +61,7 @@ def test_headers_are_pinned(kind, stream, frame, index, digest, expected):
 
 
 def test_the_packetizer_numbers_blocks_in_order():
-    packetizer = Packetizer(STREAM, stream=3)
+    packetizer = Packetizer(STREAM, stream_number=3)
     blocks = np.random.default_rng(2).integers(0, 256, (3 * STREAM.blocks, STREAM.block_size), np.uint8)
     packets = np.concatenate([packetizer.pack(blocks[:5]), packetizer.pack(blocks[5:5]), packetizer.pack(blocks[5:])])
     parsed = parse_packets(packets, STREAM, 3)

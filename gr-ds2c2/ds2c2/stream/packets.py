@@ -49,11 +49,11 @@ def crc16(rows: np.ndarray) -> np.ndarray:
     return crc
 
 
-def build_headers(kind: int, stream: int, frames: np.ndarray, indices: np.ndarray, digest: int) -> np.ndarray:
+def build_headers(kind: int, stream_number: int, frames: np.ndarray, indices: np.ndarray, digest: int) -> np.ndarray:
     """Header bytes ``uint8[n, 8]`` for frames and indices ``int[n]``."""
     headers = np.empty((len(frames), HEADER_BYTES), np.uint8)
     headers[:, 0] = VERSION << 4 | kind
-    headers[:, 1] = stream
+    headers[:, 1] = stream_number
     headers[:, 2:4] = frames.astype(">u2").view(np.uint8).reshape(-1, 2)
     headers[:, 4:6] = indices.astype(">u2").view(np.uint8).reshape(-1, 2)
     check = crc16(headers[:, :6]) ^ np.uint16(digest)
@@ -65,9 +65,9 @@ class Packetizer:
     """Numbers code blocks in the order they come: block n of the stream is block n mod N of
     frame n div N."""
 
-    def __init__(self, stream_format: StreamFormat, stream: int = 0):
+    def __init__(self, stream_format: StreamFormat, stream_number: int = 0):
         self.format = stream_format
-        self.stream = stream
+        self.stream_number = stream_number
         self.sent = 0
 
     def pack(self, blocks: np.ndarray) -> np.ndarray:
@@ -75,7 +75,7 @@ class Packetizer:
         sequence = np.arange(self.sent, self.sent + len(blocks))
         self.sent += len(blocks)
         frames, indices = np.divmod(sequence, self.format.blocks)
-        headers = build_headers(TYPE_BLOCK, self.stream, frames % FRAME_MODULUS, indices, self.format.digest)
+        headers = build_headers(TYPE_BLOCK, self.stream_number, frames % FRAME_MODULUS, indices, self.format.digest)
         return np.concatenate([headers, blocks], axis=1)
 
     def end(self) -> np.ndarray:
@@ -83,7 +83,7 @@ class Packetizer:
         frames = -(-self.sent // self.format.blocks)
         high, low = divmod(frames, 1 << 16)
         headers = build_headers(
-            TYPE_END, self.stream, np.full(END_COPIES, high), np.full(END_COPIES, low), self.format.digest
+            TYPE_END, self.stream_number, np.full(END_COPIES, high), np.full(END_COPIES, low), self.format.digest
         )
         return np.concatenate([headers, np.zeros((END_COPIES, self.format.block_size), np.uint8)], axis=1)
 
@@ -93,21 +93,23 @@ class ParsedPackets:
     """Packets of our stream and format, sorted out of ``received``.
 
     ``frames`` (modulo 65536), ``indices`` and ``blocks`` of the code blocks, in the order of
-    arrival; ``ends`` holds the frame counts of end-of-stream packets, ``malformed`` counts
-    what does not parse, ``foreign`` other streams, ``other_format`` packets of our stream
-    whose check says another stream format (or a changed header).
+    arrival; ``ends`` holds the frame counts of end-of-stream packets, ``end_places`` how many of the
+    code blocks came before each; ``malformed`` counts what does not parse, ``foreign`` other
+    streams, ``other_format`` packets of our stream whose check says another stream format (or a
+    changed header).
     """
 
     frames: np.ndarray
     indices: np.ndarray
     blocks: np.ndarray
     ends: list[int]
+    end_places: list[int]
     malformed: int
     foreign: int
     other_format: int
 
 
-def parse_packets(packets: np.ndarray, stream_format: StreamFormat, stream: int = 0) -> ParsedPackets:
+def parse_packets(packets: np.ndarray, stream_format: StreamFormat, stream_number: int = 0) -> ParsedPackets:
     """Sort packets ``uint8[n, 8 + block_size]``; any bytes may come in, nothing is raised."""
     kind = packets[:, 0] & 0x0F
     digest = packets[:, 6:8].copy().view(">u2")[:, 0].astype(np.uint16) ^ crc16(packets[:, :6])
@@ -115,7 +117,7 @@ def parse_packets(packets: np.ndarray, stream_format: StreamFormat, stream: int 
     second = packets[:, 4:6].copy().view(">u2")[:, 0].astype(np.int64)
     known = (packets[:, 0] >> 4 == VERSION) & (kind <= TYPE_END)
     known &= (kind == TYPE_END) | (second < stream_format.blocks)
-    ours = known & (packets[:, 1] == stream)
+    ours = known & (packets[:, 1] == stream_number)
     same_format = digest == stream_format.digest
     data = ours & same_format & (kind == TYPE_BLOCK)
     end = ours & same_format & (kind == TYPE_END)
@@ -124,6 +126,7 @@ def parse_packets(packets: np.ndarray, stream_format: StreamFormat, stream: int 
         indices=second[data],
         blocks=packets[data, HEADER_BYTES:],
         ends=[int(high) << 16 | int(low) for high, low in zip(first[end], second[end], strict=True)],
+        end_places=np.cumsum(data)[end].tolist(),
         malformed=int((~known).sum()),
         foreign=int((known & ~ours).sum()),
         other_format=int((ours & ~same_format).sum()),

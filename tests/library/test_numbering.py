@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One judgement of every packet: what the pictures are made of and what the loss trace says agree."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ds2c2.stream.assembler import FrameAssembler
+from ds2c2.stream.numbering import RESYNC_PACKETS, Ours, Restart, SequenceTracker, Stray
+from ds2c2.stream.packets import END_COPIES, FRAME_MODULUS, TYPE_BLOCK, TYPE_END, build_headers, parse_packets
+from ds2c2.stream.streamformat import StreamFormat
+from ds2c2.traces.losstrace import DUPLICATE, OK
+from ds2c2.traces.tracerecorder import TraceRecorder
+
+FORMAT = StreamFormat(64, 64, bpp=1.0, block_size=32)
+N = FORMAT.blocks
+# 86 frames of 3 blocks fit into the reordering window.
+FEW_BLOCKS = StreamFormat(64, 64, bpp=0.6, block_size=100)
+
+
+def packets(sequences, stream_format: StreamFormat = FORMAT, first: int = 0) -> np.ndarray:
+    """A packet for each sequence number; its block begins with its place in the order of arrival."""
+    sequences = np.asarray(sequences, np.int64).reshape(-1)
+    frames, indices = np.divmod(sequences, stream_format.blocks)
+    headers = build_headers(TYPE_BLOCK, 0, frames % FRAME_MODULUS, indices, stream_format.digest)
+    blocks = np.zeros((len(sequences), stream_format.block_size), np.uint8)
+    blocks[:, :4] = np.arange(first, first + len(sequences), dtype=">u4").view(np.uint8).reshape(-1, 4)
+    return np.concatenate([headers, blocks], axis=1)
+
+
+def ends(frames: int, stream_format: StreamFormat = FORMAT, copies: int = END_COPIES) -> np.ndarray:
+    high, low = divmod(frames, FRAME_MODULUS)
+    headers = build_headers(TYPE_END, 0, np.full(copies, high), np.full(copies, low), stream_format.digest)
+    return np.concatenate([headers, np.zeros((copies, stream_format.block_size), np.uint8)], axis=1)
+
+
+def judged(tracker: SequenceTracker, rows: np.ndarray) -> list:
+    parsed = parse_packets(rows, FORMAT)
+    return list(tracker.judge(parsed, parsed.blocks))
+
+
+def test_numbers_go_on_where_16_bits_wrap():
+    tracker = SequenceTracker(N)
+    first = FRAME_MODULUS - 1
+    found = judged(tracker, packets(np.arange(first * N, (first + 3) * N)))
+    assert [type(one) for one in found] == [Ours] * 3
+    assert [(one.frame, len(one.packets)) for one in found] == [(first, N), (first + 1, N), (first + 2, N)]
+    assert (tracker.newest, tracker.newest_sequence) == (first + 2, (first + 3) * N)
+
+
+def test_a_stray_does_not_move_the_stream():
+    tracker = SequenceTracker(N)
+    judged(tracker, packets(np.arange(20 * N)))
+    late, far = judged(tracker, packets([0, 500 * N]))
+    assert isinstance(late, Stray) and late.frame == 0
+    assert isinstance(far, Stray) and far.frame is None
+    assert (tracker.newest, tracker.newest_sequence) == (19, 20 * N)
+
+
+def test_at_a_restart_the_tracker_stands_where_the_old_sender_ended():
+    tracker = SequenceTracker(N)
+    judged(tracker, np.concatenate([packets(np.arange(40 * N)), ends(40)]))
+    parsed = parse_packets(packets(np.arange(RESYNC_PACKETS)), FORMAT)
+    kinds = []
+    for one in tracker.judge(parsed, parsed.blocks):
+        kinds.append(type(one))
+        if isinstance(one, Restart):
+            assert (one.frame, one.strays, tracker.newest, tracker.total) == (0, RESYNC_PACKETS, 39, 40)
+    assert kinds == [Stray] * RESYNC_PACKETS + [Restart] + [Ours] * RESYNC_PACKETS
+    assert (tracker.newest, tracker.total) == ((RESYNC_PACKETS - 1) // N, None)
+
+
+@pytest.mark.parametrize("receiver", ["assembler", "recorder"])
+def test_an_end_is_of_the_sender_whose_packets_came_before_it(receiver):
+    """One batch with the end of one sender and the beginning of the next."""
+    rows = np.concatenate([packets(np.arange(40 * N)), ends(41), packets(np.arange(3 * N))])
+    if receiver == "assembler":
+        assembler = FrameAssembler(FORMAT)
+        frames = assembler.push(rows)
+        assert [frame.number for frame in frames] == [*range(41), *range(3)]
+        assert assembler.total_frames is None
+    else:
+        recorder = TraceRecorder(FORMAT)
+        recorder.push(rows, None)
+        assert not recorder.ended
+        trace = recorder.finish()
+        assert trace.counts() == {"ok": 43 * N, "missed": N, "crc_fail": 0, "host_drop": 0, "duplicate": 0}
+
+
+@st.composite
+def messes(draw):
+    """Packets of a few senders after each other, as a bad link brings them: lost, twice, reordered (some by
+    more than links do), with strays among them."""
+    stream_format = draw(st.sampled_from([FORMAT, FEW_BLOCKS]))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    pieces = []
+    for _ in range(draw(st.integers(1, 4))):
+        first = draw(st.sampled_from([0, 1, 5, 70, 300, 30_000, FRAME_MODULUS - 9]))
+        sequences = first * stream_format.blocks + np.arange(draw(st.sampled_from([5, 40, 400, 900])))
+        if draw(st.booleans()):  # a gap; longer than 64 frames it is a restart
+            sequences[len(sequences) // 2 :] += stream_format.blocks * draw(st.sampled_from([3, 60, 64, 65, 200]))
+        copies = (rng.random(len(sequences)) >= draw(st.sampled_from([0.0, 0.3]))).astype(int)
+        copies += rng.random(len(sequences)) < draw(st.sampled_from([0.0, 0.2]))
+        sequences = np.repeat(sequences, copies)
+        delays = rng.integers(0, draw(st.sampled_from([1, 8, 250, 600])), len(sequences))
+        sequences = sequences[np.argsort(np.arange(len(sequences)) + delays, kind="stable")]
+        strange = rng.random(len(sequences)) < draw(st.sampled_from([0.0, 0.02, 0.5]))
+        places = rng.integers(0, FRAME_MODULUS * stream_format.blocks, len(sequences))
+        pieces.append(np.where(strange, places, sequences))
+    return stream_format, np.concatenate(pieces), draw(st.sampled_from([1, 7, 100, 5000]))
+
+
+@settings(max_examples=60, deadline=None)
+@given(messes())
+def test_pictures_and_trace_agree_on_any_mess_of_packets(mess):
+    stream_format, sequences, batch = mess
+    rows = packets(sequences, stream_format)
+    came = np.arange(len(rows))
+    assembler, recorder = FrameAssembler(stream_format), TraceRecorder(stream_format)
+    frames = []
+    for start in range(0, len(rows), batch):
+        part = slice(start, start + batch)
+        frames += assembler.push(rows[part])
+        recorder.push(rows[part], came[part].astype(float))
+    frames += assembler.flush()
+    # In the trace a packet's time is its place in the order of arrival.
+    trace, counts = recorder.finish(), assembler.counts
+    taken = np.isin(trace.status, (OK, DUPLICATE))
+    place = trace.time[taken].astype(int)
+    assert np.array_equal(np.sort(place), np.unique(place))
+    # The same restarts; packets that are no row of the trace are the assembler's strays.
+    assert counts.resyncs == len(trace.resumes)
+    assert counts.out_of_range == recorder.counts["out_of_range"] == len(rows) - len(place)
+    assert counts.used + counts.duplicate + counts.late == len(place)
+    # What is in the pictures is in the trace, as the first copy, of the same frame of the same sender.
+    sender = np.searchsorted(trace.resumes, trace.sequence, side="right")
+    row_of = dict(zip(place.tolist(), np.flatnonzero(taken).tolist(), strict=True))
+    shifts: dict[int, set[int]] = {}
+    for frame in frames:
+        for used in frame.blocks[frame.arrived, :4].copy().view(">u4")[:, 0].tolist():
+            row = row_of[used]
+            assert trace.status[row] == OK
+            assert sequences[used] % stream_format.blocks == trace.block[row]
+            shifts.setdefault(int(sender[row]), set()).add(int(trace.frame[row]) - frame.number)
+    assert sum(int(frame.arrived.sum()) for frame in frames) == counts.used
+    assert all(len(of_sender) == 1 for of_sender in shifts.values())
+    assert shifts.get(0, {0}) == {0}
+
+
+def test_jumps_in_the_numbering_cost_no_frames_of_memory():
+    """Each packet is 64 frames ahead of the one before; the frames between are all given, and share one
+    empty content."""
+    stream_format = StreamFormat(768, 512, bpp=0.5, block_size=200)
+    jumps = 300
+    rows = packets(np.arange(jumps) * 64 * stream_format.blocks, stream_format)
+    assembler = FrameAssembler(stream_format)
+    tracemalloc.start()
+    try:
+        frames = [frame for row in rows for frame in assembler.push(row[None])] + assembler.flush()
+        used, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    whole = stream_format.blocks * stream_format.block_size
+    assert len(frames) == 64 * (jumps - 1) + 1 == assembler.counts.frames
+    assert assembler.counts.lost_frames == len(frames) - jumps
+    assert used < 2 * jumps * whole  # and not len(frames) * whole
+    lost = next(frame for frame in frames if not frame.arrived.any())
+    assert not lost.blocks.any() and lost.blocks.shape == (stream_format.blocks, stream_format.block_size)
+    with pytest.raises(ValueError, match="read-only"):
+        lost.blocks[0, 0] = 1
+
+
+def test_what_a_tracker_keeps_does_not_grow():
+    """Strays that never agree, without end."""
+    tracker = SequenceTracker(N)
+    rows = packets([0, *(N * (np.arange(2000) * 1000 % FRAME_MODULUS))])
+    found = [one for row in rows for one in judged(tracker, row[None])]
+    assert sum(isinstance(one, Stray) for one in found) > 1900
+    assert not any(isinstance(one, Restart) for one in found)
+    assert len(tracker._strays) <= RESYNC_PACKETS
