@@ -46,7 +46,6 @@ def codecs(tiny_models):
     def codec(stream):
         if stream not in made:
             made[stream] = Codec(stream, "cpu")
-        made[stream].forget()
         return made[stream]
 
     return codec

@@ -107,12 +107,13 @@ def unsuited_effect(effect: str, model: str) -> str:
 
     Raises ``WeightsError``.
     """
-    from ds2c2.networks.weights import weights_profile
+    from ds2c2.networks.weights import codec_profile
 
     name = model.partition("@")[0]
-    if effect == "erase" or weights_profile(name) != "coded":
+    profile = codec_profile(name)
+    if effect == "erase" or profile.bears_flips:
         return ""
     return (
-        f"model {name} (profile coded) needs a link that drops damaged packets: single flipped bits would show as "
-        f"wrong pictures, blocks that --effect {effect} changes as a whole are mostly noticed; use --model binary"
+        f"model {name} (profile {profile.name}) needs a link that drops damaged packets: single flipped bits would "
+        f"show as wrong pictures, blocks that --effect {effect} changes as a whole are mostly noticed; use --model binary"
     )

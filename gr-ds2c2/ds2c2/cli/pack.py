@@ -18,6 +18,7 @@ def pack(
 ) -> None:
     """Store the convolutions of trained weights in 8 bits; both ends of a link need the new file."""
     from ds2c2.networks.modelfiles import SUFFIX, find_weights, weights_digest
+    from ds2c2.networks.profiles import PROFILES
     from ds2c2.networks.weights import load_networks, read_metadata, save_weights
     from ds2c2.networks.weightstorage import IN_WORDS
     from ds2c2.training.finish import origin
@@ -28,7 +29,7 @@ def pack(
     if target.resolve() == source.resolve():
         raise UserError(f"--out {out}: the weights that are packed; choose another name")
     networks = load_networks(source)
-    if networks.profile == "coded":
+    if not PROFILES[networks.profile].packs:
         # A little wrong they would still decode, and cost rate where nobody looks for it.
         raise UserError(
             f"{model}: its entropy coder's tables were counted with the weights as they are; let "

@@ -116,15 +116,16 @@ def train(
     from ds2c2.evaluation.card import Report, write_card
     from ds2c2.evaluation.judge import judge
     from ds2c2.networks.modelfiles import SUFFIX
+    from ds2c2.networks.profiles import PROFILES
     from ds2c2.networks.weights import choose_device
     from ds2c2.pictures.pictures import list_pictures
     from ds2c2.training.crops import HOLD_OUT_EVERY, split_hold_out, without
     from ds2c2.training.finish import finish, origin
     from ds2c2.training.loop import TrainingSettings
     from ds2c2.training.loop import train as run
-    from ds2c2.training.recipes import SHAPES, recipe_of
+    from ds2c2.training.recipes import recipe_of
 
-    recipe, shape, seen = recipe_of(profile), SHAPES[profile](), None
+    recipe, shape, seen = recipe_of(profile), PROFILES[profile].load("shape")(), None
     if perceptual:
         from ds2c2.training.perceptual import PerceptualRecipe, start_shape
         from ds2c2.training.vgg import VggFeatures, find_vgg

@@ -66,7 +66,7 @@ def update(
         raise UserError(f"--out {out}: weights end in {SUFFIX}")
     if target.resolve() == source.resolve():
         raise UserError(f"--out {out}: the weights that are updated; choose another name")
-    if codec_profile(source) == "paper":
+    if not codec_profile(source).recipe:
         from ds2c2.cli.trainrecipe import update_paper
         from ds2c2.cli.trainsamples import Job
 
@@ -78,7 +78,7 @@ def update(
         return
     for value, option in ((labels, "--labels"), (vgg, "--vgg")):
         if value:
-            raise UserError(f"{option} is for models of profile paper; {model} is one of {codec_profile(source)}")
+            raise UserError(f"{option} is for models of profile paper; {model} is one of {codec_profile(source).name}")
     networks = load_networks(source)
     recipe = recipe_of(networks.profile)
     settings = TrainingSettings(

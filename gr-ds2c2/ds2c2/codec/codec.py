@@ -5,13 +5,15 @@ The path is the paper's: c from the picture, x' from c, symbols of x - x'; back:
 to x-hat. What the symbols are is the profile's affair.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from ds2c2.codec.baselayer import BaseLayerError, protect_base, recover_base
-from ds2c2.codec.profiles import make_profile
+from ds2c2.codec.profiles import Base, make_profile
 from ds2c2.errors import FormatError, PictureError, WeightsError
 from ds2c2.networks.modelfiles import weights_digest
 from ds2c2.networks.weights import choose_device, load_networks, sending_part
@@ -33,50 +35,58 @@ class EncodedPicture:
 
 @dataclass(frozen=True)
 class DecodedPicture:
-    """A picture ``uint8[H, W, 3]`` as received.
+    """A picture ``uint8[H, W, 3]`` as received, and x'; both None when the base layer was lost.
 
-    ``base_picture`` is x', None when the base layer was lost; ``concealed`` says that the
-    picture is then the one before. Counts are code blocks: ``base_repaired`` of the lost
-    source blocks were computed from the others, ``base_damaged`` came with a wrong CRC,
-    ``enhancement_damaged`` came with bytes that no encoder writes.
+    Counts are code blocks: ``base_repaired`` of the lost source blocks were computed from the others,
+    ``base_damaged`` came with a wrong CRC, ``enhancement_damaged`` came with bytes that no encoder writes.
     """
 
-    picture: np.ndarray
+    picture: np.ndarray | None
     base_picture: np.ndarray | None
-    concealed: bool
     base_repaired: int
     base_damaged: int
     base_lost: int
     enhancement_lost: int
     enhancement_damaged: int = 0
 
+    @property
+    def concealed(self) -> bool:
+        """The base layer was lost: a receiver shows something else in the picture's place."""
+        return self.picture is None
+
+
+def grey_picture(stream: StreamFormat) -> np.ndarray:
+    """``uint8[H, W, 3]``: what a receiver shows that has nothing yet."""
+    return np.full((stream.height, stream.width, 3), MID_GREY, np.uint8)
+
 
 class Codec:
-    """Encoder and decoder of one stream format; holds the networks of its model.
+    """Encoder and decoder of one stream format; holds the networks of its model and nothing of a picture.
 
     ``stream.model`` without a digest is taken as it is; with one, the weights must match.
-    ``render`` names other weights of the same encoder, whose decoder makes the pictures: what is
-    sent is the same, so the other end need not know.
+    ``weights``: the model's file, where it is not to be looked up by its name. ``render`` names other
+    weights of the same encoder, whose decoder makes the pictures: what is sent is the same, so the other
+    end need not know.
     Raises ``WeightsError``, ``DeviceError``, and ``FormatError`` where the model cannot serve
     the format.
     """
 
-    def __init__(self, stream: StreamFormat, device: str = "auto", render: str = ""):
+    def __init__(self, stream: StreamFormat, device: str = "auto", render: str = "", weights: str | Path | None = None):
         self.device = choose_device(device)
-        digest = weights_digest(stream.model_name)
+        model = stream.model_name if weights is None else weights
+        digest = weights_digest(model)
         if stream.model_digest not in ("", digest[:DIGEST_HEX]):
             raise WeightsError(
                 f"model {stream.model}: the weights here are {stream.model_name}@{digest[:DIGEST_HEX]}; "
                 "both ends need the same file"
             )
         self.stream = stream.pinned(digest)
-        if render and sending_part(render) != sending_part(stream.model_name):
+        if render and sending_part(render) != sending_part(model):
             raise WeightsError(
                 f"render {render}: was not trained from {self.stream.model}, so it cannot read what that sends; "
                 f"choose weights that `ds2c2 train --objective perceptual` made from {stream.model_name}"
             )
-        self.profile = make_profile(load_networks(render or stream.model_name, self.device), self.stream)
-        self._last: np.ndarray | None = None
+        self.profile = make_profile(load_networks(render or model, self.device), self.stream)
 
     @property
     def label_set(self) -> str:
@@ -122,9 +132,9 @@ class Codec:
         return EncodedPicture(blocks, self._crop(layers.picture), layers.small_bytes)
 
     @torch.inference_mode()
-    def decode(self, soft: np.ndarray) -> DecodedPicture:
+    def decode(self, soft: np.ndarray, read_base: Callable[[bytes], Base] | None = None) -> DecodedPicture:
         """Soft bits ``int8[N, 8 * block_size]`` in {-1, 0, +1}, in the encoder's order, to the
-        picture. When the base layer is lost the last picture stands in for it."""
+        picture. ``read_base`` stands in for the profile's, for who receives one picture many times."""
         stream = self.stream
         blocks, arrived = to_hard(soft[: stream.base_blocks])
         received = recover_base(blocks, arrived, stream)
@@ -139,20 +149,12 @@ class Codec:
         try:
             if received.container is None:
                 raise BaseLayerError("too few base blocks")
-            base = self.profile.read_base(received.container)
+            base = (read_base or self.profile.read_base)(received.container)
             # Side information that makes no sense, though its CRCs are right, shows only here.
             pixels, damaged = self.profile.decode(soft[stream.base_blocks :], base)
         except BaseLayerError:
-            grey = np.full((stream.height, stream.width, 3), MID_GREY, np.uint8)
-            picture = grey if self._last is None else self._last
-            return DecodedPicture(picture, None, True, **counts)
-        picture = self._crop(pixels)
-        self._last = picture
-        return DecodedPicture(picture, self._crop(base.picture), False, **counts, enhancement_damaged=damaged)
-
-    def forget(self) -> None:
-        """Forget the last picture: the next lost base is concealed by grey."""
-        self._last = None
+            return DecodedPicture(None, None, **counts)
+        return DecodedPicture(self._crop(pixels), self._crop(base.picture), **counts, enhancement_damaged=damaged)
 
     def _pad(self, picture: np.ndarray) -> np.ndarray:
         return pad_to_multiple(picture, self.profile.cell)

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from ds2c2.ends.session import FrameResult, ReceivingEnd, SendingEnd
+from ds2c2.ends.trial import soft_frames
 from ds2c2.stream.assembler import Frame, FrameAssembler
 from ds2c2.stream.interleaver import Interleaver
 from ds2c2.stream.packets import Packetizer
-from ds2c2.stream.softbits import to_soft
 
 
 def pictures_to_packets(sending: SendingEnd, stream_number: int = 0) -> Iterator[np.ndarray]:
@@ -73,8 +73,9 @@ class PacketsToPictures:
         # Only the announced end makes a group shorter: after a silence, or where one joined,
         # the sender's group was whole, and its permutation that of a whole group.
         size = total - start if total is not None and frames[-1].number < total < start + depth else depth
-        soft = np.zeros((size, self.stream.blocks, 8 * self.stream.block_size), np.int8)
+        blocks = np.zeros((size, self.stream.blocks, self.stream.block_size), np.uint8)
+        arrived = np.zeros(blocks.shape[:2], bool)
         for frame in frames:
-            soft[frame.number - start] = to_soft(frame.blocks, frame.arrived)
-        sorted_ = self._interleaver.deinterleave(soft)
+            blocks[frame.number - start], arrived[frame.number - start] = frame.blocks, frame.arrived
+        sorted_ = soft_frames(self._interleaver, blocks, arrived)
         return [self.receiving.take(frame.number, sorted_[frame.number - start]) for frame in frames]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ds2c2.codec.codec import Codec, EncodedPicture
+from ds2c2.codec.codec import Codec, EncodedPicture, grey_picture
 from ds2c2.codec.labels import FavourMaps, fitted_labels
 from ds2c2.codec.segmentation import default_segnet, names_segmenter, open_segmenter
 from ds2c2.errors import PictureError
@@ -190,12 +190,17 @@ class ReceivingEnd:
         """Decode soft bits ``int8[N, 8 * block_size]`` of a frame. Raises ``PictureError``
         when the picture cannot be written."""
         decoded = self.codec.decode(soft)
-        self.picture, self.base_picture = decoded.picture, decoded.base_picture
+        # A lost base layer is concealed by the picture before, the first of all by grey.
+        if decoded.picture is not None:
+            self.picture = decoded.picture
+        elif self.picture is None:
+            self.picture = grey_picture(self.codec.stream)
+        self.base_picture = decoded.base_picture
         path = self._write(frame) if self.folder else None
         quality = dict.fromkeys(("psnr", "ms_ssim", "base_psnr", "base_ms_ssim"))
         if self.originals is not None:
             original = self.originals.picture(frame)
-            quality.update(psnr=psnr(original, decoded.picture), ms_ssim=ms_ssim(original, decoded.picture))
+            quality.update(psnr=psnr(original, self.picture), ms_ssim=ms_ssim(original, self.picture))
             if decoded.base_picture is not None:
                 quality.update(
                     base_psnr=psnr(original, decoded.base_picture), base_ms_ssim=ms_ssim(original, decoded.base_picture)

@@ -9,20 +9,11 @@ from pathlib import Path
 
 import torch
 
-from ds2c2.evaluation.judge import CARD_BPP, JUDGED_LOG_STEPS, JUDGED_QUALITY, JUDGED_SIDE, Judgement
+from ds2c2.evaluation.judge import JUDGED_LOG_STEPS, Judgement
+from ds2c2.networks.profiles import PROFILES
 from ds2c2.networks.weights import weights_storage
 from ds2c2.networks.weightstorage import IN_WORDS
 from ds2c2.training.loop import Trainer, TrainingSettings
-
-# How each profile is judged, in words.
-RULES = {
-    "binary": f"centre {JUDGED_SIDE}x{JUDGED_SIDE}, {CARD_BPP:g} bpp, paper rules,\nerasure channel, one draw each",
-    "coded": (
-        f"centre {JUDGED_SIDE}x{JUDGED_SIDE} or less, interpolated to {CARD_BPP:g} bpp\n"
-        f"over the quantizer's steps; an ideal entropy coder's rate and c at WebP quality {JUDGED_QUALITY};\n"
-        "symbols erased one by one, base layer never hit"
-    ),
-}
 
 
 @dataclass(frozen=True)
@@ -69,7 +60,7 @@ def write_card(path: Path, trainer: Trainer, report: Report) -> Path:
         "",
         "Whoever passes these weights on or uses them is bound by the terms of the pictures, too.",
         "",
-        *_results(report, RULES[settings.profile]),
+        *_results(report, PROFILES[settings.profile].load("rules")),
     ]
     path.with_suffix(".md").write_text("\n".join(lines))
     return path.with_suffix(".md")

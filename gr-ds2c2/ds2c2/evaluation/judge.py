@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What finished weights give on pictures that they were not trained on."""
 
-import os
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ import torch
 
 from ds2c2.codec.smallpicture import decode_small, encode_small, reduce_picture
 from ds2c2.evaluation.losscurve import Measurement, measure_picture, summary
-from ds2c2.networks.modelfiles import FOLDER_VARIABLE
+from ds2c2.networks.profiles import PROFILES
 from ds2c2.networks.weights import choose_device, load_networks, weights_profile
 from ds2c2.pictures.metrics import psnr
 from ds2c2.pictures.pictures import read_picture, to_picture, to_tensor, write_picture
@@ -27,6 +26,13 @@ JUDGED_SIDE = 256
 JUDGED_LOG_STEPS = (3.5, 4.5, 5.0, 5.5, 6.0, 6.5, 7.0)
 JUDGED_QUALITY = 70  # WebP quality of c, near the middle of those it was trained with
 SEED = 1  # of the erased symbols
+# How the two ways judge, in words for the card.
+CODEC_RULES = f"centre {JUDGED_SIDE}x{JUDGED_SIDE}, {CARD_BPP:g} bpp, paper rules,\nerasure channel, one draw each"
+TRAINING_RULES = (
+    f"centre {JUDGED_SIDE}x{JUDGED_SIDE} or less, interpolated to {CARD_BPP:g} bpp\n"
+    f"over the quantizer's steps; an ideal entropy coder's rate and c at WebP quality {JUDGED_QUALITY};\n"
+    "symbols erased one by one, base layer never hit"
+)
 
 
 @dataclass(frozen=True)
@@ -56,29 +62,20 @@ def judge(
     pass: true rounding, the rate of an ideal entropy coder and the bytes of c, symbols erased
     one by one, no blocks. Nothing to judge by gives an empty list.
     """
-    if weights_profile(weights) == "coded":
-        return _judge_coded(weights, pictures, losses, choose_device(device))
-    return _judge_binary(weights, pictures, losses, device)
+    return PROFILES[weights_profile(weights)].load("judge")(weights, pictures, losses, device)
 
 
-def _judge_binary(weights: Path, pictures: Iterable[Path], losses: tuple[float, ...], device: str) -> list[Judgement]:
-    before = os.environ.get(FOLDER_VARIABLE)
-    os.environ[FOLDER_VARIABLE] = str(weights.resolve().parent)
+def judge_by_codec(weights: Path, pictures: Iterable[Path], losses: tuple[float, ...], device: str) -> list[Judgement]:
+    """``judge`` of profile binary."""
     measurements: list[Measurement] = []
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            for number, path in enumerate(pictures):
-                piece = _centre(read_picture(path))
-                if min(piece.shape[:2]) < JUDGED_SIDE:
-                    continue
-                crop = write_picture(Path(folder) / f"{number:04d}.png", piece)
-                settings = {"bpp": CARD_BPP, "model": weights.stem}
-                measurements += measure_picture(crop, settings, "paper", list(losses), 1, device=device)
-    finally:
-        if before is None:
-            del os.environ[FOLDER_VARIABLE]
-        else:
-            os.environ[FOLDER_VARIABLE] = before
+    settings = {"bpp": CARD_BPP, "model": weights.stem}
+    with tempfile.TemporaryDirectory() as folder:
+        for number, path in enumerate(pictures):
+            piece = _centre(read_picture(path))
+            if min(piece.shape[:2]) < JUDGED_SIDE:
+                continue
+            crop = write_picture(Path(folder) / f"{number:04d}.png", piece)
+            measurements += measure_picture(crop, settings, "paper", list(losses), 1, device=device, weights=weights)
     return [
         Judgement(
             row["loss"],
@@ -100,9 +97,11 @@ def _centre(picture: np.ndarray) -> np.ndarray:
 
 
 @torch.inference_mode()
-def _judge_coded(
-    weights: Path, pictures: Iterable[Path], losses: tuple[float, ...], device: torch.device
+def judge_by_training(
+    weights: Path, pictures: Iterable[Path], losses: tuple[float, ...], device: str
 ) -> list[Judgement]:
+    """``judge`` of profile coded."""
+    device = choose_device(device)
     networks = load_networks(weights, device)
     # A picture is sent once for every loss and step, as one batch.
     points = [(loss, log_step) for loss in losses for log_step in JUDGED_LOG_STEPS]

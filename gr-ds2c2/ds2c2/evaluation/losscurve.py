@@ -9,12 +9,11 @@ import numpy as np
 
 from ds2c2.channels.channel import BlockChannel
 from ds2c2.codec.codec import Codec
+from ds2c2.ends.trial import Trial
 from ds2c2.networks.weights import resolve_interleave
 from ds2c2.pictures.metrics import ms_ssim, psnr
 from ds2c2.pictures.pictures import read_picture
-from ds2c2.stream.interleaver import Interleaver
 from ds2c2.stream.packets import HEADER_BYTES
-from ds2c2.stream.softbits import to_soft
 from ds2c2.stream.streamformat import StreamFormat
 
 RULES = ("paper", "air")
@@ -51,6 +50,7 @@ def measure_picture(
     device: str = "auto",
     unit: str = "block",
     distances: dict[str, Callable[[np.ndarray, np.ndarray], float]] | None = None,
+    weights: Path | None = None,
 ) -> Iterator[Measurement]:
     """Encode a picture once and receive it at each loss rate, ``seeds`` times.
 
@@ -61,19 +61,19 @@ def measure_picture(
     each bit by itself, with that probability. A frame whose base is
     lost counts with the grey picture that a receiver shows which has nothing else. ``distances``
     are perceptual ones, by their fields' names: of an original and a received ``uint8[H, W, 3]``.
+    ``weights`` is the model's file, where it is not to be looked up by its name.
     """
     picture = read_picture(path)
     settings = {"interleave": "auto", "model": StreamFormat.model, **settings}
-    settings["interleave"] = resolve_interleave(settings["interleave"], settings["model"])
+    settings["interleave"] = resolve_interleave(settings["interleave"], weights or settings["model"])
     stream = StreamFormat(picture.shape[1], picture.shape[0], **settings)
     if rules == "paper":
         stream = replace(stream, base_redundancy=0.0)
-    codec = Codec(stream, device)
+    codec = Codec(stream, device, weights=weights)
     stream = codec.stream
     encoded = codec.encode(picture)
     base_psnr = psnr(picture, encoded.base_picture)
-    interleaver = Interleaver(stream)
-    sent = interleaver.interleave(encoded.blocks[None])[0]
+    trial = Trial(codec, encoded.blocks)
     for loss in losses:
         # Without loss every draw is the same.
         for seed in range(1, (seeds if 0 < loss < 1 else 1) + 1):
@@ -86,24 +86,24 @@ def measure_picture(
                 base_blocks=stream.base_blocks if rules == "paper" else 0,
                 unit=unit,
             )
-            hits = channel.draw(stream.blocks) if unit == "block" else channel.draw_bits(*sent.shape)
-            erased = hits if effect == "erase" else np.zeros(stream.blocks, bool)
-            soft = to_soft(channel.damage(sent, hits), ~erased)
-            codec.forget()
-            decoded = codec.decode(interleaver.deinterleave(soft[None])[0])
+            sent = trial.sent
+            hits = channel.draw(len(sent)) if unit == "block" else channel.draw_bits(*sent.shape)
+            erased = hits if effect == "erase" else np.zeros(len(sent), bool)
+            decoded = trial.receive(erased, channel.damage(sent, hits))
+            shown = trial.shown(decoded)
             yield Measurement(
                 picture=path.name,
                 loss=loss,
                 seed=seed,
-                psnr=psnr(picture, decoded.picture),
-                ms_ssim=ms_ssim(picture, decoded.picture),
+                psnr=psnr(picture, shown),
+                ms_ssim=ms_ssim(picture, shown),
                 base_psnr=base_psnr,
                 concealed=decoded.concealed,
                 bpp=stream.sent_bpp,
                 air_bpp=stream.sent_bpp + 8 * HEADER_BYTES * stream.blocks / stream.pixels,
                 base_damaged=decoded.base_damaged,
                 enhancement_damaged=decoded.enhancement_damaged,
-                **{name: found(picture, decoded.picture) for name, found in (distances or {}).items()},
+                **{name: found(picture, shown) for name, found in (distances or {}).items()},
             )
 
 

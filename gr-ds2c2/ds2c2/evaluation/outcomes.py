@@ -10,7 +10,6 @@ import hashlib
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -137,17 +136,13 @@ def _head(unit: tuple, stream: StreamFormat) -> dict:
 def measure_ours(settings: Settings, picture: Source, rate: float, rules: str, device: str) -> dict:
     """Our codec: encoded once, received at every draw. Raises ``UserError``."""
     from ds2c2.codec.codec import Codec
-    from ds2c2.stream.interleaver import Interleaver
-    from ds2c2.stream.softbits import to_soft
+    from ds2c2.ends.trial import Trial
 
     original = read_picture(picture.path)
     codec = Codec(settings.stream(picture, rate, rules), device)
-    # All draws that bring the base layer bring the same one; its networks take a fifth of a decoding.
-    codec.profile.read_base = lru_cache(maxsize=1)(codec.profile.read_base)
     stream = codec.stream
     encoded = codec.encode(original)
-    interleaver = Interleaver(stream)
-    sent = interleaver.interleave(encoded.blocks[None])[0]
+    trial = Trial(codec, encoded.blocks)
     known: dict[bytes, tuple] = {}
     found = []
     for channel, loss, seed in settings.draws():
@@ -156,9 +151,8 @@ def measure_ours(settings: Settings, picture: Source, rate: float, rules: str, d
             lost[: stream.base_blocks] = False
         # At low loss and at the ends several draws are the same.
         if lost.tobytes() not in known:
-            codec.forget()  # a lost base layer then shows grey, not the draw before
-            decoded = codec.decode(interleaver.deinterleave(to_soft(sent, ~lost)[None])[0])
-            known[lost.tobytes()] = (*quality(original, decoded.picture), decoded.concealed)
+            decoded = trial.receive(lost)
+            known[lost.tobytes()] = (*quality(original, trial.shown(decoded)), decoded.concealed)
         found.append(known[lost.tobytes()])
     return {
         **_head((picture.name, rate, rules, OURS), stream),

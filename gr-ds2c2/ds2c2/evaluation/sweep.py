@@ -17,11 +17,11 @@ import numpy as np
 
 from ds2c2.codec.codec import Codec
 from ds2c2.ends.session import PictureFeed, ReceivingEnd, SendingEnd
+from ds2c2.ends.trial import soft_frames
 from ds2c2.errors import UserError
 from ds2c2.links.linkframes import ModemCounts
 from ds2c2.stream.interleaver import Interleaver
 from ds2c2.stream.packets import FRAME_MODULUS, Packetizer, parse_packets
-from ds2c2.stream.softbits import to_soft
 from ds2c2.stream.streamformat import StreamFormat
 from ds2c2.traces.lossmodels import statistics
 from ds2c2.traces.losstrace import HOST_DROP, LossTrace
@@ -180,12 +180,10 @@ class SweepStream:
         blocks = np.zeros((self.measured, stream.blocks, stream.block_size), np.uint8)
         arrived = np.zeros(blocks.shape[:2], bool)
         blocks[place], arrived[place] = parsed.blocks[near], True
-        self._codec.forget()
         receiver = ReceivingEnd(self._codec, originals=self._feed)
         for start in range(0, self.measured, stream.depth):
             group = slice(start, start + stream.depth)
-            soft = np.stack([to_soft(*one) for one in zip(blocks[group], arrived[group], strict=True)])
-            for frame, one in enumerate(self._interleaver.deinterleave(soft), start):
+            for frame, one in enumerate(soft_frames(self._interleaver, blocks[group], arrived[group]), start):
                 receiver.take(frame, one)
         return receiver
 

@@ -8,27 +8,14 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 from ds2c2.errors import DeviceError, WeightsError
-from ds2c2.networks.binary import BinaryNetworks, BinaryShape
-from ds2c2.networks.coded import CodedNetworks, CodedShape
 from ds2c2.networks.modelfiles import SUFFIX, find_weights, weights_digest
-from ds2c2.networks.paper import PaperNetworks, PaperShape
-from ds2c2.networks.segnet import SegNet, SegNetShape
+from ds2c2.networks.profiles import PROFILES, ProfileSpec
 from ds2c2.networks.weightstorage import from_stored, to_stored
 from ds2c2.stream.streamformat import DIGEST_HEX
 
-# A profile's networks and the sizes that its files carry; a SegNet is no codec but the eye of one.
-PROFILES = {
-    "binary": (BinaryNetworks, BinaryShape),
-    "coded": (CodedNetworks, CodedShape),
-    "paper": (PaperNetworks, PaperShape),
-    "segnet": (SegNet, SegNetShape),
-}
-Networks = BinaryNetworks | CodedNetworks | PaperNetworks | SegNet
-# What the interleaver does when nobody says otherwise. Binary symbols lie in a picture's order, so
-# a lost block would be a hole; coded blocks hold symbols from everywhere, and decode alone.
-INTERLEAVES = {"binary": "bit", "coded": "none", "paper": "bit"}
 # By storage. A program that knows only the first would take whole numbers for weights, so they have
 # a version of their own, which it refuses.
 WEIGHTS_VERSIONS = {"float16": "1", "int8": "2"}
@@ -41,7 +28,7 @@ KNOWN_VERSIONS = (*WEIGHTS_VERSIONS.values(), PART_VERSION)
 
 def save_weights(
     path: str | Path,
-    networks: Networks,
+    networks: nn.Module,
     notes: dict[str, str],
     storage: str = "float16",
     part_of: str = "",
@@ -155,33 +142,36 @@ def weights_profile(model: str | Path) -> str:
     return read_metadata(find_weights(model))["profile"]
 
 
-def resolve_interleave(interleave: str, model: str) -> str:
+def resolve_interleave(interleave: str, model: str | Path) -> str:
     """``auto`` to what the model's profile wants; anything else is left as it is.
 
-    ``model`` is a name, with or without a digest. Raises ``WeightsError``.
+    ``model`` is a name, with or without a digest, or a file. Raises ``WeightsError``.
     """
-    return INTERLEAVES[codec_profile(model.partition("@")[0])] if interleave == "auto" else interleave
+    if interleave != "auto":
+        return interleave
+    name = model.partition("@")[0] if isinstance(model, str) else model
+    return codec_profile(name).interleave
 
 
-def codec_profile(model: str | Path) -> str:
-    """``weights_profile`` of weights that must be a codec's. Raises ``WeightsError`` for a SegNet's."""
-    profile = weights_profile(model)
-    if profile not in INTERLEAVES:
+def codec_profile(model: str | Path) -> ProfileSpec:
+    """The profile of weights that must be a codec's. Raises ``WeightsError`` for others, a SegNet's."""
+    profile = PROFILES[weights_profile(model)]
+    if not profile.codec:
         raise WeightsError(f"model {model}: weights of a SegNet, which makes label maps; choose a codec's")
     return profile
 
 
-def load_networks(model: str | Path, device: torch.device | str = "cpu") -> Networks:
-    """Networks with weights, in evaluation mode, float32. Raises ``WeightsError``."""
+def load_networks(model: str | Path, device: torch.device | str = "cpu") -> nn.Module:
+    """Networks with weights, as their profile names them, in evaluation mode, float32. Raises ``WeightsError``."""
     path = find_weights(model)
     try:
         metadata = read_metadata(path)
-        kind, sizes = PROFILES[metadata["profile"]]
-        shape = sizes.from_dict(json.loads(metadata["shape"]))
+        profile = PROFILES[metadata["profile"]]
+        shape = profile.load("shape").from_dict(json.loads(metadata["shape"]))
         # Not on the device "meta": there arange and eye import sympy and torch._dynamo, 2 s. What is
         # drawn here and overwritten below (0.6 s for 100 million weights) is no draw of the caller's.
         with torch.random.fork_rng(devices=[]):
-            networks = kind(shape)
+            networks = profile.load("networks")(shape)
         networks.load_state_dict(read_tensors(path), assign=True)
     except (RuntimeError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise _no_fit(path, error) from None

@@ -6,11 +6,9 @@ from pathlib import Path
 
 from ds2c2.networks.modelfiles import find_weights, weights_digest
 from ds2c2.networks.weights import save_weights
-from ds2c2.networks.weightstorage import round_as_stored
 from ds2c2.stream.streamformat import DIGEST_HEX
 from ds2c2.training.loop import Trainer
 from ds2c2.training.perceptual import DECODER
-from ds2c2.training.tables import fit_tables
 
 
 def origin(model: str | Path) -> str:
@@ -20,7 +18,7 @@ def origin(model: str | Path) -> str:
 
 
 def finish(trainer: Trainer, path: Path, pictures: list[Path], storage: str = "float16") -> Path:
-    """Write the run's average as weights; ``coded`` gets its entropy tables from the pictures. A run
+    """Write the run's average as weights, completed by the profile's recipe with the pictures. A run
     with another objective than ``mse`` writes the decoder alone and names where the rest is.
 
     Raises ``PictureError`` when the tables cannot be counted; nothing is written then.
@@ -34,8 +32,5 @@ def finish(trainer: Trainer, path: Path, pictures: list[Path], storage: str = "f
         # Encoder and tables are those of the weights it started from, and are not stored again.
         notes["objective"] = settings.objective
         return save_weights(path, networks, notes, storage, DECODER, settings.start_from)
-    if settings.profile == "coded":
-        # The symbols to count are those of the weights in the file.
-        round_as_stored(networks, storage)
-        fit_tables(networks, pictures, settings.seed)
+    trainer.recipe.complete(networks, pictures, settings.seed, storage)
     return save_weights(path, networks, notes, storage)

@@ -14,15 +14,16 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from ds2c2.errors import UserError, WeightsError
 from ds2c2.networks.binary import BinaryShape
 from ds2c2.networks.modelfiles import find_weights
-from ds2c2.networks.weights import Networks, read_metadata, read_tensors
+from ds2c2.networks.weights import read_metadata, read_tensors
 from ds2c2.stream.geometry import CELL
 from ds2c2.training.crops import BatchAhead, PictureStore, check_sizes
 from ds2c2.training.perceptual import PerceptualRecipe
-from ds2c2.training.recipes import RECIPES, Figures, Shape, profile_of
+from ds2c2.training.recipes import Figures, Shape, profile_of, recipe_of
 from ds2c2.training.vgg import VggFeatures
 
 CLIP = 1.0
@@ -73,7 +74,7 @@ class Progress:
     bpp: float | None = None
 
 
-def take_weights(networks: Networks, model: str | Path) -> tuple[int, int]:
+def take_weights(networks: nn.Module, model: str | Path) -> tuple[int, int]:
     """Take over every tensor of other weights that is there by name and shape.
 
     From weights of another profile only the base layer's networks, which are the same in all:
@@ -106,7 +107,7 @@ class Trainer:
         torch.manual_seed(settings.seed)
         self.settings = settings
         self.device = device
-        self.recipe = RECIPES[settings.profile]()
+        self.recipe = recipe_of(settings.profile)()
         if settings.objective != "mse":
             seen = vgg and vgg.to(device, memory_format=torch.channels_last)
             self.recipe = PerceptualRecipe(seen, settings.precision == "bfloat16")

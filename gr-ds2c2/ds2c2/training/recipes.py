@@ -6,6 +6,7 @@ for the objective (always float32), and keeps the recipe's state in its checkpoi
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -16,9 +17,12 @@ from ds2c2.errors import UserError
 from ds2c2.networks.binarizer import binarize
 from ds2c2.networks.binary import BinaryNetworks, BinaryShape
 from ds2c2.networks.coded import CodedNetworks, CodedShape
+from ds2c2.networks.profiles import PROFILES
+from ds2c2.networks.weightstorage import round_as_stored
 from ds2c2.stream.geometry import LEVELS
 from ds2c2.training.channel_draw import through_channel
 from ds2c2.training.coded import LEAST_LOG_STEP, draw_loss, draw_step, forward
+from ds2c2.training.tables import fit_tables
 
 Shape = BinaryShape | CodedShape
 
@@ -87,6 +91,9 @@ class BinaryRecipe:
         error = F.mse_loss(received.float(), pictures)
         base_error = F.mse_loss(base.float(), pictures)
         return error + self.BASE_WEIGHT * base_error, Figures(error.item(), base_error.item())
+
+    def complete(self, networks: BinaryNetworks, pictures: list[Path], seed: int, storage: str) -> None:
+        """Nothing is left to do after the last step."""
 
     def state_dict(self) -> dict[str, Tensor]:
         return {}
@@ -206,6 +213,12 @@ class CodedRecipe:
         )  # fmt: skip
         return total, figures
 
+    def complete(self, networks: CodedNetworks, pictures: list[Path], seed: int, storage: str) -> None:
+        """Count the entropy coder's tables, with the weights as they will stand in the file. Raises
+        ``PictureError`` when they cannot be counted."""
+        round_as_stored(networks, storage)
+        fit_tables(networks, pictures, seed)
+
     def state_dict(self) -> dict[str, Tensor]:
         return {"errors": self.errors.mean, "error_counts": self.errors.count}
 
@@ -214,17 +227,16 @@ class CodedRecipe:
 
 
 Recipe = BinaryRecipe | CodedRecipe
-RECIPES: dict[str, type[Recipe]] = {kind.networks.profile: kind for kind in (BinaryRecipe, CodedRecipe)}
-SHAPES: dict[str, type[Shape]] = {"binary": BinaryShape, "coded": CodedShape}
 
 
 def recipe_of(profile: str) -> type[Recipe]:
     """The recipe of a profile. Raises ``UserError`` with the known ones for another name."""
-    if profile not in RECIPES:
-        raise UserError(f"--profile {profile}: unknown; choose one of {', '.join(RECIPES)}")
-    return RECIPES[profile]
+    known = [spec.name for spec in PROFILES.values() if spec.recipe]
+    if profile not in known:
+        raise UserError(f"--profile {profile}: unknown; choose one of {', '.join(known)}")
+    return PROFILES[profile].load("recipe")
 
 
 def profile_of(shape: Shape) -> str:
     """The profile whose networks have this kind of shape."""
-    return next(profile for profile, kind in SHAPES.items() if isinstance(shape, kind))
+    return next(spec.name for spec in PROFILES.values() if spec.recipe and isinstance(shape, spec.load("shape")))

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import nn
 
 from ds2c2.codec.baselayer import BaseLayer, unpack_base
-from ds2c2.networks.weights import Networks
 from ds2c2.pictures.pictures import to_tensor
 from ds2c2.stream.geometry import CELL, REDUCTION
 from ds2c2.stream.streamformat import StreamFormat
@@ -41,7 +41,7 @@ class Profile(ABC):
     cell = CELL
     label_set = "none"
 
-    def __init__(self, networks: Networks, stream: StreamFormat):
+    def __init__(self, networks: nn.Module, stream: StreamFormat):
         self.networks = networks
         self.stream = stream
         self.device = next(networks.parameters()).device

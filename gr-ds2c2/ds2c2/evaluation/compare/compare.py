@@ -134,25 +134,17 @@ def _encode(place: int, way: _Way) -> tuple[int, np.ndarray]:
     return place, _codec(way.text, way.device).encode(_original(way)).blocks
 
 
-def _receive(blocks: np.ndarray, lost: np.ndarray, way: _Way):
-    """The picture that is left of ``uint8[N, block_size]`` by ``bool[packets]``."""
-    from ds2c2.stream.interleaver import Interleaver
-    from ds2c2.stream.softbits import to_soft
+def _trial(blocks: np.ndarray, way: _Way):
+    from ds2c2.ends.trial import Trial
 
-    codec = _codec(way.text, way.device)
-    interleaver = Interleaver(codec.stream)
-    # A group of frames is the same picture again and again; the first of them is looked at.
-    sent = interleaver.interleave(np.repeat(blocks[None], codec.stream.depth, axis=0))
-    arrived = ~lost.reshape(len(sent), -1)
-    soft = np.stack([to_soft(frame, came) for frame, came in zip(sent, arrived, strict=True)])
-    codec.forget()  # a lost base layer shows grey, not the draw before
-    return codec.decode(interleaver.deinterleave(soft)[0])
+    return Trial(_codec(way.text, way.device), blocks)
 
 
 def _decode(key: tuple[int, int], blocks: np.ndarray, losses: list[np.ndarray], way: _Way) -> tuple:
     found = []
+    trial = _trial(blocks, way)
     for lost in losses:
-        decoded = _receive(blocks, lost, way)
+        decoded = trial.receive(lost)
         figures = _grey(way) if decoded.concealed else quality(_original(way), decoded.picture)
         found.append((*figures, bool(decoded.concealed)))
     return key, found
@@ -203,14 +195,15 @@ class Sent:
     def examples(self, losses: dict, found: dict, channels: list[str]) -> list[tuple[str, np.ndarray]]:
         """Captioned frames ``uint8[H, W, 3]`` of the first picture: for each of ``SHOWN`` one a channel."""
         panels = []
+        trial = _trial(self.blocks[0], self.ways[0])
         for share in SHOWN:
             for channel in channels:
                 order = np.argsort([outcome[0] for outcome in found[channel][0]], kind="stable")
                 place = order[min(int(share * len(order)), len(order) - 1)]
                 psnr, _, concealed = found[channel][0][place]
                 what = "base layer lost" if concealed else f"{psnr:.2f} dB"
-                decoded = _receive(self.blocks[0], losses[channel][0][place], self.ways[0])
-                panels.append((f"{LABELS.get(channel, 'The link')}: {what}", decoded.picture))
+                decoded = trial.receive(losses[channel][0][place])
+                panels.append((f"{LABELS.get(channel, 'The link')}: {what}", trial.shown(decoded)))
         return panels
 
     def _run(self, work: Callable, tasks: list[tuple]) -> Iterator:
