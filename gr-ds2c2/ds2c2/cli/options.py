@@ -115,5 +115,6 @@ def unsuited_effect(effect: str, model: str) -> str:
         return ""
     return (
         f"model {name} (profile {profile.name}) needs a link that drops damaged packets: single flipped bits would "
-        f"show as wrong pictures, blocks that --effect {effect} changes as a whole are mostly noticed; use --model binary"
+        f"show as wrong pictures, blocks that --effect {effect} changes as a whole are mostly noticed; use "
+        "--model binary"
     )
