@@ -95,7 +95,11 @@ class Radio:
 def decode_host(codec, folder, address, stream=None):
     said, shown = [], []
     pipe = Pipe(address, sends=False, listens=False)
-    host = DecodeHost(lambda stream: ReceivingEnd(codec(stream), folder), pipe, WAIT, said.append, shown.append, stream)
+
+    def receiver(stream):
+        return ReceivingEnd(codec(stream), folder, replace=False)
+
+    host = DecodeHost(receiver, pipe, WAIT, said.append, shown.append, stream)
     return host, said, shown
 
 

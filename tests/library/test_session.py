@@ -115,10 +115,25 @@ def test_a_sender_that_counts_anew_replaces_nothing(models, album, stream, tmp_p
     paths = [receiver.take(frame, soft).path.relative_to(tmp_path / "received") for frame in (0, 1, 0, 1, 2, 1)]
     assert [str(path) for path in paths] == [
         *(f"frame-00000{frame}.png" for frame in (0, 1)),
-        *(f"stream-1/frame-00000{frame}.png" for frame in (0, 1, 2)),
-        "stream-2/frame-000001.png",
+        *(f"stream-2/frame-00000{frame}.png" for frame in (0, 1, 2)),
+        "stream-3/frame-000001.png",
     ]
     assert all((tmp_path / "received" / path).exists() for path in paths)
+
+
+def test_pictures_of_before_are_kept_when_told_so(models, stream, tmp_path):
+    soft = np.zeros((stream.blocks, 8 * stream.block_size), np.int8)
+    first, again, kept = (
+        ReceivingEnd(Codec(stream), tmp_path / "out", replace=replace) for replace in (True, True, False)
+    )
+    assert [end.take(frame, soft).path for end in (first, again) for frame in (0, 1)] == [
+        tmp_path / "out" / f"frame-00000{frame}.png" for frame in (0, 1, 0, 1)
+    ]
+    # Frame 2 follows the stream into its folder, though its name is free in the first one.
+    assert [kept.take(frame, soft).path for frame in (1, 2, 1)] == [
+        tmp_path / "out" / name
+        for name in ("stream-2/frame-000001.png", "stream-2/frame-000002.png", "stream-3/frame-000001.png")
+    ]
 
 
 def test_damaged_blocks_are_counted(models, album):

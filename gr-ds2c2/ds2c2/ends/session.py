@@ -152,17 +152,24 @@ class ReceivingEnd:
     """Decodes frames, writes the pictures to a folder, measures them where originals are known.
 
     File names are ``frame-000012.png``; those of a sender that restarted and counts anew go into folders
-    ``stream-1``, ``stream-2`` within. ``originals`` is a feed like the sender's.
-    Raises ``PictureError`` when the folder cannot be made.
+    ``stream-2``, ``stream-3`` within, and unless ``replace`` those whose names were there before too.
+    ``originals`` is a feed like the sender's. Raises ``PictureError`` when the folder cannot be made.
     """
 
-    def __init__(self, codec: Codec, folder: str | Path | None = None, originals: PictureFeed | None = None):
+    def __init__(
+        self,
+        codec: Codec,
+        folder: str | Path | None = None,
+        originals: PictureFeed | None = None,
+        replace: bool = True,
+    ):
         self.codec = codec
         self.folder: Path | None = None
         if folder:
             # Now and not with the first picture: a stream must not end for a typo.
             self.write_into(folder)
-        self._top, self._restarts = self.folder, 0
+        self._replace = replace
+        self._top, self._streams = self.folder, 1
         self._written: set[Path] = set()
         self.originals = originals
         self.results: list[FrameResult] = []
@@ -219,10 +226,13 @@ class ReceivingEnd:
         self.results.append(result)
         return result
 
+    def _taken(self, path: Path) -> bool:
+        return path in self._written or (not self._replace and path.exists())
+
     def _write(self, frame: int) -> Path:
-        if self.path_of(frame) in self._written:
-            self._restarts += 1
-            self.write_into((self._top or self.folder) / f"stream-{self._restarts}")
+        while self._taken(self.path_of(frame)):
+            self._streams += 1
+            self.write_into((self._top or self.folder) / f"stream-{self._streams}")
         path = write_picture(self.path_of(frame), self.picture)
         self._written.add(path)
         return path

@@ -3,7 +3,6 @@
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from ds2c2.ends.session import FrameResult, ReceivingEnd, SendingEnd
 from ds2c2.errors import LinkError
@@ -71,8 +70,8 @@ class DecodeHost:
     ``stop``.
 
     ``stream`` may be None: then it is the one that the first frame names. ``receiver`` makes the decoder
-    of a stream. Pictures are never replaced: a stream whose numbers are there already, as when a sender
-    starts over, goes on in the folder's ``stream-2`` and so on. News go to ``say``, results to ``show``.
+    of a stream; where it goes on in another folder, as when a sender starts over, that is said. News go
+    to ``say``, results to ``show``.
     """
 
     def __init__(
@@ -90,8 +89,6 @@ class DecodeHost:
         self.receiving = receiver(stream) if stream else None
         self.reader = FrameReader(self.receiving.codec.stream if self.receiving else None)
         self._receiver, self._pipe = receiver, pipe
-        self._folder: Path | None = None
-        self._streams = 1
 
     def stop(self) -> None:
         self.stopped = True
@@ -121,11 +118,8 @@ class DecodeHost:
         if self.receiving is None:
             self.receiving = self._receiver(self.reader.stream)
         receiving = self.receiving
-        if self._folder is None:
-            self._folder = receiving.folder
-        if self._folder and receiving.path_of(number).exists():
-            while receiving.path_of(number).exists():
-                self._streams += 1
-                receiving.write_into(self._folder / f"stream-{self._streams}")
+        folder = receiving.folder
+        result = receiving.take(number, soft)
+        if receiving.folder != folder:
             self.say(f"frame {number} is there already: going on in {receiving.folder}")
-        self.show(receiving.take(number, soft))
+        self.show(result)
