@@ -130,7 +130,7 @@ def test_udp_packets_bring_their_times_and_the_kernels_drops_are_overruns(monkey
     sent = packets(400)
     with source:
         # The collecting thread cannot go on.
-        with receiver._lock:
+        with receiver._came:
             sender.send(sent)
         sender.send(sent[:1])
         came = source.read(PATIENCE)

@@ -2,6 +2,7 @@
 """Packets over UDP on loopback: they arrive, and what is wrong is named."""
 
 import math
+import threading
 
 import numpy as np
 import pytest
@@ -37,6 +38,17 @@ def test_packets_arrive_and_other_lengths_are_counted():
 def test_silence_is_no_packets():
     receiver, _ = free_receiver(48)
     assert receiver.read(0.0).shape == (0, 48)
+    receiver.close()
+
+
+def test_a_wait_without_end_ends_with_a_packet():
+    receiver, port = free_receiver(48)
+    sender = UdpSender("127.0.0.1", port)
+    later = threading.Timer(0.1, sender.send, [np.ones((1, 48), np.uint8)])
+    later.start()
+    assert len(receiver.read(math.inf)) == 1
+    later.join()
+    sender.close()
     receiver.close()
 
 

@@ -192,7 +192,7 @@ class QueuedSource(PacketSource):
 
     def read(self, wait: float) -> Arrivals | None:
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self._ended, wait)
+            self._changed.wait_for(lambda: self._waiting or self._ended, min(wait, threading.TIMEOUT_MAX))
             if self._waiting:
                 arrivals = self._waiting.popleft()
                 self._count -= len(arrivals.packets)

@@ -23,7 +23,8 @@ SLICE_PACKETS = 32  # packets sent between two looks at the clock
 # (socket(7)); Python has no name for the option.
 SO_RXQ_OVFL = 40
 ANCILLARY_BYTES = socket.CMSG_SPACE(4)
-POLL_SECONDS = 0.2
+CLOSING_SECONDS = 0.2  # the reader's thread looks so often whether it is to end
+GATHER_SECONDS = 0.005  # packets so close together are read together: a call costs more than a packet
 
 
 def parse_address(text: str) -> tuple[str, int]:
@@ -105,8 +106,8 @@ class UdpReceiver:
             ) from None
         with contextlib.suppress(OSError):
             self._socket.setsockopt(socket.SOL_SOCKET, SO_RXQ_OVFL, 1)
-        self._socket.settimeout(POLL_SECONDS)
-        self._lock = threading.Lock()
+        self._socket.settimeout(CLOSING_SECONDS)
+        self._came = threading.Condition()
         self._began = time.monotonic()
         self._packets: list[bytes] = []
         self._times: list[float] = []
@@ -125,7 +126,7 @@ class UdpReceiver:
                 return
             now = time.monotonic() - self._began
             lost = [int.from_bytes(v, sys.byteorder) for _, kind, v in ancillary if kind == SO_RXQ_OVFL]
-            with self._lock:
+            with self._came:
                 if lost and lost[0] != self.overflowed:
                     self.overflowed = lost[0]
                     self._drops.append(now)
@@ -137,6 +138,7 @@ class UdpReceiver:
                 else:
                     self._packets.append(data)
                     self._times.append(now)
+                self._came.notify()
 
     def read(self, wait: float) -> np.ndarray:
         """Packets that have come, ``uint8[n, packet_size]``; n = 0 after ``wait`` seconds."""
@@ -145,15 +147,16 @@ class UdpReceiver:
     def read_timed(self, wait: float) -> tuple[np.ndarray, np.ndarray, list[float]]:
         """The same with each packet's time, ``float64[n]`` in seconds since the receiver began, and
         the times at which this host dropped some."""
-        until = time.monotonic() + wait
-        while True:
-            with self._lock:
-                packets, self._packets = self._packets, []
-                times, self._times = self._times, []
-                drops, self._drops = self._drops, []
-            if packets or drops or time.monotonic() >= until:
-                return np.frombuffer(b"".join(packets), np.uint8).reshape(-1, self.packet_size), np.array(times), drops
-            time.sleep(0.005)
+        with self._came:
+            waited = not (self._packets or self._drops)
+            came = self._came.wait_for(lambda: self._packets or self._drops, min(wait, threading.TIMEOUT_MAX))
+        if waited and came:
+            time.sleep(GATHER_SECONDS)
+        with self._came:
+            packets, self._packets = self._packets, []
+            times, self._times = self._times, []
+            drops, self._drops = self._drops, []
+        return np.frombuffer(b"".join(packets), np.uint8).reshape(-1, self.packet_size), np.array(times), drops
 
     def close(self) -> None:
         self._closing = True
