@@ -3,6 +3,7 @@
 
 import re
 import shutil
+import struct
 from dataclasses import replace
 
 import numpy as np
@@ -12,15 +13,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from skimage.data import astronaut
 
-from ds2c2.codec.baselayer import pack_base, protect_base, recover_base
+from ds2c2.codec.baselayer import pack_base, protect_base, recover_base, unpack_base
 from ds2c2.codec.codec import Codec
+from ds2c2.codec.favour import FAVOUR_COUNTS
+from ds2c2.codec.mapcoder import decode_map
 from ds2c2.ends.session import ReceivingEnd
 from ds2c2.errors import DeviceError, FormatError, PictureError, WeightsError
 from ds2c2.networks.binary import BinaryNetworks
 from ds2c2.networks.modelfiles import FOLDER_VARIABLE, weights_digest
 from ds2c2.networks.weights import save_weights
 from ds2c2.pictures.pictures import fit_picture
-from ds2c2.stream.geometry import MID_GREY
+from ds2c2.stream.geometry import MID_GREY, REDUCTION
 from ds2c2.stream.interleaver import Interleaver
 from ds2c2.stream.softbits import to_soft
 from ds2c2.stream.streamformat import StreamFormat
@@ -280,7 +283,7 @@ def test_a_favoured_region_is_quantized_finer(models):
     plain, weighted = codec.encode(picture), codec.encode(picture, favour=favour)
     assert weighted.blocks.shape == plain.blocks.shape
     assert codec.decode(soft_of(stream, weighted.blocks)).picture.shape == picture.shape
-    sides = [read_side(codec, encoded, stream) for encoded in (plain, weighted)]
+    sides = [read_side(encoded, stream) for encoded in (plain, weighted)]
     (coarse, none), (finer, shifts) = sides
     assert none is None
     assert finer > coarse  # the rest pays
@@ -289,12 +292,15 @@ def test_a_favoured_region_is_quantized_finer(models):
     assert ((shifts != shifts[-1, -1]).sum(), shifts.shape) == (9, (6, 8))
 
 
-def read_side(codec: Codec, encoded, stream: StreamFormat) -> tuple[int, np.ndarray | None]:
-    """log2 of the step in 1/256, and the favour map, as a receiver reads them."""
+def read_side(encoded, stream: StreamFormat) -> tuple[int, np.ndarray | None]:
+    """log2 of the step in 1/256, and the favour map, read off the packets as docs/wire-format.md lays them out."""
     rows = encoded.blocks[: stream.base_blocks]
-    layer = codec.profile.read_base(recover_base(rows, np.ones(len(rows), bool), stream).container).layer
-    log_step, _, _, shifts = codec.profile._read_side(layer)
-    return log_step, shifts
+    container = recover_base(rows, np.ones(len(rows), bool), stream).container
+    side = unpack_base(container, stream.height // REDUCTION, stream.width // REDUCTION).side_info
+    log_step, _, level, orientation, favour = struct.unpack_from("!5H", side)
+    data = side[10 + level + orientation :][:favour]
+    rows, columns = stream.height // 16, stream.width // 16
+    return log_step, decode_map(data, rows, columns, FAVOUR_COUNTS) if favour else None
 
 
 def test_a_favour_needs_the_coded_profile_and_the_pictures_size(models):
