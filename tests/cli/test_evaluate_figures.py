@@ -18,7 +18,7 @@ from ds2c2.errors import UserError
 from ds2c2.evaluation.rivals import rivals
 from ds2c2.networks.paper import PaperNetworks
 from ds2c2.networks.weights import load_networks, save_weights
-from ds2c2.paper.figuresheet import Panel, draw_sheet
+from ds2c2.paper.figuresheet import CaptionedPicture, draw_sheet
 from ds2c2.paper.latents import correlation, label_picture, neighbour_correlation, palette, tile
 from ds2c2.pictures.labelsets import label_set_of
 from ds2c2.pictures.metrics import psnr
@@ -205,11 +205,17 @@ def test_statistics_of_latents():
 def test_a_sheet_keeps_every_pixel_and_writes_every_word():
     rng = np.random.default_rng(1)
     pictures = [rng.integers(0, 256, size, np.uint8) for size in ((30, 40, 3), (50, 400, 3), (20, 20, 3))]
-    sheet = draw_sheet("a title", [[Panel("one", pictures[0]), Panel("two", pictures[1])], [Panel("", pictures[2])]])
+    sheet = draw_sheet(
+        "a title",
+        [
+            [CaptionedPicture("one", pictures[0]), CaptionedPicture("two", pictures[1])],
+            [CaptionedPicture("", pictures[2])],
+        ],
+    )
     assert all(holds(sheet, picture) for picture in pictures)
     assert sheet.shape[1] == 300 + 400 + 3 * 8
-    longer = draw_sheet("a title", [[Panel("many words " * 20, pictures[0])]])
-    assert longer.shape[0] > draw_sheet("a title", [[Panel("few", pictures[0])]]).shape[0] + 50
+    longer = draw_sheet("a title", [[CaptionedPicture("many words " * 20, pictures[0])]])
+    assert longer.shape[0] > draw_sheet("a title", [[CaptionedPicture("few", pictures[0])]]).shape[0] + 50
     assert tile(np.ones((5, 3, 4), bool), 24).shape == (2 * 6 + 2, 3 * 8 + 4, 3)
     for name, void in (("ade20k", 150), ("camvid", 11), ("cityscapes19", 19)):
         colours = palette(label_set_of(name))

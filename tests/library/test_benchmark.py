@@ -23,7 +23,7 @@ def settings(models, tmp_path):
         path = tmp_path / f"{name}.png"
         Image.fromarray(np.ascontiguousarray(getattr(skimage.data, name)()[60:156, 160:288])).save(path)
         pictures.append(outcomes.describe(path, name))
-    return outcomes.Settings(
+    return outcomes.BenchmarkSettings(
         name="two", pictures=tuple(pictures), model="binary", weights=weights_digest("binary"), interleave="bit",
         rates=(0.7, 0.9), losses=(0.0, 0.16, 1.0), channels=("iid", "gilbert-elliott"), seeds=2,
         rules=("paper", "air"), block_size=32, base_bpp=0.05, redundancy=1.0, rivals=("webp", "jpeg2000"),

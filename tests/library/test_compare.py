@@ -9,7 +9,16 @@ import skimage.data
 from PIL import Image
 
 from ds2c2.errors import UserError
-from ds2c2.evaluation.compare.compare import DEEP, REPLAYED, SHUFFLED, Sent, Settings, check, compare, draw_losses
+from ds2c2.evaluation.compare.compare import (
+    DEEP,
+    REPLAYED,
+    SHUFFLED,
+    ComparisonSettings,
+    Sent,
+    check,
+    compare,
+    draw_losses,
+)
 from ds2c2.evaluation.compare.figures import Outcomes
 from ds2c2.evaluation.compare.report import emulate_commands, render
 from ds2c2.evaluation.compare.words import headline, interleaving_answer, judge, told
@@ -30,7 +39,7 @@ def settings(models, tmp_path):
             tmp_path / f"{name}.png"
         )
         pictures.append(describe(tmp_path / f"{name}.png", name))
-    return Settings(tuple(pictures), (STREAM, STREAM), draws=8)
+    return ComparisonSettings(tuple(pictures), (STREAM, STREAM), draws=8)
 
 
 def outages(frames: int = 60) -> np.ndarray:
@@ -83,7 +92,7 @@ def test_equal_losses_are_received_once_and_like_the_codec_does(settings):
 def test_groups_of_frames_are_deinterleaved(settings):
     """Losses anywhere in a group of four reach the frame that is looked at."""
     deep = StreamFormat(64, 64, bpp=0.9, block_size=32, base_bpp=0.1, interleave="block", depth=4)
-    settings = Settings(settings.pictures, (deep, deep), draws=2)
+    settings = ComparisonSettings(settings.pictures, (deep, deep), draws=2)
     lost = np.zeros(4 * N, bool)
     lost[N + STREAM.base_blocks :] = True
     (first, second), _ = Sent(settings, 1, "cpu").measure({"a": [[~lost & lost, lost]] * 2})["a"]

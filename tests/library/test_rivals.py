@@ -28,7 +28,7 @@ def source(picture, tmp_path):
 
 @pytest.fixture
 def settings(source):
-    return outcomes.Settings(
+    return outcomes.BenchmarkSettings(
         name="test", pictures=(source,), model="binary", weights="", interleave="bit", rates=(0.5, 0.9),
         losses=(0.0, 0.16, 1.0), channels=("iid",), seeds=3, rules=("air",), block_size=32, base_bpp=0.04,
         redundancy=1.0, rivals=("webp",),

@@ -73,7 +73,7 @@ def benchmark(
 ) -> None:
     """Measure our codec and its rivals at equal rates; JSON and plots in the folder --out."""
     from ds2c2.evaluation.benchmark import check, rivals_of, run
-    from ds2c2.evaluation.outcomes import Settings, describe
+    from ds2c2.evaluation.outcomes import BenchmarkSettings, describe
     from ds2c2.evaluation.progress import PROGRESS
     from ds2c2.evaluation.rivals.rivals import NAMES, missing
     from ds2c2.evaluation.summary import summarise
@@ -86,7 +86,7 @@ def benchmark(
     stems = [path.stem for path in paths]
     named = [path.stem if stems.count(path.stem) == 1 else str(path) for path in paths]
     absent = {} if no_rivals else {rival: why for rival in words(rivals) or NAMES if (why := missing(rival))}
-    settings = Settings(
+    settings = BenchmarkSettings(
         name=name or Path(pictures[0]).stem,
         pictures=tuple(describe(path, title) for path, title in zip(paths, named, strict=True)),
         model=model,

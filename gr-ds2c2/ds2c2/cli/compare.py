@@ -50,7 +50,7 @@ def compare(
 ) -> None:
     """Tell whether an emulated channel tells the truth about a link; HTML report, plots, JSON."""
     from ds2c2 import __version__
-    from ds2c2.evaluation.compare.compare import Settings, check
+    from ds2c2.evaluation.compare.compare import ComparisonSettings, check
     from ds2c2.evaluation.compare.compare import compare as run
     from ds2c2.evaluation.outcomes import describe
     from ds2c2.evaluation.summary import machine
@@ -71,7 +71,7 @@ def compare(
         stream_for(recorded.stream_format, parse_size(size) if size else None, (one.width, one.height), asked)
         for one in sources
     )
-    settings = Settings(sources, streams, fit, draws, seed, margin)
+    settings = ComparisonSettings(sources, streams, fit, draws, seed, margin)
     check(settings, lost)
     folder = Path(out)
     try:

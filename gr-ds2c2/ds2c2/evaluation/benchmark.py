@@ -9,8 +9,8 @@ from pathlib import Path
 
 from ds2c2.channels.channel import BlockChannel
 from ds2c2.errors import UserError
-from ds2c2.evaluation.outcomes import BOTH, CHANNELS, OURS, Settings, measure_ours, measure_rival
-from ds2c2.evaluation.progress import Progress
+from ds2c2.evaluation.outcomes import BOTH, CHANNELS, OURS, BenchmarkSettings, measure_ours, measure_rival
+from ds2c2.evaluation.progress import ProgressFile
 from ds2c2.evaluation.workers import spread
 from ds2c2.evaluation.workers import start_worker as _start_worker
 
@@ -23,7 +23,7 @@ class BenchmarkError(UserError):
     exit_code = 11
 
 
-def check(settings: Settings, device: str = "cpu") -> None:
+def check(settings: BenchmarkSettings, device: str = "cpu") -> None:
     """Find what would fail after hours: rates, channels, weights. Raises ``UserError``."""
     for name, values in (("rates", settings.rates), ("losses", settings.losses), ("rules", settings.rules)):
         if not values:
@@ -50,18 +50,20 @@ def check(settings: Settings, device: str = "cpu") -> None:
         Codec(settings.stream(picture, max(settings.rates), rules), device)
 
 
-def _progress(folder: Path) -> Progress:
-    return Progress(folder, KIND, "benchmark", BenchmarkError)
+def _progress(folder: Path) -> ProgressFile:
+    return ProgressFile(folder, KIND, "benchmark", BenchmarkError)
 
 
-def _work(settings: Settings, picture: str, rules: str, codec: str, rates: list[float], device: str) -> list[dict]:
+def _work(
+    settings: BenchmarkSettings, picture: str, rules: str, codec: str, rates: list[float], device: str
+) -> list[dict]:
     source = next(p for p in settings.pictures if p.name == picture)
     if codec == OURS:
         return [measure_ours(settings, source, rate, rules, device) for rate in rates]
     return list(measure_rival(settings, source, codec, rates))
 
 
-def tasks(settings: Settings, done: set[tuple]) -> list[tuple[str, str, str, list[float]]]:
+def tasks(settings: BenchmarkSettings, done: set[tuple]) -> list[tuple[str, str, str, list[float]]]:
     """What is left, as workers take it: (picture, rules, codec, rates). A rival's rates go together
     because they share one search; ours are one by one, for they are long."""
     left: list[tuple[str, str, str, list[float]]] = []
@@ -75,7 +77,7 @@ def tasks(settings: Settings, done: set[tuple]) -> list[tuple[str, str, str, lis
     return left
 
 
-def rivals_of(folder: Path, settings: Settings) -> list[dict]:
+def rivals_of(folder: Path, settings: BenchmarkSettings) -> list[dict]:
     """Units of rivals that another benchmark has computed already. They do not depend on our codec,
     nor on losses and seeds. Raises ``BenchmarkError`` when pictures, rates or blocks differ."""
     progress = _progress(folder)
@@ -88,7 +90,7 @@ def rivals_of(folder: Path, settings: Settings) -> list[dict]:
 
 
 def run(
-    settings: Settings,
+    settings: BenchmarkSettings,
     folder: Path,
     jobs: int,
     device: str = "auto",
@@ -120,7 +122,7 @@ def run(
     return [by_unit[unit] for unit in settings.units()]
 
 
-def _spread(settings: Settings, left: list[tuple], jobs: int, device: str) -> Iterator[list[dict]]:
+def _spread(settings: BenchmarkSettings, left: list[tuple], jobs: int, device: str) -> Iterator[list[dict]]:
     """Results of the tasks as they finish, computed by ``jobs`` processes."""
     if not left:
         return

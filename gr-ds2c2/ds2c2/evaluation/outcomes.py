@@ -43,7 +43,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Settings:
+class BenchmarkSettings:
     """All that decides a benchmark's figures. Rates in bits per pixel, losses as shares 0 to 1,
     ``block_size`` in bytes, ``burst`` in blocks, ``redundancy`` that of the base layer under air
     rules, ``paper_base_bpp`` its rate under paper rules, where it needs none (None: ``base_bpp``);
@@ -111,7 +111,7 @@ def channel_seed(picture: Source, seed: int) -> int:
     return int.from_bytes(hashlib.sha256(f"{picture.sha256} {seed}".encode()).digest()[:8], "big")
 
 
-def hits(settings: Settings, picture: Source, channel: str, loss: float, seed: int, blocks: int) -> np.ndarray:
+def hits(settings: BenchmarkSettings, picture: Source, channel: str, loss: float, seed: int, blocks: int) -> np.ndarray:
     """Which of a picture's blocks are lost, ``bool[blocks]``. Raises ``ChannelError``."""
     seeded = channel_seed(picture, seed)
     return BlockChannel(loss=loss, model=channel, burst=settings.burst, seed=seeded).draw(blocks)
@@ -133,7 +133,7 @@ def _head(unit: tuple, stream: StreamFormat) -> dict:
     }
 
 
-def measure_ours(settings: Settings, picture: Source, rate: float, rules: str, device: str) -> dict:
+def measure_ours(settings: BenchmarkSettings, picture: Source, rate: float, rules: str, device: str) -> dict:
     """Our codec: encoded once, received at every draw. Raises ``UserError``."""
     from ds2c2.codec.codec import Codec
     from ds2c2.ends.trial import Trial
@@ -169,7 +169,7 @@ def _designs(blocks: int) -> dict[str, int]:
     return {UNPROTECTED: blocks} | {design_name(loss): design_k(blocks, loss) for loss in DESIGN_LOSSES}
 
 
-def measure_rival(settings: Settings, picture: Source, codec: str, rates: list[float]) -> Iterator[dict]:
+def measure_rival(settings: BenchmarkSettings, picture: Source, codec: str, rates: list[float]) -> Iterator[dict]:
     """A rival at some of the rates; the search is always over all, so that a result does not depend
     on which were asked for."""
     from ds2c2.evaluation.layers import protect_layers, quality_curve

@@ -19,7 +19,7 @@ PROGRESS = "progress.jsonl"
 
 
 @dataclass(frozen=True)
-class Progress:
+class ProgressFile:
     """A folder's progress.
 
     Args:

@@ -11,7 +11,7 @@ from functools import cache
 import numpy as np
 
 from ds2c2.evaluation.erasurecode import DESIGN_LOSSES, MEAN_LOSSES, OUTAGE, design_name
-from ds2c2.evaluation.outcomes import BOTH, OURS, UNPROTECTED, Settings, hits
+from ds2c2.evaluation.outcomes import BOTH, OURS, UNPROTECTED, BenchmarkSettings, hits
 from ds2c2.evaluation.rivals import rivals
 
 CONFIDENCE = 0.95
@@ -93,7 +93,7 @@ def _describe_design(codec: str, design: str) -> tuple[str, str]:
     return f"{named}, code for {design} loss", f"ideal MDS code, outage at most {100 * OUTAGE:g} % at {design} loss"
 
 
-def summarise(settings: Settings, units: list[dict]) -> dict:
+def summarise(settings: BenchmarkSettings, units: list[dict]) -> dict:
     """All figures of a benchmark, ready for JSON: one curve per codec, design and rules.
 
     ``units`` are those of ``benchmark.run``. Nothing in it depends on when or in how many runs the

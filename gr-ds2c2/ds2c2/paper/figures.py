@@ -18,7 +18,7 @@ from ds2c2.networks.paper import PaperNetworks
 from ds2c2.networks.weights import choose_device, load_networks
 from ds2c2.paper.archive import PaperModel
 from ds2c2.paper.chain import SentPicture, receive_picture, send_picture
-from ds2c2.paper.figuresheet import Panel
+from ds2c2.paper.figuresheet import CaptionedPicture
 from ds2c2.paper.latents import (
     RESIDUAL_GAIN,
     correlation,
@@ -49,7 +49,7 @@ class PaperFigure:
 
     number: int
     title: str
-    rows: list[list[Panel]]
+    rows: list[list[CaptionedPicture]]
     notes: list[str]
     models: list[PaperModel]
     pictures: list[str]
@@ -67,8 +67,8 @@ class Shown:
     rival: tuple[str, str]
 
     @property
-    def panel(self) -> Panel:
-        return Panel(f"{self.name}: original", self.original)
+    def panel(self) -> CaptionedPicture:
+        return CaptionedPicture(f"{self.name}: original", self.original)
 
     def quality(self, picture: np.ndarray) -> str:
         similarity = ms_ssim(self.original, picture)
@@ -143,7 +143,7 @@ def residual_levels(residual: Tensor) -> np.ndarray:
 
 
 # Rows of panels of one picture, and what is said of it.
-Part = tuple[list[list[Panel]], list[str]]
+Part = tuple[list[list[CaptionedPicture]], list[str]]
 
 
 def _through_the_channel(models: list[PaperModel], shown: Shown) -> Part:
@@ -159,7 +159,7 @@ def _through_the_channel(models: list[PaperModel], shown: Shown) -> Part:
         f"black where a 1 became a 0, {turned.mean():.1%} of the symbols",
     )
     panels = [
-        Panel(caption, tile(latents, width))
+        CaptionedPicture(caption, tile(latents, width))
         for caption, latents in zip(captions, (before, after, ~hits, ~turned), strict=True)
     ]
     note = (
@@ -180,10 +180,10 @@ def _through_one_encoder(models: list[PaperModel], shown: Shown) -> Part:
     width = shown.original.shape[1]
     grey = f"the residual r = x - x', grey is 0, {RESIDUAL_GAIN} levels of grey a level"
     rows = [
-        [shown.panel, Panel(grey, residual)],
+        [shown.panel, CaptionedPicture(grey, residual)],
         [
-            Panel(f"latents of the original\n{describe(of_original)}", tile(of_original, width)),
-            Panel(f"latents of the residual\n{describe(of_residual)}", tile(of_residual, width)),
+            CaptionedPicture(f"latents of the original\n{describe(of_original)}", tile(of_original, width)),
+            CaptionedPicture(f"latents of the residual\n{describe(of_residual)}", tile(of_residual, width)),
         ],
     ]
     note = f"{shown.name}: latents of the original: {describe(of_original)}; of the residual: {describe(of_residual)}."
@@ -196,7 +196,7 @@ def _errors_in_training(models: list[PaperModel], shown: Shown) -> Part:
         way = Way.of(model, shown)
         picture = way.estimate(loss)
         said = f"{pe_train(model)}, pe_test {per_cent(loss)}: {shown.quality(picture)}"
-        panels.append(Panel(said, picture))
+        panels.append(CaptionedPicture(said, picture))
         notes.append(f"{shown.name}, {said}, {shown.rate(way.sent)}.")
     return [panels[:2], panels[2:]], notes
 
@@ -208,8 +208,8 @@ def _residuals(models: list[PaperModel], shown: Shown) -> Part:
     residual = residual_levels(way.pixels - way.sent.base)
     size, error = (float(np.sqrt(np.mean(values**2))) for values in (residual, estimated - residual))
     row = [
-        Panel(f"{shown.name}: residual r = x - x', {size:.1f} levels rms", residual_picture(residual)),
-        Panel(f"estimated residual, {error:.1f} levels rms from r", residual_picture(estimated)),
+        CaptionedPicture(f"{shown.name}: residual r = x - x', {size:.1f} levels rms", residual_picture(residual)),
+        CaptionedPicture(f"estimated residual, {error:.1f} levels rms from r", residual_picture(estimated)),
     ]
     said = f"r is {size:.2f} levels rms, its estimate {error:.2f} levels rms from it"
     return [row], [f"{shown.name}: {said}; {shown.rate(way.sent)}."]
@@ -241,7 +241,7 @@ def _beside_a_rival(models: list[PaperModel], shown: Shown) -> Part:
     notes = [f"{shown.name}, {text}." for text in said]
     if why:
         notes.append(f"{rival.label} stands in for a neural codec, the paper's own being {NEURAL[0]}: {why}.")
-    return [[shown.panel, Panel(said[0], ours), Panel(said[1], theirs)]], notes
+    return [[shown.panel, CaptionedPicture(said[0], ours), CaptionedPicture(said[1], theirs)]], notes
 
 
 def _few_pictures(models: list[PaperModel], shown: Shown) -> Part:
@@ -250,7 +250,7 @@ def _few_pictures(models: list[PaperModel], shown: Shown) -> Part:
         way = Way.of(model, shown)
         picture = way.estimate()
         said = f"{model.pictures} training pictures: {shown.quality(picture)}"
-        panels.append(Panel(said, picture))
+        panels.append(CaptionedPicture(said, picture))
         base = psnr(shown.original, to_picture(way.sent.base))
         notes.append(f"{shown.name}, {said}, PSNR(x, x') {base:.2f} dB, {shown.rate(way.sent)}.")
     columns = 2 if len(panels) in (2, 4) else 3
@@ -263,12 +263,12 @@ def _synthesised(models: list[PaperModel], shown: Shown) -> Part:
     row, notes = [shown.panel], []
     if label_set.count:
         colours = f"s, the label map, {shown.bpp(sent.s_bits)} bpp"
-        row.append(Panel(colours, label_picture(shown.labels, label_set)))
+        row.append(CaptionedPicture(colours, label_picture(shown.labels, label_set)))
         notes.append(f"{shown.name}, colours of s: {legend(shown.labels, label_set)}.")
     last = len(sent.steps) - 1
     for step, base in enumerate(map(to_picture, sent.steps)):
         name = "x'" if step == last else f"x'_{step}" if step else f"c', c enlarged, {shown.bpp(sent.c_bits)} bpp"
-        row.append(Panel(f"{name}: {shown.quality(base)}", base))
+        row.append(CaptionedPicture(f"{name}: {shown.quality(base)}", base))
         notes.append(f"{shown.name}, {row[-1].caption}.")
     return [row], notes
 

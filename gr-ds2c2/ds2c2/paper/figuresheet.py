@@ -15,7 +15,7 @@ LEAST_WIDTH = 300  # pixels of a column, so that captions of small pictures can 
 
 
 @dataclass(frozen=True)
-class Panel:
+class CaptionedPicture:
     """A picture ``uint8[H, W, 3]`` and what is written above it; lines end at ``\\n`` and where room ends."""
 
     caption: str
@@ -37,7 +37,7 @@ def wrap(text: str, room: int, font) -> list[str]:
     return lines
 
 
-def draw_sheet(title: str, rows: list[list[Panel]]) -> np.ndarray:
+def draw_sheet(title: str, rows: list[list[CaptionedPicture]]) -> np.ndarray:
     """The sheet, ``uint8[H, W, 3]``. Columns are as wide as their widest panel."""
     columns = max(map(len, rows))
     widths = [

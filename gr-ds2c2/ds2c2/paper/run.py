@@ -13,7 +13,7 @@ import numpy as np
 
 from ds2c2.channels.symbolchannel import BITS_A_BYTE
 from ds2c2.evaluation.erasurecode import design_k
-from ds2c2.evaluation.progress import Progress
+from ds2c2.evaluation.progress import ProgressFile
 from ds2c2.evaluation.raytasks import spread_on_ray
 from ds2c2.evaluation.workers import one_thread, spread, start_worker
 from ds2c2.paper.archive import PaperModel
@@ -165,7 +165,7 @@ def measure(
     ``started`` is told what begins, how many units there are already and in all, ``advance`` how
     many more. Raises ``UserError``.
     """
-    with Progress(folder, KIND, "evaluation", EvaluationError).opened(run.identity()) as (finished, add):
+    with ProgressFile(folder, KIND, "evaluation", EvaluationError).opened(run.identity()) as (finished, add):
         units = {tuple(unit["unit"]): unit for unit in finished}
         for what in ("models", "rivals"):
             if what == "models":

@@ -42,7 +42,7 @@ SHOWN = (0.5, 0.05)
 
 
 @dataclass(frozen=True)
-class Settings:
+class ComparisonSettings:
     """What is sent: pictures with the stream format of each, ``fit`` to its size, how many draws of
     each channel a picture meets, the draws' seed, and which difference counts as none, dB."""
 
@@ -59,7 +59,7 @@ class Settings:
         return max(stream.blocks * stream.depth for stream in self.streams)
 
 
-def check(settings: Settings, lost: np.ndarray) -> None:
+def check(settings: ComparisonSettings, lost: np.ndarray) -> None:
     """Raises ``TraceError`` for a trace that is shorter than one frame."""
     if len(lost) < settings.window:
         raise TraceError(
@@ -68,7 +68,9 @@ def check(settings: Settings, lost: np.ndarray) -> None:
         )
 
 
-def draw_losses(settings: Settings, lost: np.ndarray, models: list[LossModel]) -> dict[str, list[list[np.ndarray]]]:
+def draw_losses(
+    settings: ComparisonSettings, lost: np.ndarray, models: list[LossModel]
+) -> dict[str, list[list[np.ndarray]]]:
     """What every picture meets: channel to picture to draw to ``bool[packets]``.
 
     Replays begin at places spread evenly over the trace, each picture's between the others', and go
@@ -96,7 +98,7 @@ def draw_losses(settings: Settings, lost: np.ndarray, models: list[LossModel]) -
     return found
 
 
-def deep_frames(settings: Settings, lost: np.ndarray) -> int:
+def deep_frames(settings: ComparisonSettings, lost: np.ndarray) -> int:
     """Frames that the deeper shuffling spans: ``DEEP_FRAMES``, fewer where the trace is short."""
     return min(DEEP_FRAMES, len(lost) // settings.window)
 
@@ -153,7 +155,7 @@ def _decode(key: tuple[int, int], blocks: np.ndarray, losses: list[np.ndarray], 
 class Sent:
     """The pictures, encoded once each, and what a receiver makes of them. Raises ``UserError``."""
 
-    def __init__(self, settings: Settings, jobs: int, device: str = "auto"):
+    def __init__(self, settings: ComparisonSettings, jobs: int, device: str = "auto"):
         self.settings = settings
         self.jobs = jobs
         self.ways = [
@@ -218,7 +220,7 @@ class Sent:
 
 
 def compare(
-    settings: Settings,
+    settings: ComparisonSettings,
     lost: np.ndarray,
     models: list[LossModel],
     shown: LossStatistics,
