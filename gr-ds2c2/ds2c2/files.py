@@ -1,11 +1,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where files lie that come with the program."""
+"""Files: where those lie that come with the program, and writing so that a file is whole or not there."""
 
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from ds2c2.errors import FileError
 
 PACKAGE = Path(__file__).resolve().parent
 # In a checkout the library lies in gr-ds2c2/ds2c2/, with the module's other parts beside it.
 _MODULE = PACKAGE.parent if PACKAGE.parent.name == "gr-ds2c2" else None
+# What a write fails with where there is no more room: full disk, quota, the process's own limit.
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def shipped_folders(name: str) -> list[Path]:
@@ -13,3 +21,63 @@ def shipped_folders(name: str) -> list[Path]:
     beside the module or at its top), then the installation's. None need exist."""
     checkout = [_MODULE / name, _MODULE.parent / name] if _MODULE else []
     return [*checkout, PACKAGE / name]
+
+
+def part_of(path: str | Path) -> Path:
+    """Where a file is written before it is whole: hidden, beside it. What a killed process leaves there the
+    next try replaces."""
+    path = Path(path)
+    return path.with_name(f".{path.name}.part")
+
+
+def no_room(error: OSError) -> bool:
+    """The disk, a quota or the process's own limit left no room for a file."""
+    return error.errno in _NO_ROOM
+
+
+def unwritable(path: str | Path, error: OSError) -> FileError:
+    """One line for a file that cannot be written, with the remedy."""
+    if no_room(error):
+        return FileError(f"{path}: no space is left for it ({os.strerror(error.errno)}); make room, then try again")
+    return FileError(f"{path}: cannot be written ({error.strerror or error}); choose another place")
+
+
+@contextmanager
+def whole(path: str | Path) -> Iterator[Path]:
+    """A path to write to; what stands there in the end takes the place of ``path``, or nothing does.
+
+    Raises ``FileError`` for an ``OSError`` within; for that and for any other error, an interrupt included,
+    nothing is left behind.
+    """
+    target, part = Path(path), part_of(path)
+    try:
+        yield part
+        os.replace(part, target)
+    except OSError as error:
+        raise unwritable(target, error) from None
+    finally:
+        try:
+            part.unlink(missing_ok=True)
+        except OSError:
+            pass  # the folder itself is no folder, or gone
+
+
+def write_bytes(path: str | Path, data: bytes | memoryview) -> Path:
+    """Write a file whole or not at all; returns its path. Raises ``FileError``."""
+    with whole(path) as part:
+        part.write_bytes(data)
+    return Path(path)
+
+
+def write_text(path: str | Path, text: str) -> Path:
+    """The same for text, UTF-8. Raises ``FileError``."""
+    return write_bytes(path, text.encode())
+
+
+def make_folder(path: str | Path) -> Path:
+    """A folder and those above it. Raises ``FileError``."""
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(path, error) from None
+    return Path(path)

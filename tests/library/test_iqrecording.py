@@ -3,13 +3,15 @@
 
 import hashlib
 import json
+import subprocess
+import sys
 import warnings
 
 import numpy as np
 import pytest
 import sigmf
 
-from ds2c2.errors import FormatError, LinkError
+from ds2c2.errors import FileError, FormatError, LinkError
 from ds2c2.links.iqrecording import IqReader, IqWriter, recording_paths
 
 RATE = 2e6
@@ -85,17 +87,24 @@ def test_a_truncated_recording_says_so(samples, tmp_path):
     assert IqReader(tmp_path / "run").trouble == "1000 of 3000 samples are missing at the end"
 
 
-def test_a_full_disk_leaves_what_was_written(samples, tmp_path):
-    """The error says so, and the recording does not claim to be complete."""
-    writer = IqWriter(tmp_path / "run", RATE)
-    writer.write(samples)
-    writer._file.flush()
-    writer._file = open("/dev/full", "wb", buffering=0)  # noqa: SIM115
-    with pytest.raises(LinkError, match="cannot be written on .*the 3000 samples before stay readable"):
-        writer.write(samples)
-    writer.close()
-    assert "interrupted" in IqReader(tmp_path / "run").trouble
-    np.testing.assert_array_equal(IqReader(tmp_path / "run").read(0, 10**6), samples)
+def test_a_full_disk_leaves_nothing_and_the_name_can_be_tried_again(tmp_path):
+    """A process that may write so many bytes a file stands in for a disk with so much room."""
+    script = (
+        "import resource, sys, numpy as np; from ds2c2.links.iqrecording import IqWriter\n"
+        "from ds2c2.errors import FileError\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))\n"
+        "writer = IqWriter(sys.argv[1], 1e6)\n"
+        "try:\n"
+        "    for _ in range(100): writer.write(np.ones(1000, np.complex64))\n"
+        "    raise SystemExit('written beyond the limit')\n"
+        "except FileError as error: print(error)\n"
+        "writer.close()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script, tmp_path / "run"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "run.sigmf-data: no space is left" in done.stdout and done.stdout.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+    IqWriter(tmp_path / "run", RATE).close()
 
 
 def test_nothing_is_overwritten(samples, tmp_path):
@@ -148,5 +157,5 @@ def test_what_is_no_recording_is_refused(tmp_path, metadata, named):
 def test_missing_files_are_named(tmp_path):
     with pytest.raises(LinkError, match="nowhere.sigmf-meta: no such file"):
         IqReader(tmp_path / "nowhere")
-    with pytest.raises(LinkError, match="cannot be written"):
+    with pytest.raises(FileError, match="cannot be written"):
         IqWriter(tmp_path / "no" / "folder", RATE)

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ds2c2.channels.channel import BlockChannel, read_trace
+from ds2c2.errors import FileError
 from ds2c2.stream.packets import HEADER_BYTES, TYPE_BLOCK, TYPE_END, build_headers
 from ds2c2.stream.streamformat import StreamFormat
 from ds2c2.traces.losstrace import COLUMNS, STATUSES, LossTrace, TraceError, read_trace_file, write_trace
@@ -142,7 +143,7 @@ def test_a_file_without_packets(tmp_path, content, words):
 def test_a_trace_that_cannot_be_written(tmp_path):
     trace = LossTrace.from_losses(np.array([True]))
     (tmp_path / "file").write_text("")
-    with pytest.raises(TraceError, match="cannot be written"):
+    with pytest.raises(FileError, match="cannot be written"):
         write_trace(tmp_path / "file" / "trace.csv", trace)
     trace.about["No key"] = "x"
     with pytest.raises(TraceError, match="key 'No key'"):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
-from ds2c2.errors import PictureError
+from ds2c2.errors import FileError, PictureError
 from ds2c2.pictures.pictures import (
     check_size,
     fit_picture,
@@ -226,12 +226,16 @@ def test_tensors_are_minus_1_to_1_and_come_back():
     assert to_picture(torch.tensor([-7.0, 0.0, 7.0]).view(1, 3, 1, 1)).tolist() == [[[0, 128, 255]]]
 
 
-@pytest.mark.parametrize("name", ["taken/picture.png", "folder.png", "picture.psd"])
-def test_a_picture_that_cannot_be_written_leaves_nothing(tmp_path, name):
+@pytest.mark.parametrize(
+    ("name", "error", "named"),
+    [("taken/picture.png", FileError, "taken"), ("folder.png", FileError, "folder.png"),
+     ("picture.psd", PictureError, "picture.psd")],
+)  # fmt: skip
+def test_a_picture_that_cannot_be_written_leaves_nothing(tmp_path, name, error, named):
     """A file where a folder should be, a folder of that name, a format Pillow only reads."""
     (tmp_path / "taken").write_text("a file")
     (tmp_path / "folder.png").mkdir()
-    with pytest.raises(PictureError, match=name):
+    with pytest.raises(error, match=named):
         write_picture(tmp_path / name, colours())
     assert sorted(entry.name for entry in tmp_path.rglob("*")) == ["folder.png", "taken"]
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ds2c2.errors import UserError
+from ds2c2.errors import ExitCode, UserError
 from ds2c2.traces.losstrace import TraceError, read_trace_file
 
 MODELS = ("iid", "exact", "gilbert-elliott", "trace")
@@ -28,7 +28,7 @@ DEFAULT_BURST = 8.0  # blocks: mean length of a Gilbert-Elliott burst
 class ChannelError(UserError):
     """Parameters that are no channel."""
 
-    exit_code = 8
+    exit_code = ExitCode.LOSSES
 
 
 def read_trace(path: str | Path) -> np.ndarray:

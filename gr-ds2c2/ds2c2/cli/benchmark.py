@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from ds2c2.cli import options
 from ds2c2.cli.options import DEFAULTS
+from ds2c2.files import write_text
 
 console = Console(highlight=False, soft_wrap=True)
 RESULTS = "benchmark.json"
@@ -123,10 +124,8 @@ def benchmark(
         cores = len(os.sched_getaffinity(0))
         units = run(settings, folder, jobs or cores, device, known, started, lambda count: progress.advance(bar, count))
     results = summarise(settings, units)
-    part = folder / f"{RESULTS}.part"
-    part.write_text(json.dumps(results, indent=1, allow_nan=False) + "\n")
-    os.replace(part, folder / RESULTS)
-    written = [folder / RESULTS, *_plots(results, folder)]
+    file = write_text(folder / RESULTS, json.dumps(results, indent=1, allow_nan=False) + "\n")
+    written = [file, *_plots(results, folder)]
     console.print(f"wrote {', '.join(map(str, written))}; every unit is in {folder / PROGRESS}", markup=False)
 
 

@@ -16,6 +16,7 @@ from ds2c2.cli import options
 from ds2c2.cli.demo import sample_photographs
 from ds2c2.cli.options import DEFAULTS, parse_size
 from ds2c2.cli.trace import write_json
+from ds2c2.files import write_text
 from ds2c2.stream.streamformat import StreamFormat
 
 console = Console(highlight=False, soft_wrap=True)
@@ -145,10 +146,8 @@ def _write(result: dict, lost, models: list, shown, frames: list, folder: Path) 
     sheet = contact_sheet(resized(frames), title, len(frames) // 2)
     pictures = write_picture(folder / PICTURES, sheet)
     write_json(folder / RESULTS, result)
-    part = folder / f".{REPORT}.part"
-    part.write_text(render(result, plots, sheet), encoding="utf-8")
-    os.replace(part, folder / REPORT)
-    return [folder / REPORT, folder / RESULTS, *plots, pictures]
+    page = write_text(folder / REPORT, render(result, plots, sheet))
+    return [page, folder / RESULTS, *plots, pictures]
 
 
 def resized(frames: list) -> list:

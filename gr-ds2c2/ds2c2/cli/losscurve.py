@@ -5,7 +5,6 @@ import json
 import os
 import platform
 from functools import partial
-from pathlib import Path
 
 from rich.console import Console
 from rich.progress import track
@@ -13,6 +12,7 @@ from rich.table import Table
 
 from ds2c2.channels.channel import ChannelError
 from ds2c2.cli.options import counted, unsuited_effect
+from ds2c2.files import write_text
 
 LOSSES = [0.0, 0.16, 0.5]  # the paper's pe_test, and half
 
@@ -76,7 +76,5 @@ def loss_curve(
         machine = f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}"
         redundancy = settings["base_redundancy"]
         described = f"{rules} rules, {met}, {often}, redundancy {redundancy:g}, {machine}"
-        part = Path(out).with_suffix(".part")
-        part.write_text(json.dumps(as_json(measurements, f"ds2c2-{model}", described), indent=1))
-        os.replace(part, out)
+        write_text(out, json.dumps(as_json(measurements, f"ds2c2-{model}", described), indent=1))
         console.print(f"wrote {out}", markup=False)

@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 
 from ds2c2.errors import UserError
+from ds2c2.files import write_text
 
 console = Console(highlight=False, soft_wrap=True)
 
@@ -47,5 +48,5 @@ def pack(
     text = card.read_text(encoding="utf-8").replace(IN_WORDS["float16"], IN_WORDS["int8"], 1).rstrip()
     text = text.replace(f"# {source.stem}\n", f"# {target.stem}\n", 1)
     text += f"\n\nPacked with `ds2c2 pack` ({sizes}); what is measured above was measured before that.\n"
-    target.with_suffix(".md").write_text(text, encoding="utf-8")
+    write_text(target.with_suffix(".md"), text)
     console.print(f"wrote {target.with_suffix('.md')}", markup=False)

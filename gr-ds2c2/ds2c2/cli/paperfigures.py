@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """``ds2c2 evaluate --figure``: draws the paper's figures, and writes beside each what it was made of."""
 
-import os
 import shlex
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ from PIL import Image
 from rich.console import Console
 
 from ds2c2.errors import UserError
+from ds2c2.files import whole, write_text
 
 if TYPE_CHECKING:
     from ds2c2.paper.archive import PaperModel
@@ -83,13 +83,9 @@ def draw_figures(
             figure = make_figure(number, run, found, all_of_them, rivals)
             sheet = draw_sheet(figure.title, figure.rows)
         picture, text = folder / f"figure-{number}.png", folder / f"figure-{number}.md"
-        for path in (picture, text):
-            part = path.with_name(f".{path.name}.part")
-            if path == picture:
-                Image.fromarray(sheet).save(part, format="PNG", optimize=True)
-            else:
-                part.write_text(_caption(figure, run, picture.name), encoding="utf-8")
-            os.replace(part, path)
+        with whole(picture) as part:
+            Image.fromarray(sheet).save(part, format="PNG", optimize=True)
+        write_text(text, _caption(figure, run, picture.name))
         console.print(f"wrote {picture} ({sheet.shape[1]}x{sheet.shape[0]}) and {text.name}", markup=False)
 
 

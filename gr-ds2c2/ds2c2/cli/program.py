@@ -24,7 +24,8 @@ from ds2c2.cli import (
     train,
     update,
 )
-from ds2c2.errors import UserError
+from ds2c2.errors import ExitCode, UserError
+from ds2c2.files import no_room, unwritable
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -40,8 +41,6 @@ for command in (
 app.add_typer(serve.serve_app, name="serve")
 app.add_typer(trace.trace_app, name="trace")
 
-INTERRUPTED = 130  # the shell's code for SIGINT
-
 
 def main() -> None:
     """Run a command; a ``UserError`` becomes one line on stderr and its exit code."""
@@ -50,5 +49,12 @@ def main() -> None:
     except UserError as error:
         Console(stderr=True, soft_wrap=True, highlight=False).print(f"ds2c2: {error}", markup=False)
         sys.exit(error.exit_code)
+    except OSError as error:
+        if not no_room(error):
+            raise
+        Console(stderr=True, soft_wrap=True, highlight=False).print(
+            f"ds2c2: {unwritable(error.filename or 'a file', error)}", markup=False
+        )
+        sys.exit(ExitCode.PLACE)
     except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+        sys.exit(ExitCode.INTERRUPTED)

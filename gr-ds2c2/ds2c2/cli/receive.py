@@ -8,13 +8,12 @@ from rich.console import Console
 
 from ds2c2.cli import options, sources
 from ds2c2.cli.radio import ReceivingOptions, takes
-from ds2c2.errors import LinkError
+from ds2c2.errors import ExitCode, LinkError
 from ds2c2.stream.assembler import LinkCounts
 from ds2c2.stream.streamformat import StreamFormat
 from ds2c2.transport.packetsource import Listener
 
 console = Console(highlight=False, soft_wrap=True)
-NOTHING_OF_OURS = 9  # exit code: packets came, none was of this stream and format
 
 
 @takes(ReceivingOptions)
@@ -105,4 +104,4 @@ def explain_nothing(counts: LinkCounts, stream: StreamFormat) -> None:
 
 
 class NothingReceived(LinkError):
-    exit_code = NOTHING_OF_OURS
+    exit_code = ExitCode.NOTHING_RECEIVED

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """``ds2c2 report``: benchmarks to a page of tables."""
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
+
+from ds2c2.files import make_folder, write_text
 
 console = Console(highlight=False, soft_wrap=True)
 
@@ -16,17 +17,11 @@ def report(
     into: Annotated[str, typer.Option(metavar="FILE", help="The Markdown page to write.")],
 ) -> None:
     """Write tables and plots of one or more benchmarks as one Markdown page."""
-    from ds2c2.evaluation.report import ReportError, copy_plots, read_results, render
+    from ds2c2.evaluation.report import copy_plots, read_results, render
 
     results = [read_results(source) for source in benchmarks]
     path = Path(into)
-    part = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        plots = [copy_plots(source, one, path) for source, one in zip(benchmarks, results, strict=True)]
-        part.write_text(render(results, plots), encoding="utf-8")
-        os.replace(part, path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise ReportError(f"{path}: cannot be written ({error.strerror}); choose another place") from None
+    make_folder(path.parent)
+    plots = [copy_plots(source, one, path) for source, one in zip(benchmarks, results, strict=True)]
+    write_text(path, render(results, plots))
     console.print(f"wrote {', '.join(map(str, [path, *(plot for copies in plots for plot in copies)]))}", markup=False)

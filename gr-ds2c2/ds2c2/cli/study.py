@@ -20,14 +20,13 @@ from rich.live import Live
 from rich.table import Table
 
 from ds2c2.cli import options
-from ds2c2.errors import UserError
+from ds2c2.errors import ExitCode, UserError
 
 if TYPE_CHECKING:
     from ds2c2.paper.study import StudyModel
 
 console = Console(highlight=False, soft_wrap=True)
 LOOK_EVERY = 1.0  # seconds between looks at the runs
-TERMINATED = 143  # the shell's code for SIGTERM
 GRACE = 10.0  # seconds for a run to end after it was told to
 LOCK = ".study.lock"  # in a study's folder
 ELSEWHERE = "choose another --out, or move that file away"
@@ -38,7 +37,7 @@ RUN = "from ds2c2.cli.study import end_with_the_study; from ds2c2.cli.program im
 class StudyError(UserError):
     """A run of a study failed."""
 
-    exit_code = 10
+    exit_code = ExitCode.TRAINING
 
 
 class Run:
@@ -77,7 +76,7 @@ def end_with_the_study() -> None:
 
     def watch() -> None:
         os.read(sys.stdin.fileno(), 1)
-        os._exit(TERMINATED)
+        os._exit(ExitCode.TERMINATED)
 
     threading.Thread(target=watch, daemon=True).start()
 
@@ -197,7 +196,7 @@ def _locked(folder: Path) -> Iterator[None]:
 def _running() -> Iterator[list[Run]]:
     """The runs that are going, which all end with the block, also when this program is told to end."""
     running: list[Run] = []
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(ExitCode.TERMINATED))
     try:
         yield running
     finally:

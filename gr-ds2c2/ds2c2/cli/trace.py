@@ -2,7 +2,6 @@
 """``ds2c2 trace``: loss traces of a link, shown and fitted."""
 
 import json
-import os
 import signal
 from dataclasses import asdict
 from pathlib import Path
@@ -14,6 +13,7 @@ from rich.table import Table
 
 from ds2c2.cli import options, sources
 from ds2c2.cli.radio import ReceivingOptions, takes
+from ds2c2.files import make_folder, write_text
 from ds2c2.networks.modelfiles import pinned
 
 POLL_SECONDS = 0.5  # between two looks at whether to end
@@ -161,16 +161,9 @@ def value_range(values, unit: str) -> str:  # noqa: ANN001 - an array; numpy is 
 
 
 def write_json(path: Path, content: dict) -> None:
-    """Write JSON; its name appears when it is whole. Raises ``TraceError``."""
-    from ds2c2.traces.losstrace import TraceError
-
-    part = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-        os.replace(part, path)
-    except OSError as error:
-        raise TraceError(f"{path}: cannot be written ({error.strerror}); choose another place") from None
+    """Write JSON, whole or not at all. Raises ``FileError``."""
+    make_folder(path.parent)
+    write_text(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 
 def _plot(lost, path: Path) -> Path:  # noqa: ANN001
@@ -181,8 +174,5 @@ def _plot(lost, path: Path) -> Path:  # noqa: ANN001
         from ds2c2.evaluation.compare.plots import draw_trace
     except ImportError:
         raise TraceError("--plot needs the package matplotlib, which is not installed") from None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return draw_trace(lost, statistics(lost), fit(lost), path)
-    except OSError as error:
-        raise TraceError(f"{path}: cannot be written ({error.strerror}); choose another place") from None
+    make_folder(path.parent)
+    return draw_trace(lost, statistics(lost), fit(lost), path)

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from ds2c2.cli.trainsamples import Job, make_stores
 from ds2c2.errors import UserError
+from ds2c2.files import write_text
 from ds2c2.networks.weights import load_networks, save_weights, weights_storage
 from ds2c2.networks.weightstorage import IN_WORDS
 from ds2c2.pictures.labelsets import label_set_of
@@ -113,6 +114,4 @@ def _write_card(
         ),
         "",
     ]
-    path = job.out.with_suffix(".md")
-    path.write_text("\n".join(lines))
-    return path
+    return write_text(job.out.with_suffix(".md"), "\n".join(lines))

@@ -8,7 +8,7 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 from ds2c2.channels.channel import BlockChannel
-from ds2c2.errors import UserError
+from ds2c2.errors import ExitCode, UserError
 from ds2c2.evaluation.outcomes import BOTH, CHANNELS, OURS, BenchmarkSettings, measure_ours, measure_rival
 from ds2c2.evaluation.progress import ProgressFile
 from ds2c2.evaluation.workers import spread
@@ -20,7 +20,7 @@ KIND = "ds2c2-benchmark/1"
 class BenchmarkError(UserError):
     """Settings that do not fit together, a folder begun with others, a worker that died."""
 
-    exit_code = 11
+    exit_code = ExitCode.MEASUREMENT
 
 
 def check(settings: BenchmarkSettings, device: str = "cpu") -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from ds2c2.evaluation.judge import JUDGED_LOG_STEPS, Judgement
+from ds2c2.files import write_text
 from ds2c2.networks.profiles import PROFILES
 from ds2c2.networks.weights import weights_storage
 from ds2c2.networks.weightstorage import IN_WORDS
@@ -62,8 +63,7 @@ def write_card(path: Path, trainer: Trainer, report: Report) -> Path:
         "",
         *_results(report, PROFILES[settings.profile].load("rules")),
     ]
-    path.with_suffix(".md").write_text("\n".join(lines))
-    return path.with_suffix(".md")
+    return write_text(path.with_suffix(".md"), "\n".join(lines))
 
 
 def _part(settings: TrainingSettings) -> list[str]:

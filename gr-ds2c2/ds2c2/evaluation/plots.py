@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Plots of a benchmark: quality over loss and quality over rate."""
 
-import os
 import warnings
 from pathlib import Path
 
@@ -14,6 +13,7 @@ with warnings.catch_warnings():
 from ds2c2.evaluation.outcomes import BOTH, OURS, UNPROTECTED
 from ds2c2.evaluation.rivals.rivals import LAYERED, label
 from ds2c2.evaluation.summary import value
+from ds2c2.files import whole
 
 HEADLINE_RATE = 0.26  # bits per pixel
 RATE_PLOT_LOSSES = (0.0, 0.16)
@@ -55,10 +55,9 @@ def _figure(title: str, across: str):
 
 
 def save_figure(figure, path: Path) -> Path:
-    """Write a figure as PNG; its name appears when it is whole."""
-    part = path.with_name(f".{path.name}.part")
-    figure.savefig(part, format="png", dpi=DOTS_PER_INCH)
-    os.replace(part, path)
+    """Write a figure as PNG, whole or not at all. Raises ``FileError``."""
+    with whole(path) as part:
+        figure.savefig(part, format="png", dpi=DOTS_PER_INCH)
     return path
 
 

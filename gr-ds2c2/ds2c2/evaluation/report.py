@@ -5,7 +5,7 @@ import json
 import shutil
 from pathlib import Path
 
-from ds2c2.errors import UserError
+from ds2c2.errors import ExitCode, UserError
 from ds2c2.evaluation.erasurecode import OUTAGE
 from ds2c2.evaluation.outcomes import BOTH, OURS
 from ds2c2.evaluation.rivals.rivals import LAYERED, label
@@ -55,7 +55,7 @@ PLOT_TEXT = {
 class ReportError(UserError):
     """A file that holds no benchmark, or a page that cannot be written."""
 
-    exit_code = 11
+    exit_code = ExitCode.MEASUREMENT
 
 
 def read_results(source: str | Path) -> dict:

@@ -8,7 +8,6 @@ that was interrupted goes on where it stopped.
 import csv
 import io
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -18,7 +17,8 @@ import numpy as np
 from ds2c2.codec.codec import Codec
 from ds2c2.ends.session import PictureFeed, ReceivingEnd, SendingEnd
 from ds2c2.ends.trial import soft_frames
-from ds2c2.errors import UserError
+from ds2c2.errors import ExitCode, UserError
+from ds2c2.files import make_folder, write_text
 from ds2c2.links.linkframes import ModemCounts
 from ds2c2.stream.interleaver import Interleaver
 from ds2c2.stream.packets import FRAME_MODULUS, Packetizer, parse_packets
@@ -35,7 +35,7 @@ MOST_POINTS = 1000
 class SweepError(UserError):
     """SNRs that are no list, a folder with another sweep, a file that is none."""
 
-    exit_code = 10
+    exit_code = ExitCode.MEASUREMENT
 
 
 @dataclass(frozen=True)
@@ -205,27 +205,19 @@ class SweepFile:
         self.path = Path(folder) / self.NAME
         self.about = {key: " ".join(str(value).split()) for key, value in about.items()}
         self.points: dict[float, SweepPoint] = {}
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            if self.path.exists():
-                self._read()
-        except OSError as error:
-            raise SweepError(f"{folder}: cannot be a sweep's folder ({error.strerror}); choose another") from None
+        make_folder(self.path.parent)
+        if self.path.exists():
+            self._read()
 
     def add(self, point: SweepPoint) -> None:
-        """Keep a point; the file is whole at any time. Raises ``SweepError``."""
+        """Keep a point; the file is whole at any time. Raises ``FileError``."""
         self.points[point.snr] = point
         out = io.StringIO()
         out.write("\n".join([MAGIC, *(f"# {key}: {value}".rstrip() for key, value in self.about.items())]) + "\n")
         table = csv.DictWriter(out, self.COLUMNS, lineterminator="\n")
         table.writeheader()
         table.writerows(asdict(self.points[snr]) for snr in sorted(self.points))
-        part = self.path.with_name(f".{self.path.name}.part")
-        try:
-            part.write_text(out.getvalue(), encoding="utf-8")
-            os.replace(part, self.path)
-        except OSError as error:
-            raise SweepError(f"{self.path}: cannot be written ({error.strerror}); choose another folder") from None
+        write_text(self.path, out.getvalue())
 
     def _read(self) -> None:
         try:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from ds2c2.errors import UserError
+from ds2c2.errors import ExitCode, UserError
 
 FADINGS = ("none", "rayleigh", "rician")
 MAX_CLOCK = 0.01  # relative; crystals are off by 1e-4 at most
@@ -19,7 +19,7 @@ INTERPOLATION_TAPS = 8
 class AirError(UserError):
     """Parameters that no air has."""
 
-    exit_code = 8
+    exit_code = ExitCode.RADIO
 
 
 def _real(text: str) -> float:

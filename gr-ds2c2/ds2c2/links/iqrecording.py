@@ -7,19 +7,21 @@ recording that was closed says ``ds2c2:complete``, the number of its samples and
 over all samples, with the label ``ds2c2 run``, holds the stream format and the configuration.
 """
 
+import contextlib
 import hashlib
 import json
-import os
 import time
 import warnings
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
 from ds2c2 import __version__
-from ds2c2.errors import FormatError, LinkError, UserError
+from ds2c2.errors import FileError, FormatError, LinkError, UserError
+from ds2c2.files import unwritable, write_text
 
 DATATYPE = "cf32_le"
 SAMPLE_BYTES = 8
@@ -78,6 +80,7 @@ class IqWriter:
         self._hash = hashlib.sha512()
         self._written = 0.0
         self._dirty = self._failed = False
+        self._file: BinaryIO | None = None
         self._signal = _sigmf().SigMFFile(
             global_info={
                 "core:datatype": DATATYPE,
@@ -103,7 +106,17 @@ class IqWriter:
             self._file = self.data_path.open("xb")
             self._write_metadata()
         except OSError as error:
-            raise LinkError(f"{self.data_path}: cannot be written ({error.strerror})") from None
+            self._give_up()
+            raise unwritable(self.data_path, error) from None
+
+    def _give_up(self) -> None:
+        """Nothing stays of a recording that cannot be written whole, so that the same name can be tried again."""
+        self._failed = True
+        if self._file is not None:
+            with contextlib.suppress(OSError):  # what is in its buffer does not fit either
+                self._file.close()
+            self.data_path.unlink(missing_ok=True)
+            self.meta_path.unlink(missing_ok=True)
 
     def capture(self, seconds: float, frequency: float | None = None) -> None:
         """The next sample was taken at a time, seconds since 1970: at the start, after a gap, after tuning."""
@@ -120,7 +133,7 @@ class IqWriter:
         self._dirty = True
 
     def write(self, samples: np.ndarray) -> None:
-        """Append ``complex64[n]``. Raises ``LinkError``, the disk may be full."""
+        """Append ``complex64[n]``. Raises ``FileError``: the disk may be full, and nothing stays then."""
         data = samples.astype("<c8", copy=False).tobytes()
         try:
             self._file.write(data)
@@ -128,33 +141,33 @@ class IqWriter:
             if self._dirty and time.monotonic() - self._written > REWRITE_SECONDS:
                 self._write_metadata()
         except OSError as error:
-            self._failed = True
-            raise LinkError(
-                f"{self.data_path}: cannot be written on ({error.strerror}); the {self.samples} samples "
-                "before stay readable"
-            ) from None
+            self._give_up()
+            raise unwritable(self.data_path, error) from None
+        except FileError:
+            self._give_up()
+            raise
         self.samples += len(samples)
 
     def close(self) -> None:
-        """Everything is in the files, and the metadata say so, unless writing failed. Raises ``LinkError``."""
-        if self._file.closed:
+        """Everything is in the files, and the metadata say so, unless writing failed. Raises ``FileError``."""
+        if self._failed or self._file.closed:
             return
         try:
             self._file.close()
-            if self._failed:
-                return
             self._run["core:sample_count"] = self.samples
             self._signal.set_global_field("core:sha512", self._hash.hexdigest())
             self._signal.set_global_field("ds2c2:complete", True)
             self._write_metadata()
         except OSError as error:
-            raise LinkError(f"{self.data_path}: cannot be completed ({error.strerror})") from None
+            self._give_up()
+            raise unwritable(self.data_path, error) from None
+        except FileError:
+            self._give_up()
+            raise
 
     def _write_metadata(self) -> None:
         self._signal.validate()
-        part = self.meta_path.with_name(f".{self.meta_path.name}.part")
-        part.write_text(self._signal.dumps() + "\n", encoding="utf-8")
-        os.replace(part, self.meta_path)
+        write_text(self.meta_path, self._signal.dumps() + "\n")
         self._written, self._dirty = time.monotonic(), False
 
 

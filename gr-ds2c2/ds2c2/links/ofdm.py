@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ds2c2.errors import UserError
+from ds2c2.errors import ExitCode, UserError
 from ds2c2.links.linkframes import CRC_BYTES
 
 FFT_SIZE = 64  # carriers, and samples of a symbol without its prefix
@@ -42,7 +42,7 @@ MIN_GAP = 500  # samples
 class ModemError(UserError):
     """Parameters that no modem has."""
 
-    exit_code = 9
+    exit_code = ExitCode.RADIO
 
 
 def pilot_symbols() -> list[list[complex]]:

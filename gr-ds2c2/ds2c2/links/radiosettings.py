@@ -5,7 +5,7 @@ import math
 from dataclasses import dataclass, field, fields
 from urllib.parse import urlsplit
 
-from ds2c2.errors import UserError
+from ds2c2.errors import ExitCode, UserError
 from ds2c2.links.air import AirSettings, as_air
 from ds2c2.transport.udp import is_loopback
 
@@ -34,7 +34,7 @@ BANDWIDTH_TOLERANCE = 0.5  # relative: analogue filters have few widths
 class RadioError(UserError):
     """Settings that no radio has, a radio that did not take them, or one that must not send."""
 
-    exit_code = 10
+    exit_code = ExitCode.RADIO
 
 
 @dataclass(frozen=True)

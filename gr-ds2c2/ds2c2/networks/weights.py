@@ -2,15 +2,15 @@
 """Weights files: safetensors only, self-describing, with a digest; in half precision or 8 bits."""
 
 import json
-import os
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import nn
 
 from ds2c2.errors import DeviceError, WeightsError
+from ds2c2.files import make_folder, write_bytes
 from ds2c2.networks.modelfiles import SUFFIX, find_weights, weights_digest
 from ds2c2.networks.profiles import PROFILES, ProfileSpec
 from ds2c2.networks.weightstorage import from_stored, to_stored
@@ -37,10 +37,10 @@ def save_weights(
     """Write weights with profile, shape, storage and notes in the file's own metadata.
 
     ``storage``: one of ``ds2c2.networks.weightstorage.STORAGES``. With ``part_of`` only tensors whose names
-    begin so; the rest is that of the weights ``rest_from``, ``name@digest``.
+    begin so; the rest is that of the weights ``rest_from``, ``name@digest``. Raises ``FileError``.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     tensors = {name: t for name, t in to_stored(networks, storage).items() if name.startswith(part_of)}
     if rest_from:
         notes = notes | {REST_NOTE: rest_from}
@@ -51,26 +51,20 @@ def save_weights(
         "shape": json.dumps(networks.shape.as_dict()),
         STORAGE_NOTE: storage,
     }
-    part = path.with_name(f".{path.name}.part")
-    save_file(tensors, part, metadata=metadata)
-    _sort_header(part)
-    part.chmod(0o644)  # safetensors writes for the owner alone; installed weights are for all
-    os.replace(part, path)
-    return path
+    return write_bytes(path, _sorted_header(save(tensors, metadata=metadata)))
 
 
-def _sort_header(path: Path) -> None:
-    """Bring a file's header into one order: safetensors writes metadata in another one each time,
+def _sorted_header(data: bytes) -> bytes:
+    """A file's bytes with its header in one order: safetensors writes metadata in another one each time,
     and the digest that names the weights would differ for the same ones.
 
     The layout: 8 bytes with the header's length (little-endian), JSON, padded with spaces to a
     multiple of 8, the tensors. https://github.com/huggingface/safetensors, "Format".
     """
-    data = path.read_bytes()
     end = 8 + int.from_bytes(data[:8], "little")
     header = json.dumps(json.loads(data[8:end]), sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
     header += b" " * (-len(header) % 8)
-    path.write_bytes(len(header).to_bytes(8, "little") + header + data[end:])
+    return len(header).to_bytes(8, "little") + header + data[end:]
 
 
 def read_metadata(path: Path) -> dict[str, str]:

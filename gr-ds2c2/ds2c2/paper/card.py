@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ds2c2.files import write_text
 from ds2c2.networks.paper import PaperNetworks
 from ds2c2.networks.weights import weights_storage
 from ds2c2.networks.weightstorage import IN_WORDS
@@ -113,8 +114,7 @@ def write_paper_card(
             "",
         ]
     lines += ["Recipe:", "", "```json", json.dumps(recipe.as_dict(), indent=1), "```", ""]
-    path.with_suffix(".md").write_text("\n".join(lines))
-    return path.with_suffix(".md")
+    return write_text(path.with_suffix(".md"), "\n".join(lines))
 
 
 def _range(share: tuple[float, ...]) -> str:

@@ -5,7 +5,6 @@ Every draw depends on seed, phase and the number of the picture in the run, so t
 same after a resumption and, within rounding, in any number of processes.
 """
 
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from torch import Tensor
 from ds2c2.errors import WeightsError
 from ds2c2.networks.paper import PaperNetworks, make_discnets
 from ds2c2.paper.trainingpass import TRAINED, DiscPass, Outcome, PaperPass
+from ds2c2.training.checkpoint import save_checkpoint
 from ds2c2.training.loop import take_weights
 from ds2c2.training.processes import Processes
 from ds2c2.training.recipefile import PaperRecipe
@@ -167,8 +167,6 @@ class PaperTrainer:
 
     def save(self, path: Path) -> None:
         """Write a checkpoint whose resumption gives what the unbroken run would give."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
         state = {
             "profile": "paper",
             "recipe": self.recipe.as_dict(),
@@ -181,8 +179,7 @@ class PaperTrainer:
             "optimiser": self.optimiser.state_dict(),
             "disc_optimiser": self.disc_optimiser.state_dict() if self.disc_optimiser else None,
         }
-        torch.save(state, part)
-        os.replace(part, path)
+        save_checkpoint(path, state)
 
     def load(self, path: Path) -> None:
         """Take up a checkpoint. Raises ``WeightsError`` when it belongs to another run."""

@@ -2,9 +2,10 @@
 """A table with its panels, its caption and its files: Markdown to read, JSON to compute with."""
 
 import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from ds2c2.files import write_text
 
 Cell = str | float | int | None
 NOTHING = "–"
@@ -73,16 +74,12 @@ class PaperTable:
         return {"name": self.name, "title": self.title, "panels": panels, "notes": [*self.notes, *caption]}
 
     def write(self, folder: Path, caption: list[str]) -> list[Path]:
-        """Write ``NAME.md`` and ``NAME.json``; names appear when files are whole."""
+        """Write ``NAME.md`` and ``NAME.json``, each whole or not at all. Raises ``FileError``."""
         texts = {
             ".md": self.markdown(caption),
             ".json": json.dumps(self.as_dict(caption), indent=1, ensure_ascii=False, allow_nan=False) + "\n",
         }
         written = []
         for suffix, text in texts.items():
-            path = folder / f"{self.name}{suffix}"
-            part = path.with_name(f".{path.name}.part")
-            part.write_text(text, encoding="utf-8")
-            os.replace(part, path)
-            written.append(path)
+            written.append(write_text(folder / f"{self.name}{suffix}", text))
         return [*written, *self.plots]

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from ds2c2.channels.symbolchannel import BITS_A_BYTE, SymbolChannel
-from ds2c2.errors import UserError
+from ds2c2.errors import ExitCode, UserError
 from ds2c2.evaluation.outcomes import quality
 from ds2c2.evaluation.perception import lpips_distance, vgg_distance
 from ds2c2.evaluation.rivals.rivals import RIVALS, Encoding, best_within
@@ -34,7 +34,7 @@ SENT = "sent"  # a model's unit without a channel: bits, and the pictures that c
 class EvaluationError(UserError):
     """Tables that cannot be, a folder begun with other settings, a worker that died."""
 
-    exit_code = 11
+    exit_code = ExitCode.MEASUREMENT
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ in [-1, 1] ("better when normalised to [-1, 1]", the paper).
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ds2c2.errors import PictureError
+from ds2c2.files import make_folder, whole
 
 if TYPE_CHECKING:
     import torch
@@ -130,19 +130,14 @@ def to_picture(pixels: torch.Tensor) -> np.ndarray:
 
 
 def write_picture(path: str | Path, picture: np.ndarray) -> Path:
-    """Write a PNG, or what the suffix says; the final name appears only when it is whole."""
+    """Write a PNG, or what the suffix says, whole or not at all. Raises ``FileError``, and ``PictureError`` for a
+    suffix that cannot be written."""
     path = Path(path)
-    part = path.with_name(f".{path.name}.part")
     kind = Image.registered_extensions().get(path.suffix.lower(), "PNG")
+    make_folder(path.parent)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
+        with whole(path) as part:
             Image.fromarray(picture).save(part, format=kind)
-            os.replace(part, path)
-        finally:
-            part.unlink(missing_ok=True)
-    except OSError as error:
-        raise PictureError(f"{path}: cannot be written ({error.strerror or error}); choose another place") from None
     except (KeyError, ValueError):
         raise PictureError(f"{path}: Pillow reads {kind} but cannot write it; use .png") from None
     return path

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ds2c2.errors import UserError
+from ds2c2.errors import ExitCode, UserError
 
 CONFIDENCE = 0.95
 LAGS = 100  # packets
@@ -16,7 +16,7 @@ RESAMPLES = 2000
 class ModelError(UserError):
     """Losses to which nothing can be fitted."""
 
-    exit_code = 8
+    exit_code = ExitCode.LOSSES
 
 
 @dataclass(frozen=True)

@@ -10,16 +10,15 @@ CSV after lines that begin with ``#``; docs/traces.md has every column and key.
     1,0,1,,missed,,,0,0
 """
 
-import contextlib
 import math
-import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from ds2c2.errors import FormatError, UserError
+from ds2c2.errors import ExitCode, FormatError, UserError
+from ds2c2.files import make_folder, part_of, unwritable, write_text
 from ds2c2.stream.streamformat import StreamFormat
 
 VERSION = 1
@@ -34,7 +33,7 @@ KEY = re.compile(r"[a-z][a-z0-9_]*")
 class TraceError(UserError):
     """A file that is no loss trace, one too short for what is asked, one that cannot be written."""
 
-    exit_code = 8
+    exit_code = ExitCode.LOSSES
 
 
 @dataclass(eq=False)
@@ -108,9 +107,8 @@ class LossTrace:
 
 
 def check_place(path: str | Path) -> None:
-    """Raises ``TraceError`` before a run, and not after it, where its trace could not be written."""
-    path = Path(path)
-    part = path.with_name(f".{path.name}.part")
+    """Raises ``FileError`` before a run, and not after it, where its trace could not be written."""
+    path, part = Path(path), part_of(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         part.touch()
@@ -118,15 +116,11 @@ def check_place(path: str | Path) -> None:
         if path.is_dir():
             raise IsADirectoryError(0, "a folder is there")
     except OSError as error:
-        raise _unwritable(path, error) from None
-
-
-def _unwritable(path: Path, error: OSError) -> TraceError:
-    return TraceError(f"{path}: cannot be written ({error.strerror}); choose another place")
+        raise unwritable(path, error) from None
 
 
 def write_trace(path: str | Path, trace: LossTrace) -> Path:
-    """Write a trace; its name appears when it is whole. Raises ``TraceError``."""
+    """Write a trace, whole or not at all. Raises ``TraceError`` for keys, ``FileError`` for the place."""
     path = Path(path)
     for key in trace.about:
         if not KEY.fullmatch(key):
@@ -137,16 +131,8 @@ def write_trace(path: str | Path, trace: LossTrace) -> Path:
         columns[name] = ("" if math.isnan(value) else repr(value) for value in getattr(trace, name).tolist())
     lines = [f"{MAGIC}{VERSION}", *(f"# {key}: {value}".rstrip() for key, value in trace.about.items())]
     lines += [",".join(COLUMNS), *map(",".join, zip(*columns.values(), strict=True))]
-    part = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        os.replace(part, path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
-        raise _unwritable(path, error) from None
-    return path
+    make_folder(path.parent)
+    return write_text(path, "\n".join(lines) + "\n")
 
 
 def read_trace_file(path: str | Path) -> LossTrace:

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Label maps of a SegNet for a run's pictures, made once and kept as files."""
 
-import os
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 from PIL import Image
 
 from ds2c2.codec.segmentation import Segmenter
+from ds2c2.files import make_folder, whole
 from ds2c2.pictures.pictures import read_picture
 from ds2c2.training.datasets import Sample
 from ds2c2.training.processes import Processes
@@ -31,14 +31,13 @@ def make_label_maps(
     Every process makes its share. ``segmenter`` is opened only when maps are missing. Raises
     ``PictureError`` for a picture, and whatever opening the SegNet raises.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     wanted = [(sample.picture, map_path(folder, sample.picture)) for sample in samples]
     missing = [(picture, path) for picture, path in wanted if not path.exists()][processes.rank :: processes.count]
     network = segmenter() if missing else None
     for number, (picture, path) in enumerate(missing, 1):
-        part = path.with_name(f".{path.name}.part")
-        Image.fromarray(network.labels(read_picture(picture))).save(part, format="PNG")
-        os.replace(part, path)
+        with whole(path) as part:
+            Image.fromarray(network.labels(read_picture(picture))).save(part, format="PNG")
         done(number, len(missing))
     processes.wait()
     return [Sample(picture, path) for picture, path in wanted]

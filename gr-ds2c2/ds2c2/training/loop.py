@@ -7,7 +7,6 @@ checkpoints.
 
 import copy
 import json
-import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
@@ -21,6 +20,7 @@ from ds2c2.networks.binary import BinaryShape
 from ds2c2.networks.modelfiles import find_weights
 from ds2c2.networks.weights import read_metadata, read_tensors
 from ds2c2.stream.geometry import CELL
+from ds2c2.training.checkpoint import save_checkpoint
 from ds2c2.training.crops import BatchAhead, PictureStore, check_sizes
 from ds2c2.training.perceptual import PerceptualRecipe
 from ds2c2.training.recipes import Figures, Shape, profile_of, recipe_of
@@ -164,9 +164,8 @@ class Trainer:
 
     def save(self, path: Path) -> None:
         """Write a checkpoint whose resumption gives what the unbroken run would give."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
-        torch.save(
+        save_checkpoint(
+            path,
             {
                 "profile": self.settings.profile,
                 "settings": json.dumps(asdict(self.settings)),
@@ -177,9 +176,7 @@ class Trainer:
                 "optimiser": self.optimiser.state_dict(),
                 "recipe": self.recipe.state_dict(),
             },
-            part,
         )
-        os.replace(part, path)
 
     def load(self, path: Path) -> None:
         """Take up a checkpoint. Raises ``WeightsError`` when it belongs to another run."""

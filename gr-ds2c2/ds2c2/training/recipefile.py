@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ds2c2.channels.symbolchannel import SymbolChannel
-from ds2c2.errors import UserError
+from ds2c2.errors import ExitCode, UserError
 from ds2c2.files import shipped_folders
 from ds2c2.networks.paper import PaperShape
 from ds2c2.networks.segnet import STRIDE, SegNetShape
@@ -34,7 +34,7 @@ STUDY = "-study"  # how a study's name ends
 class RecipeError(UserError):
     """A recipe that cannot be read, or that asks for what cannot be."""
 
-    exit_code = 10
+    exit_code = ExitCode.TRAINING
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Training of our small SegNet from pictures with label maps: cross-entropy, void left out."""
 
-import os
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -14,6 +13,7 @@ from torch.nn import functional as F
 from ds2c2.errors import WeightsError
 from ds2c2.networks.segnet import SegNet
 from ds2c2.pictures.pictures import to_tensor
+from ds2c2.training.checkpoint import save_checkpoint
 from ds2c2.training.recipefile import SegNetRecipe
 from ds2c2.training.samples import SamplesAhead, SampleStore
 
@@ -53,12 +53,9 @@ class SegNetTrainer:
 
     def save(self, path: Path) -> None:
         """Write a checkpoint whose resumption gives what the unbroken run would give."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
         state = {"recipe": self.recipe.as_dict(), "steps": self.steps, "step": self.step, "seconds": self.seconds,
                  "networks": self.networks.state_dict(), "optimiser": self.optimiser.state_dict()}  # fmt: skip
-        torch.save(state, part)
-        os.replace(part, path)
+        save_checkpoint(path, state)
 
     def load(self, path: Path) -> None:
         """Take up a checkpoint. Raises ``WeightsError`` when it belongs to another run."""

@@ -6,13 +6,14 @@ the stream format's text form LF
 packets, one after another, each 8 + block_size bytes
 """
 
-import os
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
 import numpy as np
 
 from ds2c2.errors import FormatError, LinkError
+from ds2c2.files import whole
 from ds2c2.stream.packets import HEADER_BYTES
 from ds2c2.stream.streamformat import StreamFormat
 
@@ -22,29 +23,28 @@ READ_PACKETS = 4096  # packets per read
 
 
 class RecordingWriter:
-    """Writes a recording; its final name appears when it is closed whole. Raises ``LinkError``."""
+    """Writes a recording, whole or not at all: its name appears at the end. Raises ``FileError``."""
 
     def __init__(self, path: str | Path, stream: StreamFormat):
         self.path = Path(path)
-        self._part = self.path.with_name(f".{self.path.name}.part")
-        try:
-            self._file = self._part.open("wb")
-        except OSError as error:
-            raise LinkError(f"{path}: cannot be written ({error.strerror})") from None
-        self._file.write(MAGIC + stream.text.encode() + b"\n")
+        with ExitStack() as stack:
+            part = stack.enter_context(whole(self.path))
+            # Unbuffered: what does not fit is said by the write and not by the end.
+            self._file = stack.enter_context(part.open("wb", buffering=0))
+            self._file.write(MAGIC + stream.text.encode() + b"\n")
+            self._closing = stack.pop_all()
 
     def write(self, packets: np.ndarray) -> None:
-        self._file.write(packets.tobytes())
+        """Append ``uint8[n, 8 + block_size]``."""
+        data = memoryview(packets.tobytes())
+        while len(data):
+            data = data[self._file.write(data) :]
 
     def __enter__(self) -> "RecordingWriter":
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._file.close()
-        if kind is None:
-            os.replace(self._part, self.path)
-        else:
-            self._part.unlink(missing_ok=True)
+        self._closing.__exit__(kind, error, trace)
 
 
 class RecordingReader:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ds2c2.errors import UserError
+from ds2c2.errors import ExitCode, UserError
 from ds2c2.pictures.metrics import psnr
 
 # An encoding: what was set, in words, and the file's bytes.
@@ -17,7 +17,7 @@ Encodings = Iterator[tuple[str, bytes]]
 class RivalError(UserError):
     """A rival that is unknown, or that fails on a picture."""
 
-    exit_code = 11
+    exit_code = ExitCode.MEASUREMENT
 
 
 @dataclass(frozen=True)
