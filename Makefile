@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
 # make demo       set up what is missing, then send a few pictures over an emulated bad link
-# make test       all tests
+# make test       ruff over the sources, then all tests
 # make companion  GNU Radio Companion with the example flowgraph
 # make setup      only set up: Debian packages, .venv, the module installed into it
 # make lint       ruff over the sources
@@ -32,7 +32,7 @@ help:
 demo: setup
 	@$(VENV)/bin/ds2c2 demo $(ARGS)
 
-test: setup test-packages
+test: setup test-packages lint
 	timeout --kill-after=30 $(TEST_SECONDS) xvfb-run --auto-servernum $(VENV)/bin/pytest $(TEST_WORKERS) $(ARGS)
 
 # The venv's interpreter runs GNU Radio Companion, which runs flowgraphs with its own interpreter.
@@ -44,7 +44,8 @@ companion: setup
 	  $(VENV)/bin/python "$$(command -v gnuradio-companion)" flowgraphs/loopback_emulated.grc
 
 lint: setup
-	$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff check --quiet . && $(VENV)/bin/ruff format --check --quiet . || \
+	  { echo "make: ruff has something to say of the sources: $(VENV)/bin/ruff check . and $(VENV)/bin/ruff format ." >&2; exit 1; }
 
 setup: $(VENV)/.module-installed
 

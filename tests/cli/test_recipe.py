@@ -18,8 +18,7 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from ds2c2.cli.program import app
-from ds2c2.cli.study import TERMINATED, Run
-from ds2c2.errors import UserError
+from ds2c2.errors import ExitCode, Run, UserError
 from ds2c2.networks.weights import load_networks, read_metadata
 
 DEADLINE_SECONDS = 180
@@ -161,7 +160,7 @@ def test_a_run_ends_with_its_study_also_when_that_is_killed(camvid):
     )
     try:
         run.process.stdin.close()
-        assert run.process.wait(DEADLINE_SECONDS) == TERMINATED
+        assert run.process.wait(DEADLINE_SECONDS) == ExitCode.TERMINATED
     finally:
         run.end()
     assert not Path("long.safetensors").exists()

@@ -45,7 +45,7 @@ def test_sweep_measures_and_goes_on(ds2c2, photographs, tmp_path):
 
 def test_wrong_input_is_one_line(ds2c2, photographs):
     done = ds2c2("sweep", photographs, *OPTIONS, "--snr", "8:4:1")
-    assert done.returncode == 10
+    assert done.returncode == 11
     assert done.stderr.startswith("ds2c2: SNRs '8:4:1'") and len(done.stderr.splitlines()) == 1
 
 

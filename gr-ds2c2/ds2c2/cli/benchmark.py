@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from ds2c2.cli import options
-from ds2c2.cli.options import DEFAULTS
+from ds2c2.cli.options import RateOptions
+from ds2c2.cli.spread import changed, takes
 from ds2c2.files import write_text
 
 console = Console(highlight=False, soft_wrap=True)
@@ -40,10 +41,12 @@ def words(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
 
 
+# Rates are several here, and the model decides the interleaving.
+@takes(stream=changed(RateOptions, ("bpp", "interleave", "depth", "seed"), redundancy=AIR_REDUNDANCY))
 def benchmark(
+    stream: RateOptions,
     pictures: Annotated[list[str], typer.Argument(help="Files, folders or globs.")],
     out: Annotated[str, typer.Option(metavar="FOLDER", help="Results and progress; a killed run goes on from there.")],
-    model: options.Model = DEFAULTS["model"],
     rates: Annotated[str, typer.Option(help="Bits per pixel, all code blocks counted.")] = "0.14,0.26,0.41,0.54,0.78",
     losses: Annotated[str, typer.Option(help="Per cent of the blocks lost.")] = "0,4,8,16,30,50,100",
     channels: Annotated[str, typer.Option(help="iid, gilbert-elliott or both.")] = "iid,gilbert-elliott",
@@ -61,12 +64,9 @@ def benchmark(
         str,
         typer.Option(metavar="FOLDER", help="Take rivals from this benchmark: the same pictures, rates and blocks."),
     ] = "",
-    redundancy: Annotated[float, typer.Option(help="Repair blocks per source block, air rules.")] = AIR_REDUNDANCY,
-    base_bpp: options.BaseBpp = DEFAULTS["base_bpp"],
     paper_base_bpp: Annotated[
         float, typer.Option(help="Bits per pixel of the base layer under paper rules.")
     ] = PAPER_BASE_BPP,
-    block_size: options.BlockSize = DEFAULTS["block_size"],
     limit: Annotated[int, typer.Option(min=0, help="Only the first so many pictures; 0: all.")] = 0,
     name: Annotated[str, typer.Option(help="What the results call the pictures; default: their source.")] = "",
     jobs: Annotated[int, typer.Option(min=0, help="Processes; 0: one a core.")] = 0,
@@ -90,17 +90,17 @@ def benchmark(
     settings = BenchmarkSettings(
         name=name or Path(pictures[0]).stem,
         pictures=tuple(describe(path, title) for path, title in zip(paths, named, strict=True)),
-        model=model,
-        weights=weights_digest(model),
-        interleave=resolve_interleave("auto", model),
+        model=stream.model,
+        weights=weights_digest(stream.model),
+        interleave=resolve_interleave("auto", stream.model),
         rates=numbers("rates", rates),
         losses=numbers("losses", losses, 100),
         channels=words(channels),
         seeds=seeds,
         rules=words(rules),
-        block_size=block_size,
-        base_bpp=base_bpp,
-        redundancy=redundancy,
+        block_size=stream.block_size,
+        base_bpp=stream.base_bpp,
+        redundancy=stream.redundancy,
         rivals=() if no_rivals else tuple(rival for rival in words(rivals) or NAMES if rival not in absent),
         missing=absent,
         paper_base_bpp=paper_base_bpp,

@@ -14,7 +14,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from ds2c2.cli import options
 from ds2c2.cli.demo import sample_photographs
-from ds2c2.cli.options import DEFAULTS, parse_size
+from ds2c2.cli.options import StreamOptions, parse_size
+from ds2c2.cli.spread import changed, takes
 from ds2c2.cli.trace import write_json
 from ds2c2.files import write_text
 from ds2c2.stream.streamformat import StreamFormat
@@ -25,7 +26,15 @@ SHOWN_WIDTH = 420  # pixels of a frame in the report
 ABOUT = ("run", "created", "link", "radio", "format")  # what the report repeats of a trace
 
 
+# What is not said is the trace's, else the default.
+AskedOptions = changed(StreamOptions, ("seed", "depth", "format_"), **dict.fromkeys(
+    ("bpp", "block_size", "base_bpp", "redundancy", "interleave", "model")
+))  # fmt: skip
+
+
+@takes(stream=AskedOptions)
 def compare(
+    stream: AskedOptions,
     trace: Annotated[str, typer.Argument(metavar="TRACE", help="A loss trace, or a text of 0 and 1, one a line.")],
     out: Annotated[str, typer.Option(metavar="FOLDER", help="Where report.html, plots and JSON go.")] = "out/compare",
     pictures: Annotated[
@@ -33,18 +42,7 @@ def compare(
     ] = [],  # noqa: B006
     draws: Annotated[int, typer.Option(min=2, help="Draws of every channel for each picture.")] = 40,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the draws.")] = 1,
-    size: options.Size = "",
     fit: Annotated[Literal["pad", "scale"], typer.Option(help="How pictures of another size are fitted.")] = "scale",
-    bpp: Annotated[float | None, typer.Option(help="Bits per pixel; default: the trace's, else 0.26.")] = None,
-    block_size: Annotated[int | None, typer.Option(help="Bytes of a code block; default likewise.")] = None,
-    base_bpp: Annotated[float | None, typer.Option(help="Bits per pixel of the base layer; default likewise.")] = None,
-    redundancy: Annotated[
-        float | None, typer.Option(help="Repair blocks per source block of the base layer; default likewise.")
-    ] = None,
-    interleave: Annotated[
-        Literal["auto", "bit", "block", "none"] | None, typer.Option(help="What is permuted; default likewise.")
-    ] = None,
-    model: Annotated[str, typer.Option(help="Weights: a name from models/; default likewise.")] = "",
     jobs: Annotated[int, typer.Option(min=0, help="Processes; 0: one a core.")] = 0,
     margin: Annotated[float, typer.Option(min=0.0, help="Difference of the mean PSNR that counts as none, dB.")] = 0.5,
     device: options.Device = "auto",
@@ -62,14 +60,12 @@ def compare(
 
     recorded = read_trace_file(trace)
     lost = recorded.lost()
-    asked = {
-        "bpp": bpp, "block_size": block_size, "base_bpp": base_bpp, "base_redundancy": redundancy,
-        "interleave": interleave, "model": model or None,
-    }  # fmt: skip
-    asked = {name: value for name, value in asked.items() if value is not None}
+    asked = stream.asked()
     sources = tuple(describe(path, path.stem) for path in list_pictures(pictures or sample_photographs()))
     streams = tuple(
-        stream_for(recorded.stream_format, parse_size(size) if size else None, (one.width, one.height), asked)
+        stream_for(
+            recorded.stream_format, parse_size(stream.size) if stream.size else None, (one.width, one.height), asked
+        )
         for one in sources
     )
     settings = ComparisonSettings(sources, streams, fit, draws, seed, margin)
@@ -118,8 +114,9 @@ def stream_for(
     from ds2c2.networks.weights import resolve_interleave
 
     fields = ("bpp", "block_size", "base_bpp", "base_redundancy", "interleave", "depth", "seed")
-    values = {name: getattr(recorded, name) if recorded else DEFAULTS[name] for name in fields}
-    values["model"] = recorded.model_name if recorded else DEFAULTS["model"]
+    values = {name: getattr(recorded or StreamFormat, name) for name in fields}
+    values["model"] = recorded.model_name if recorded else StreamFormat.model
+    values["interleave"] = recorded.interleave if recorded else "auto"
     if "model" in asked and "interleave" not in asked and asked["model"] != values["model"]:
         # Another profile wants another interleaver.
         values |= {"interleave": "auto", "depth": 1}

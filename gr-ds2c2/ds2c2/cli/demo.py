@@ -12,10 +12,10 @@ from rich.progress import track
 from rich.table import Table
 
 from ds2c2.cli import options
-from ds2c2.cli.options import DEFAULTS, unsuited_effect
+from ds2c2.cli.options import ChannelOptions, RateOptions, unsuited_effect
+from ds2c2.cli.spread import changed, takes
 from ds2c2.errors import UserError
 from ds2c2.stream.packets import HEADER_BYTES
-from ds2c2.stream.streamformat import StreamFormat
 
 console = Console(highlight=False, soft_wrap=True)
 warnings = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -44,51 +44,37 @@ class Crossing:
         return self.small_bpp + self.side_bpp + self.enhancement_bpp
 
 
+# A fixed number of a frame's blocks, so that pictures compare; bits are many enough by chance.
+@takes(stream=RateOptions, channel=changed(ChannelOptions, loss=0.16, channel=None))
 def demo(
+    stream: RateOptions,
+    channel: ChannelOptions,
     pictures: Annotated[list[str], typer.Argument(help="Default: four photographs of scikit-image.")] = [],  # noqa: B006
     out: Annotated[str, typer.Option(metavar="FOLDER", help="Where pictures and contact sheets go.")] = "out/demo",
-    bpp: options.Bpp = DEFAULTS["bpp"],
-    redundancy: options.Redundancy = DEFAULTS["base_redundancy"],
-    interleave: options.Interleave = DEFAULTS["interleave"],
-    model: options.Model = DEFAULTS["model"],
     favour: options.Favour = [],  # noqa: B006
     labels: options.Labels = "",
-    loss: options.Loss = 0.16,
-    channel: options.Channel | None = None,
-    effect: options.Effect = "erase",
-    unit: options.Unit = "block",
-    burst: options.Burst = 8.0,
-    trace: options.Trace = "",
-    channel_seed: options.ChannelSeed = 1,
-    protect_base: options.ProtectBase = False,
     device: options.Device = "auto",
 ) -> None:
     """Send photographs through a GNU Radio flowgraph that loses code blocks; show what arrives."""
-    from ds2c2.networks.weights import resolve_interleave
     from ds2c2.pictures.pictures import list_pictures
 
     paths = list_pictures(pictures or sample_photographs())
-    interleave = resolve_interleave(interleave, model)
-    settings = {"bpp": bpp, "base_redundancy": redundancy, "interleave": interleave, "model": model}
-    # A fixed number of a frame's blocks, so that pictures compare; bits are many enough by chance.
-    channel = channel or ("exact" if unit == "block" else "iid")
-    link = {
-        "loss": loss, "model": channel, "effect": effect, "burst": burst, "seed": channel_seed, "trace": trace,
-        "protect_base": protect_base, "device": device, "favour": favour, "labels": labels,
-        "unit": unit,
-    }  # fmt: skip
-    if warning := unsuited_effect(effect, model):
+    emulated = channel.settings()
+    emulated["model"] = channel.channel or ("exact" if channel.unit == "block" else "iid")
+    link = emulated | {"device": device, "favour": favour, "labels": labels}
+    if warning := unsuited_effect(channel.effect, stream.model):
         warnings.print(f"warning: {warning}", markup=False)
-    base = "never hit" if protect_base else "lost like the rest"
-    hit = "the code blocks" if unit == "block" else "their bits"
+    base = "never hit" if channel.protect_base else "lost like the rest"
+    hit = "the code blocks" if channel.unit == "block" else "their bits"
     console.print(
-        f"{len(paths)} photographs at {bpp:g} bpp, {loss:.0%} of {hit} hit ({channel}, {effect}), base blocks {base}"
+        f"{len(paths)} photographs at {stream.bpp:g} bpp, {channel.loss:.0%} of {hit} hit ({emulated['model']}, "
+        f"{channel.effect}), base blocks {base}"
     )
     crossings = [
-        cross(path, settings, link, Path(out))
+        cross(path, stream, link, Path(out))
         for path in track(paths, description="through the flowgraph", console=console, transient=True)
     ]
-    console.print(quality_table(crossings, unit))
+    console.print(quality_table(crossings, channel.unit))
     console.print(rate_table(crossings))
     for crossing in crossings:
         console.print(f"wrote {crossing.sheet}", markup=False)
@@ -111,13 +97,13 @@ def flowgraph_class() -> type:
     return loopback
 
 
-def cross(path: Path, settings: dict, link: dict, folder: Path) -> Crossing:
+def cross(path: Path, rate: RateOptions, link: dict, folder: Path) -> Crossing:
     """Send one picture through the flowgraph and write its contact sheet."""
     from ds2c2.ends.session import common_size
     from ds2c2.pictures.contactsheet import ERROR_GAIN, contact_sheet, error_picture
     from ds2c2.pictures.pictures import write_picture
 
-    stream = StreamFormat(*common_size([path]), **settings)
+    stream = rate.of_size(common_size([path]))
     flowgraph = flowgraph_class()(stream, str(path), folder=str(folder / path.stem), **link)
     flowgraph.run_to_end()
     receiver = flowgraph.sink.receiver

@@ -2,7 +2,7 @@
 """``ds2c2 evaluate``: the paper's tables and figures from trained models; else quality over loss of one."""
 
 import os
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,7 +11,8 @@ from rich.console import Console
 
 from ds2c2.cli import options
 from ds2c2.cli.losscurve import loss_curve
-from ds2c2.cli.options import DEFAULTS
+from ds2c2.cli.options import RateOptions
+from ds2c2.cli.spread import takes
 from ds2c2.errors import UserError
 from ds2c2.stream.streamformat import MAX_BLOCK, MIN_BLOCK
 
@@ -19,7 +20,10 @@ console = Console(highlight=False, soft_wrap=True)
 PAPER_OUT = "runs/evaluate"
 MOST_PICTURES = 50  # as many as the paper tests with
 # What says something to one of the two only, and what to the other.
-CURVE_OPTIONS = ("rules", "effect", "unit", "bpp", "base_bpp", "redundancy", "interleave", "model")
+# Tables have the block size and the seed, too.
+CURVE_OPTIONS = ("rules", "effect", "unit", *(
+    entry.name for entry in fields(RateOptions) if entry.name not in ("block_size", "seed")
+))  # fmt: skip
 PAPER_OPTIONS = (
     "models", "layout", "part", "most", "picture", "labels", "size", "fit", "name", "reference",
     "rivals", "jobs", "ray_address",
@@ -39,7 +43,9 @@ def _paper(*names, **settings):
     )
 
 
+@takes(stream=RateOptions)
 def evaluate(
+    stream: RateOptions,
     context: typer.Context,
     pictures: Annotated[list[str], typer.Argument(help="Files, folders or globs; with --layout a data set's root.")],
     table: Annotated[
@@ -88,17 +94,6 @@ def evaluate(
         Literal["erase", "zero", "flip"], _curve(help="A hit packet is gone, its 1s become 0, or its bits flip.")
     ] = "erase",
     unit: Annotated[Literal["block", "bit"], _curve(help="Hit are whole blocks or single bits.")] = "block",
-    bpp: Annotated[float, _curve(help="Bits per pixel, all code blocks counted, 0.1 to 1.0.")] = DEFAULTS["bpp"],
-    base_bpp: Annotated[float, _curve(help="Bits per pixel of the base layer before redundancy.")] = DEFAULTS[
-        "base_bpp"
-    ],
-    redundancy: Annotated[float, _curve(help="Repair blocks per source block of the base layer.")] = DEFAULTS[
-        "base_redundancy"
-    ],
-    interleave: Annotated[
-        Literal["auto", "bit", "block", "none"], _curve(help="What is permuted; auto: what the model's profile wants.")
-    ] = DEFAULTS["interleave"],
-    model: Annotated[str, _curve(help="Weights: a name from models/.")] = DEFAULTS["model"],
     loss: Annotated[
         list[float] | None,
         typer.Option(
@@ -106,8 +101,6 @@ def evaluate(
         ),
     ] = None,
     draws: Annotated[int, typer.Option(min=1, help="Draws of the channel for each picture and loss.")] = 3,
-    block_size: options.BlockSize = DEFAULTS["block_size"],
-    seed: Annotated[int, typer.Option(min=0, help="Of the permutation; in tables of the hits.")] = DEFAULTS["seed"],
     vgg: Annotated[
         str,
         typer.Option(metavar="FILE", help="torchvision's VGG19 or VGG16, for the VGG distance; default: $DS2C2_VGG."),
@@ -133,11 +126,9 @@ def evaluate(
     seen_by = str(find_vgg(vgg).absolute()) if vgg or os.environ.get(VGG_VARIABLE) else ""
     trunk = str(Path(lpips).absolute()) if lpips else ""
     if not of_paper:
-        settings = {
-            "bpp": bpp, "block_size": block_size, "base_bpp": base_bpp, "base_redundancy": redundancy,
-            "interleave": interleave, "seed": seed, "model": model,
-        }  # fmt: skip
-        loss_curve(pictures, settings, rules, loss, draws, effect, unit, device, out, console, seen_by, trunk)
+        loss_curve(
+            pictures, stream.format_settings(), rules, loss, draws, effect, unit, device, out, console, seen_by, trunk
+        )
         return
     from ds2c2.cli.paperfigures import check_figures, choose_figures, draw_figures
     from ds2c2.cli.papertables import check_tables, choose_rivals, named_rivals, write_tables
@@ -154,8 +145,8 @@ def evaluate(
     names, figures = check_tables(table or []), check_figures(figure or [])
     if not models:
         raise UserError("--models: none given; name the weights, or a folder of them, that these are made from")
-    if not MIN_BLOCK <= block_size <= MAX_BLOCK:
-        raise UserError(f"--block-size {block_size}: {MIN_BLOCK} to {MAX_BLOCK} bytes are wanted")
+    if not MIN_BLOCK <= stream.block_size <= MAX_BLOCK:
+        raise UserError(f"--block-size {stream.block_size}: {MIN_BLOCK} to {MAX_BLOCK} bytes are wanted")
     if ray_address:
         load_ray()
     found = list_models(models)
@@ -176,7 +167,9 @@ def evaluate(
         digests = tuple(samples.sha256(index) for index in range(len(samples)))
     if trunk:
         Lpips(Path(trunk), place)
-    run = PaperRun(samples, digests, draws, seed, block_size, seen_by, device if ray_address else str(place), trunk)
+    run = PaperRun(
+        samples, digests, draws, stream.seed, stream.block_size, seen_by, device if ray_address else str(place), trunk
+    )
     where = Where(jobs or len(os.sched_getaffinity(0)), ray_address, place.type == "cuda")
     if names:
         write_tables(names, asked, run, where, folder, console)

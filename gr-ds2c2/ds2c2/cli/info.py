@@ -8,23 +8,18 @@ from rich.console import Console
 from rich.table import Table
 
 from ds2c2.cli import options
-from ds2c2.cli.options import DEFAULTS, make_format, parse_size
+from ds2c2.cli.options import RateOptions, parse_size
+from ds2c2.cli.spread import takes
 from ds2c2.stream.packets import HEADER_BYTES
 from ds2c2.stream.streamformat import StreamFormat
 
 console = Console(highlight=False, soft_wrap=True)
 
 
+@takes(stream=RateOptions)
 def info(
+    stream: RateOptions,
     size: Annotated[str, typer.Argument(metavar="[WxH]", help="Picture size.")] = "768x512",
-    bpp: options.Bpp = DEFAULTS["bpp"],
-    block_size: options.BlockSize = DEFAULTS["block_size"],
-    base_bpp: options.BaseBpp = DEFAULTS["base_bpp"],
-    redundancy: options.Redundancy = DEFAULTS["base_redundancy"],
-    interleave: options.Interleave = DEFAULTS["interleave"],
-    depth: options.Depth = DEFAULTS["depth"],
-    seed: options.Seed = DEFAULTS["seed"],
-    model: options.Model = DEFAULTS["model"],
     format_: options.Format = "",
 ) -> None:
     """Print a stream format in text form, and the blocks and rates that follow from it."""
@@ -32,10 +27,7 @@ def info(
     from ds2c2.networks.modelfiles import find_weights, pinned
     from ds2c2.networks.weights import load_networks
 
-    if format_:
-        stream = StreamFormat.parse(format_)
-    else:
-        stream = make_format(parse_size(size), bpp, block_size, base_bpp, redundancy, interleave, depth, seed, model)
+    stream = StreamFormat.parse(format_) if format_ else stream.of_size(parse_size(size))
     path = find_weights(stream.model_name)
     networks = load_networks(stream.model_name)
     make_profile(networks, stream)  # what the model cannot serve is said now, not at the first picture

@@ -1,25 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Options that several commands share."""
 
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 from typing import Annotated, Literal
 
 import typer
 
+from ds2c2.channels.channel import DEFAULT_BURST
 from ds2c2.errors import FormatError
 from ds2c2.stream.streamformat import StreamFormat
 
-Size = Annotated[str, typer.Option(metavar="WxH", help="Picture size of the stream; default: the first picture's.")]
-Bpp = Annotated[float, typer.Option(help="Bits per pixel, all code blocks counted, 0.1 to 1.0.")]
-BlockSize = Annotated[int, typer.Option(help="Bytes of a code block, 32 to 1056.")]
-BaseBpp = Annotated[float, typer.Option(help="Bits per pixel of the base layer before redundancy.")]
-Redundancy = Annotated[float, typer.Option(help="Repair blocks per source block of the base layer.")]
-Interleave = Annotated[
-    Literal["auto", "bit", "block", "none"],
-    typer.Option(help="What the interleaver permutes; auto: what the model's profile wants, coded none, others bit."),
-]
-Depth = Annotated[int, typer.Option(help="Frames that --interleave block spreads over.")]
-Seed = Annotated[int, typer.Option(help="Seed of the permutation.")]
-Model = Annotated[str, typer.Option(help="Weights: a name from models/.")]
 Render = Annotated[
     str,
     typer.Option(
@@ -31,23 +22,6 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Fit = Annotated[Literal["pad", "scale"], typer.Option(help="How pictures of another size are fitted.")]
 Format = Annotated[str, typer.Option("--format", metavar="TEXT", help="Stream format as `info` and `send` print it.")]
 StreamNumber = Annotated[int, typer.Option("--stream", min=0, max=255, help="Number of the stream in its packets.")]
-Loss = Annotated[
-    float, typer.Option(help="Share of code blocks (bits with --unit bit) that the emulated channel hits, 0 to 1.")
-]
-Channel = Annotated[
-    Literal["iid", "exact", "gilbert-elliott", "trace"], typer.Option("--channel", help="Which blocks are hit.")
-]
-Effect = Annotated[
-    Literal["erase", "zero", "flip"],
-    typer.Option(help="A hit packet is gone, its 1s become 0, or its bits flip."),
-]
-Unit = Annotated[
-    Literal["block", "bit"],
-    typer.Option(help="What is hit: whole blocks, or each bit by itself (with --channel iid, --effect zero or flip)."),
-]
-Burst = Annotated[float, typer.Option(help="Mean burst of the gilbert-elliott channel, in blocks.")]
-Trace = Annotated[str, typer.Option(metavar="FILE", help="Loss trace for --channel trace: 0 and 1, one a line.")]
-ChannelSeed = Annotated[int, typer.Option(help="Seed of the emulated channel.")]
 Favour = Annotated[
     list[str],
     typer.Option(
@@ -64,11 +38,6 @@ Labels = Annotated[
         "where segnet:MODEL or smp:ENCODER:FILE names a SegNet instead.",
     ),
 ]
-ProtectBase = Annotated[bool, typer.Option("--protect-base", help="Base blocks are never hit (the paper's rule).")]
-
-DEFAULTS = {field: StreamFormat.__dataclass_fields__[field].default for field in (
-    "bpp", "block_size", "base_bpp", "base_redundancy", "depth", "seed", "model"
-)} | {"interleave": "auto"}  # fmt: skip
 
 
 def counted(number: int, what: str) -> str:
@@ -84,22 +53,97 @@ def parse_size(text: str) -> tuple[int, int]:
     return int(width), int(height)
 
 
-def make_format(
-    size: tuple[int, int],
-    bpp: float,
-    block_size: int,
-    base_bpp: float,
-    redundancy: float,
-    interleave: str,
-    depth: int,
-    seed: int,
-    model: str,
-) -> StreamFormat:
-    """The stream format of a command's options. Raises ``FormatError`` and ``WeightsError``."""
-    from ds2c2.networks.weights import resolve_interleave
+STREAM, CHANNEL = "Stream format (both ends alike)", "Emulated channel"
 
-    interleave = resolve_interleave(interleave, model)
-    return StreamFormat(*size, bpp, block_size, base_bpp, redundancy, interleave, depth, seed, model)
+
+def _stream(kind, help_: str, *names: str, metavar: str | None = None):
+    return Annotated[kind, typer.Option(*names, help=help_, rich_help_panel=STREAM, metavar=metavar)]
+
+
+def _channel(kind, help_: str, *names: str, metavar: str | None = None):
+    return Annotated[kind, typer.Option(*names, help=help_, rich_help_panel=CHANNEL, metavar=metavar)]
+
+
+Format = _stream(str, "Stream format as `info` and `send` print it.", "--format", metavar="TEXT")
+
+
+@dataclass(frozen=True)
+class RateOptions:
+    """What a stream format is made of beside the picture's size."""
+
+    bpp: _stream(float, "Bits per pixel, all code blocks counted, 0.1 to 1.0.") = StreamFormat.bpp
+    block_size: _stream(int, "Bytes of a code block, 32 to 1056.") = StreamFormat.block_size
+    base_bpp: _stream(float, "Bits per pixel of the base layer before redundancy.") = StreamFormat.base_bpp
+    redundancy: _stream(float, "Repair blocks per source block of the base layer.") = StreamFormat.base_redundancy
+    interleave: _stream(
+        Literal["auto", "bit", "block", "none"],
+        "What the interleaver permutes; auto: what the model's profile wants, coded none, others bit.",
+    ) = "auto"
+    depth: _stream(int, "Frames that --interleave block spreads over.") = StreamFormat.depth
+    seed: _stream(int, "Seed of the permutation.") = StreamFormat.seed
+    model: _stream(str, "Weights: a name from models/.") = StreamFormat.model
+
+    def format_settings(self) -> dict:
+        """Arguments of ``StreamFormat`` beside the size. Raises ``WeightsError``."""
+        from ds2c2.networks.weights import resolve_interleave
+
+        return self.asked() | {"interleave": resolve_interleave(self.interleave, self.model)}
+
+    def asked(self) -> dict:
+        """Arguments of ``StreamFormat`` that were given, as they were given."""
+        values = {_FIELDS.get(entry.name, entry.name): getattr(self, entry.name, None) for entry in fields(RateOptions)}
+        return {name: value for name, value in values.items() if value is not None}
+
+    def of_size(self, size: tuple[int, int]) -> StreamFormat:
+        """The stream format of pictures of a size. Raises ``FormatError`` and ``WeightsError``."""
+        return StreamFormat(*size, **self.format_settings())
+
+
+# Options that the stream format calls by another name.
+_FIELDS = {"redundancy": "base_redundancy"}
+
+
+@dataclass(frozen=True)
+class StreamOptions(RateOptions):
+    """A whole stream format: its text, or its parts and the size."""
+
+    size: _stream(str, "Picture size of the stream; default: the first picture's.", metavar="WxH") = ""
+    format_: Format = ""
+
+    def stream(self, pictures: Callable[[], tuple[int, int]]) -> StreamFormat:
+        """The stream format; ``pictures`` gives their size where none is said. Raises ``FormatError``,
+        ``WeightsError``, and what ``pictures`` raises."""
+        if self.format_:
+            return StreamFormat.parse(self.format_)
+        return self.of_size(parse_size(self.size) if self.size else pictures())
+
+
+@dataclass(frozen=True)
+class ChannelOptions:
+    """An emulated channel."""
+
+    loss: _channel(float, "Share of code blocks (bits with --unit bit) that the emulated channel hits, 0 to 1.") = 0.0
+    channel: _channel(Literal["iid", "exact", "gilbert-elliott", "trace"], "Which blocks are hit.") = "iid"
+    effect: _channel(Literal["erase", "zero", "flip"], "A hit packet is gone, its 1s become 0, or its bits flip.") = (
+        "erase"
+    )
+    unit: _channel(
+        Literal["block", "bit"],
+        "What is hit: whole blocks, or each bit by itself (with --channel iid, --effect zero or flip).",
+    ) = "block"
+    burst: _channel(float, "Mean burst of the gilbert-elliott channel, in blocks.") = DEFAULT_BURST
+    trace: _channel(str, "Loss trace for --channel trace: 0 and 1, one a line.", metavar="FILE") = ""
+    channel_seed: _channel(int, "Seed of the emulated channel.") = 1
+    protect_base: _channel(bool, "Base blocks are never hit (the paper's rule).", "--protect-base") = False
+
+    def settings(self) -> dict:
+        """Arguments of ``PacketChannel`` and of the Block Erasure Channel beside the stream format."""
+        values = {entry.name: getattr(self, entry.name) for entry in fields(ChannelOptions)}
+        return {_ARGUMENTS.get(name, name): value for name, value in values.items()}
+
+
+# Options that channels call by another name.
+_ARGUMENTS = {"channel": "model", "channel_seed": "seed"}
 
 
 def unsuited_effect(effect: str, model: str) -> str:

@@ -2,8 +2,6 @@
 """Options of radios and modems, the same for every command, and the door to their flowgraphs."""
 
 import functools
-import inspect
-from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Annotated, Literal
 
@@ -119,26 +117,6 @@ class ReceivingOptions(RadioOptions):
 def _shared(options: RadioOptions, kind: type) -> list:
     names = {entry.name for entry in fields(options)}
     return [entry for entry in fields(kind) if entry.name in names]
-
-
-def takes(kind: type[RadioOptions]) -> Callable:
-    """Give a command the options of ``kind``: it gets them in its argument ``radio``."""
-
-    def decorate(command: Callable) -> Callable:
-        @functools.wraps(command)
-        def run(*args, **values):
-            mine = {entry.name: values.pop(entry.name) for entry in fields(kind)}
-            return command(*args, **values, radio=kind(**mine))
-
-        own = [each for each in inspect.signature(command).parameters.values() if each.name != "radio"]
-        theirs = [
-            each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in inspect.signature(kind).parameters.values()
-        ]
-        run.__signature__ = inspect.Signature([*own, *theirs])
-        run.__annotations__ = {each.name: each.annotation for each in (*own, *theirs)} | {"return": None}
-        return run
-
-    return decorate
 
 
 def flowgraphs():

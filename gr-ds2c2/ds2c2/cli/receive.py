@@ -7,7 +7,8 @@ import typer
 from rich.console import Console
 
 from ds2c2.cli import options, sources
-from ds2c2.cli.radio import ReceivingOptions, takes
+from ds2c2.cli.radio import ReceivingOptions
+from ds2c2.cli.spread import takes
 from ds2c2.errors import ExitCode, LinkError
 from ds2c2.stream.assembler import LinkCounts
 from ds2c2.stream.streamformat import StreamFormat
@@ -16,7 +17,7 @@ from ds2c2.transport.packetsource import Listener
 console = Console(highlight=False, soft_wrap=True)
 
 
-@takes(ReceivingOptions)
+@takes(radio=ReceivingOptions)
 def receive(
     out: Annotated[str, typer.Option(metavar="FOLDER", help="Where the pictures go: frame-000000.png and so on.")],
     radio: ReceivingOptions,

@@ -11,9 +11,10 @@ from rich.progress import track
 
 from ds2c2.channels.packetchannel import PacketChannel
 from ds2c2.cli import options
-from ds2c2.cli.options import DEFAULTS, make_format, parse_size, unsuited_effect
-from ds2c2.cli.radio import SendingOptions, check_duration, flowgraphs, show_dry_run, takes
+from ds2c2.cli.options import ChannelOptions, StreamOptions, unsuited_effect
+from ds2c2.cli.radio import SendingOptions, check_duration, flowgraphs, show_dry_run
 from ds2c2.cli.sources import one_place
+from ds2c2.cli.spread import takes
 from ds2c2.networks.modelfiles import pinned
 from ds2c2.stream.packets import END_COPIES
 from ds2c2.stream.streamformat import StreamFormat
@@ -24,35 +25,19 @@ console = Console(highlight=False, soft_wrap=True)
 warnings = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
-@takes(SendingOptions)
+@takes(stream=StreamOptions, channel=ChannelOptions, radio=SendingOptions)
 def send(
     pictures: Annotated[list[str], typer.Argument(help="Files, folders or globs.")],
+    stream: StreamOptions,
+    channel: ChannelOptions,
     radio: SendingOptions,
     to: Annotated[str, typer.Option(metavar="WHERE", help="udp://host:port, or a file to record the packets in.")] = "",
-    size: options.Size = "",
-    bpp: options.Bpp = DEFAULTS["bpp"],
-    block_size: options.BlockSize = DEFAULTS["block_size"],
-    base_bpp: options.BaseBpp = DEFAULTS["base_bpp"],
-    redundancy: options.Redundancy = DEFAULTS["base_redundancy"],
-    interleave: options.Interleave = DEFAULTS["interleave"],
-    depth: options.Depth = DEFAULTS["depth"],
-    seed: options.Seed = DEFAULTS["seed"],
-    model: options.Model = DEFAULTS["model"],
-    format_: options.Format = "",
     fit: options.Fit = "pad",
     favour: options.Favour = [],  # noqa: B006
     labels: options.Labels = "",
     device: options.Device = "auto",
-    stream: options.StreamNumber = 0,
+    stream_number: options.StreamNumber = 0,
     rate: Annotated[float, typer.Option(help="Packets per second over UDP.")] = DEFAULT_RATE,
-    loss: options.Loss = 0.0,
-    channel: options.Channel = "iid",
-    effect: options.Effect = "erase",
-    unit: options.Unit = "block",
-    burst: options.Burst = 8.0,
-    trace: options.Trace = "",
-    channel_seed: options.ChannelSeed = 1,
-    protect_base: options.ProtectBase = False,
 ) -> None:
     """Send pictures as packets: over UDP, into a recording or over the air, through an emulated channel if asked."""
     from ds2c2.codec.codec import Codec
@@ -62,23 +47,17 @@ def send(
 
     one_place("--to", to, radio)
     address = parse_address(to) if "://" in to else None
-    if format_:
-        stream_format = StreamFormat.parse(format_)
-    else:
-        width, height = parse_size(size) if size else common_size(list_pictures(pictures))
-        stream_format = make_format(
-            (width, height), bpp, block_size, base_bpp, redundancy, interleave, depth, seed, model
-        )
+    stream_format = stream.stream(lambda: common_size(list_pictures(pictures)))
     feed = PictureFeed(pictures, stream_format.width, stream_format.height, fit)
     if radio.radio and not opened(radio, stream_format, len(feed.paths)):
         return
-    emulated = PacketChannel(stream_format, loss, channel, effect, burst, channel_seed, trace, protect_base, unit)
+    emulated = PacketChannel(stream_format, **channel.settings())
     codec = Codec(stream_format, device)
     sending = SendingEnd(codec, feed, favour, labels)
-    if warning := unsuited_effect(effect, codec.stream.model):
+    if warning := unsuited_effect(channel.effect, codec.stream.model):
         warnings.print(f"warning: {warning}", markup=False)
     console.print(f"stream format: {codec.stream.text}", markup=False)
-    groups = pictures_to_packets(sending, stream)
+    groups = pictures_to_packets(sending, stream_number)
     steps = -(-len(feed.paths) // stream_format.depth) + 1
     shown = track(groups, description="sending", total=steps, console=console, transient=True)
 
@@ -99,7 +78,7 @@ def send(
             console.print(f"{link.refused} packets were refused by {to}: nobody listens there?", markup=False)
     blocks = emulated.passed + emulated.hit
     hit = f"{blocks} blocks, {emulated.hit} of them hit"
-    if unit == "bit":
+    if channel.unit == "bit":
         hit = f"{blocks} blocks, {emulated.bits_hit} of their {8 * stream_format.block_size * blocks} bits hit"
     console.print(
         f"sent {options.counted(sending.frame, 'picture')}, {hit} by the emulated channel, to {to}",

@@ -9,8 +9,9 @@ from rich.console import Console
 from rich.progress import Progress
 
 from ds2c2.cli import options
-from ds2c2.cli.options import DEFAULTS, make_format, parse_size
+from ds2c2.cli.options import StreamOptions
 from ds2c2.cli.receive import NothingReceived, describe
+from ds2c2.cli.spread import takes
 from ds2c2.errors import LinkError
 from ds2c2.stream.streamformat import StreamFormat
 
@@ -50,21 +51,13 @@ def address_and_keys(at: str, keys: str):  # noqa: ANN201 - Address and Keys; im
 
 
 @serve_app.command()
+@takes(stream=StreamOptions)
 def encode(
+    stream: StreamOptions,
     pictures: Annotated[list[str], typer.Argument(help="Files, folders or globs.")],
     at: Annotated[
         str, typer.Option(metavar="ADDRESS", help="Where the flowgraph's ZMQ PULL Source connects, or its relay.")
     ] = ENCODE_AT,
-    size: options.Size = "",
-    bpp: options.Bpp = DEFAULTS["bpp"],
-    block_size: options.BlockSize = DEFAULTS["block_size"],
-    base_bpp: options.BaseBpp = DEFAULTS["base_bpp"],
-    redundancy: options.Redundancy = DEFAULTS["base_redundancy"],
-    interleave: options.Interleave = DEFAULTS["interleave"],
-    depth: options.Depth = DEFAULTS["depth"],
-    seed: options.Seed = DEFAULTS["seed"],
-    model: options.Model = DEFAULTS["model"],
-    format_: options.Format = "",
     fit: options.Fit = "pad",
     favour: options.Favour = [],  # noqa: B006
     labels: options.Labels = "",
@@ -83,13 +76,9 @@ def encode(
     from ds2c2.ends.session import PictureFeed, SendingEnd, common_size
     from ds2c2.serve.hosts import EncodeHost
 
-    if format_:
-        stream = StreamFormat.parse(format_)
-    else:
-        width, height = parse_size(size) if size else common_size(list_pictures(pictures))
-        stream = make_format((width, height), bpp, block_size, base_bpp, redundancy, interleave, depth, seed, model)
-    feed = PictureFeed(pictures, stream.width, stream.height, fit, repeat)
-    sending = SendingEnd(Codec(stream, device), feed, favour, labels)
+    stream_format = stream.stream(lambda: common_size(list_pictures(pictures)))
+    feed = PictureFeed(pictures, stream_format.width, stream_format.height, fit, repeat)
+    sending = SendingEnd(Codec(stream_format, device), feed, favour, labels)
     host = EncodeHost(sending, Pipe(address, sends=True, listens=True, keys=ring), wait, say, frame_rate)
     until_signalled(host)
     say(f"stream format: {sending.codec.stream.text}")
@@ -98,7 +87,7 @@ def encode(
         task = bar.add_task("sent", total=None if repeat else len(feed.paths))
         host.run(lambda frames: bar.update(task, completed=frames))
     whole = "" if repeat or host.frames == len(feed.paths) else f" of {len(feed.paths)}"
-    say(f"sent {host.frames}{whole} pictures, {host.frames * stream.blocks} code blocks")
+    say(f"sent {host.frames}{whole} pictures, {host.frames * stream_format.blocks} code blocks")
     if not (host.ended or host.stopped):
         raise LinkError(f"{at}: nobody took code blocks for {wait:g} s; is the flowgraph running, with Pass Tags set?")
 

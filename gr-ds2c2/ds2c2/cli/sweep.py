@@ -12,7 +12,8 @@ from rich.table import Table
 
 from ds2c2.cli import options
 from ds2c2.cli.demo import sample_photographs
-from ds2c2.cli.options import DEFAULTS
+from ds2c2.cli.options import StreamOptions
+from ds2c2.cli.spread import takes
 from ds2c2.errors import UserError
 from ds2c2.links.linksettings import LinkSettings
 
@@ -21,7 +22,9 @@ PLOT = "sweep.png"
 TRACES = "traces"
 
 
+@takes(stream=StreamOptions)
 def sweep(
+    stream: StreamOptions,
     pictures: Annotated[list[str], typer.Argument(help="Default: four photographs of scikit-image.")] = [],  # noqa: B006
     snr: Annotated[str, typer.Option(metavar="FROM:TO:STEP", help="SNRs in dB, or a list: 8,10,12.")] = "8:24:1",
     link: Annotated[Literal["ofdm", "gmsk"], typer.Option(help="The modem.")] = "ofdm",
@@ -37,15 +40,6 @@ def sweep(
         ),
     ] = "",
     frames: Annotated[int, typer.Option(min=1, help="Frames decoded at each SNR for the pictures' quality.")] = 4,
-    size: options.Size = "",
-    bpp: options.Bpp = DEFAULTS["bpp"],
-    block_size: options.BlockSize = DEFAULTS["block_size"],
-    base_bpp: options.BaseBpp = DEFAULTS["base_bpp"],
-    redundancy: options.Redundancy = DEFAULTS["base_redundancy"],
-    interleave: options.Interleave = DEFAULTS["interleave"],
-    depth: options.Depth = DEFAULTS["depth"],
-    seed: options.Seed = DEFAULTS["seed"],
-    model: options.Model = DEFAULTS["model"],
     fit: options.Fit = "pad",
     device: options.Device = "auto",
 ) -> None:
@@ -62,12 +56,11 @@ def sweep(
     trial = trial_class()
     paths = list_pictures(pictures or sample_photographs())
     fit = fit if pictures else "scale"
-    wanted = options.parse_size(size) if size else common_size(paths)
-    stream = options.make_format(wanted, bpp, block_size, base_bpp, redundancy, interleave, depth, seed, model)
+    stream_format = stream.stream(lambda: common_size(paths))
     # Before pictures are encoded, which takes a while: parameters that are no link.
     for one in snrs:
         replace(around, snr=one)
-    source = SweepStream(stream, [str(path) for path in paths], packets, fit, frames, device)
+    source = SweepStream(stream_format, [str(path) for path in paths], packets, fit, frames, device)
     file = SweepFile(
         out,
         {

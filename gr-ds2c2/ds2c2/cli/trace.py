@@ -12,7 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from ds2c2.cli import options, sources
-from ds2c2.cli.radio import ReceivingOptions, takes
+from ds2c2.cli.radio import ReceivingOptions
+from ds2c2.cli.spread import takes
 from ds2c2.files import make_folder, write_text
 from ds2c2.networks.modelfiles import pinned
 
@@ -23,7 +24,7 @@ File = Annotated[str, typer.Argument(metavar="FILE", help="A loss trace, or a te
 
 
 @trace_app.command()
-@takes(ReceivingOptions)
+@takes(radio=ReceivingOptions)
 def record(
     out: Annotated[str, typer.Option(metavar="FILE", help="The loss trace to write (CSV).")],
     radio: ReceivingOptions,

@@ -104,7 +104,8 @@ def command(results: dict) -> str:
         "paper-base-bpp": settings["paper_base_bpp"],
         "redundancy": settings["redundancy"],
     }
-    return f"ds2c2 benchmark {results['name']} " + " ".join(f"--{name} {value}" for name, value in options.items())
+    words = " ".join(f"--{name} {value}" for name, value in options.items())
+    return f"ds2c2 benchmark {results['name']} --out {results['name']} {words}"
 
 
 def headline_rate(results: dict) -> float:
