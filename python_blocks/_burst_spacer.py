@@ -5,9 +5,10 @@ import numpy as np
 from gnuradio import gr
 
 from ._failures import guarded
+from ._lasting import Lasting
 
 
-class burst_spacer(gr.basic_block):
+class burst_spacer(Lasting, gr.basic_block):
     """Multiplies bursts of ``length`` samples by ``scale`` and puts ``gap`` zeros behind each.
 
     GNU Radio's burst shaper needs more input to let the last zeros go; without them the last

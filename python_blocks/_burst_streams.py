@@ -11,6 +11,7 @@ from ds2c2.links.bursts import BurstCutter, bursts_in
 from ds2c2.links.radiosettings import RadioError
 
 from ._failures import WORK_DONE, guarded, say
+from ._lasting import Lasting
 
 BURST_TAG = "ds2c2_burst"  # length of a burst in samples, on its first sample
 LEAD_SECONDS = 0.1  # of zeros before the first burst: the radio's buffers fill
@@ -21,7 +22,7 @@ ROOM = 1 << 16  # samples that the output holds at least
 FILL = 1 << 12  # zeros put at once
 
 
-class transmit_guard(gr.sync_block):
+class transmit_guard(Lasting, gr.sync_block):
     """Scales samples to what a radio takes; those beyond 1 are cut off and counted.
 
     ``ended`` becomes true when the input has ended and everything is out: blocks that come after
@@ -62,7 +63,7 @@ class transmit_guard(gr.sync_block):
         return True
 
 
-class _Bursts(gr.basic_block):
+class _Bursts(Lasting, gr.basic_block):
     """Gathers whole bursts; a subclass puts them out. Ends after ``limit`` samples at the latest."""
 
     def __init__(self, guard: transmit_guard, limit: int | None):

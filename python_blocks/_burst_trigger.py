@@ -8,6 +8,7 @@ from gnuradio import gr
 from ds2c2.links.burstfinder import Burst, BurstFinder, Preamble
 
 from ._failures import guarded
+from ._lasting import Lasting
 
 TRIGGER = "ds2c2_trigger"
 # The demultiplexer keeps the trigger's tag to itself; this one goes on with the header.
@@ -16,7 +17,7 @@ BURST = "ds2c2_burst"
 REMEMBERED = 4096
 
 
-class burst_trigger(gr.sync_block):
+class burst_trigger(Lasting, gr.sync_block):
     """Samples in and out, by ``BurstFinder``; on a burst's first sample is a trigger, and its
     key in ``bursts``."""
 

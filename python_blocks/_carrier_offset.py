@@ -5,9 +5,10 @@ import numpy as np
 from gnuradio import gr
 
 from ._failures import guarded
+from ._lasting import Lasting
 
 
-class carrier_offset(gr.sync_block):
+class carrier_offset(Lasting, gr.sync_block):
     """Turns sample n by ``cfo * n`` cycles.
 
     GNU Radio's own rotators and mixers round differently with the position of a call in memory, so

@@ -3,7 +3,8 @@
 
 GNU Radio leaves a graph hanging when a Python ``work`` raises. So every work function is
 guarded: the error is written as one line, kept here, and WORK_DONE ends the graph. Scripts
-that GRC generates never look; the exit code is therefore set when the process leaves.
+that GRC generates never look; from the first error on, the exit code is therefore set when the process
+leaves, unless the errors are cleared. A process in which no block fails is left alone.
 """
 
 import atexit
@@ -35,6 +36,7 @@ def exit_code() -> int:
 def clear_errors() -> None:
     """Forget the errors: whoever calls this has dealt with them."""
     _failures.clear()
+    atexit.unregister(_leave)
 
 
 def say(name: str, message: str) -> None:
@@ -44,6 +46,9 @@ def say(name: str, message: str) -> None:
 
 def record(name: str, error: Exception) -> None:
     """Report an error of a block and keep it; what is not a user's to mend shows its traceback."""
+    if not _failures:
+        # The last to be registered runs first; a process that ends by us has nobody after it.
+        atexit.register(_leave)
     _failures.append(error)
     if isinstance(error, UserError):
         say(name, str(error))
@@ -66,6 +71,14 @@ def guarded(work):
     return inner
 
 
+def say_uncaught() -> None:
+    """From now on a ``UserError`` that nobody catches is one line and its exit code: a constructor of ours has
+    raised one."""
+    global _previous_hook
+    if sys.excepthook is not _hook:
+        _previous_hook, sys.excepthook = sys.excepthook, _hook
+
+
 def _leave() -> None:
     if _failures:
         sys.stdout.flush()
@@ -74,14 +87,10 @@ def _leave() -> None:
 
 
 def _hook(kind, error, trace) -> None:
-    # A block's constructor was given something impossible: one line is all a user needs.
     if isinstance(error, UserError):
         record("ds2c2", error)
     else:
         _previous_hook(kind, error, trace)
 
 
-# Registered at import, so that it runs after the handlers of whoever came later.
-atexit.register(_leave)
 _previous_hook = sys.excepthook
-sys.excepthook = _hook

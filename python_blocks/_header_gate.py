@@ -13,6 +13,7 @@ from ds2c2.links.ofdm import FFT_SIZE, OfdmFormat
 
 from ._burst_trigger import BURST
 from ._failures import record
+from ._lasting import Lasting
 
 HEADER_DATA = pmt.intern("header_data")
 SYMBOLS = "ds2c2_symbols"  # key of the payload's length in OFDM symbols
@@ -30,7 +31,7 @@ class Reception:
     cfo: float
 
 
-class header_gate(gr.basic_block):
+class header_gate(Lasting, gr.basic_block):
     """Counts headers, and makes a failure of one that checks by accident: the length it tells
     would swallow the packets behind it.
 

@@ -8,6 +8,7 @@ import pmt
 from gnuradio import gr
 
 from ._failures import guarded, say
+from ._lasting import Lasting
 
 RX_TIME = pmt.intern("rx_time")
 EVENTS_PORT, MESSAGE = pmt.intern("async_msgs"), pmt.intern("uhd_async_msg")
@@ -37,7 +38,7 @@ def codes_of(value) -> list[str]:
     return found + [pmt.symbol_to_string(value)] if pmt.is_symbol(value) else found
 
 
-class transmit_events(gr.basic_block):
+class transmit_events(Lasting, gr.basic_block):
     """Listens to a USRP Sink's port ``async_msgs``.
 
     ``events`` holds kind (underrun or late) and seconds on the device's clock.
@@ -82,7 +83,7 @@ class TimeTags:
         return 0 if first is None else max(0, round((seconds - before) * self._rate) - (place - first))
 
 
-class receive_events(gr.sync_block):
+class receive_events(Lasting, gr.sync_block):
     """Looks at the time tags of a radio's samples.
 
     ``events`` holds overrun and seconds since the first sample; ``lost`` counts samples.

@@ -7,9 +7,10 @@ from gnuradio import gr
 from ds2c2.links.linkframes import LinkFrames, ModemCounts
 
 from ._failures import guarded
+from ._lasting import Lasting
 
 
-class link_framer(gr.interp_block):
+class link_framer(Lasting, gr.interp_block):
     """Packets ``u8[packet]`` to the bytes of bursts: ``head``, frame (``packet + 4``), ``tail``;
     counts them as sent in ``counts``."""
 

@@ -7,12 +7,13 @@ import numpy as np
 from gnuradio import gr
 
 from ._failures import WORK_DONE, guarded
+from ._lasting import Lasting
 from ._waiting import POLL_SECONDS
 
 WAITING = 4  # groups of packets: who sends more waits
 
 
-class packet_feed(gr.sync_block):
+class packet_feed(Lasting, gr.sync_block):
     """Packets ``uint8[n, packet_bytes]`` that are ``put`` come out, one item each; ends after ``end()``."""
 
     def __init__(self, packet_bytes: int):

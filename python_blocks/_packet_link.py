@@ -8,11 +8,12 @@ from gnuradio import gr
 from ds2c2.links.linkframes import ModemCounts
 from ds2c2.transport.packetsource import Arrivals
 
+from ._lasting import Lasting
 from ._packet_modem import PacketDemodulator, PacketModulator
 from .radio_air import radio_air
 
 
-class PacketLink(gr.hier_block2):
+class PacketLink(Lasting, gr.hier_block2):
     """Packets in, those that arrive out: what stands for the Block Erasure Channel.
 
     It ends with its input, and the same seed loses the same packets. Unlike in that block,

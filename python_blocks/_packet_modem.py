@@ -10,8 +10,10 @@ from ds2c2.stream.packets import HEADER_BYTES
 from ds2c2.stream.streamformat import StreamFormat
 from ds2c2.transport.packetsource import Arrivals
 
+from ._lasting import Lasting
 
-class PacketModulator(gr.hier_block2):
+
+class PacketModulator(Lasting, gr.hier_block2):
     """Packets in, samples out; ``self._framer`` is its ``link_framer``."""
 
     def __init__(self, name: str, stream_format: StreamFormat):
@@ -30,7 +32,7 @@ class PacketModulator(gr.hier_block2):
         self._framer.counts = counts
 
 
-class PacketDemodulator(gr.hier_block2):
+class PacketDemodulator(Lasting, gr.hier_block2):
     """Samples in, packets out; ``self._check`` is its ``frame_check``.
 
     ``counts`` says what became of the packets.

@@ -5,23 +5,36 @@ import numpy as np
 import pmt
 from gnuradio import gr
 
-from ds2c2.errors import FormatError, LinkError
+from ds2c2.errors import FileError, FormatError
 from ds2c2.links.iqrecording import IqReader, IqWriter
+from ds2c2.links.radiosettings import ReceiveSettings, TransmitSettings
 
+from ._backend import RecordingNote
 from ._failures import WORK_DONE, guarded, record, say
 from ._host_events import RX_TIME, TimeTags, time_of
+from ._lasting import Lasting
 
 RX_FREQUENCY = pmt.intern("rx_freq")
 READ_SAMPLES = 1 << 16
 
 
-class file_sink(gr.sync_block):
+def sink(settings: TransmitSettings, note: RecordingNote):
+    """A block that writes a recording. Raises ``LinkError`` and ``FileError``."""
+    return file_sink(settings, note)
+
+
+def source(settings: ReceiveSettings):
+    """A block that reads a recording. Raises ``LinkError`` and ``FormatError``."""
+    return file_source(settings)
+
+
+class file_sink(Lasting, gr.sync_block):
     """Complex samples into a recording; a radio's time tags begin captures of their own."""
 
-    def __init__(self, settings, stream_format: str, about: dict[str, str]):
+    def __init__(self, settings: TransmitSettings, note: RecordingNote):
         gr.sync_block.__init__(self, name="radio_sink", in_sig=[np.complex64], out_sig=None)
         self.writer = IqWriter(
-            settings.address, settings.rate, settings.frequency, stream_format=stream_format, about=about
+            settings.address, settings.rate, settings.frequency, stream_format=note.stream_format, about=note.about
         )
         self._tags = TimeTags(settings.rate)
 
@@ -49,17 +62,17 @@ class file_sink(gr.sync_block):
         # An error here would end the process: it is kept like those of work.
         try:
             self.writer.close()
-        except LinkError as error:
+        except FileError as error:
             record("radio_sink", error)
         else:
             say("radio_sink", f"wrote {self.writer.samples} samples to {self.writer.data_path} and its metadata")
         return True
 
 
-class file_source(gr.sync_block):
+class file_source(Lasting, gr.sync_block):
     """Complex samples of a recording; ``events`` has the overruns that were recorded with it."""
 
-    def __init__(self, settings):
+    def __init__(self, settings: ReceiveSettings):
         gr.sync_block.__init__(self, name="radio_source", in_sig=None, out_sig=[np.complex64])
         self.reader = IqReader(settings.address)
         rate = self.reader.rate

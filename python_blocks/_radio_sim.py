@@ -8,7 +8,11 @@ from collections import deque
 import numpy as np
 from gnuradio import gr
 
+from ds2c2.links.radiosettings import ReceiveSettings, TransmitSettings
+
+from ._backend import RecordingNote
 from ._failures import WORK_DONE, guarded
+from ._lasting import Lasting
 from ._waiting import POLL_SECONDS, Patience
 
 LIMIT = 1 << 18  # samples that a wire holds: more of them wait in the sender's buffers
@@ -77,7 +81,17 @@ def wire(name: str, side: str) -> Wire:
         return found
 
 
-class sim_sink(gr.sync_block):
+def sink(settings: TransmitSettings, note: RecordingNote):
+    """A block that sends within this process. Raises ``LinkError``."""
+    return sim_sink(settings.address, settings.timeout)
+
+
+def source(settings: ReceiveSettings):
+    """A block that hears what such a one sends. Raises ``LinkError``."""
+    return sim_source(settings.address, settings.timeout)
+
+
+class sim_sink(Lasting, gr.sync_block):
     """Complex samples into a wire; the other end sees the stream end."""
 
     def __init__(self, name: str, timeout: float):
@@ -96,7 +110,7 @@ class sim_sink(gr.sync_block):
         return True
 
 
-class sim_source(gr.sync_block):
+class sim_source(Lasting, gr.sync_block):
     """Complex samples out of a wire; ends with the sender."""
 
     def __init__(self, name: str, timeout: float):

@@ -6,18 +6,18 @@ from gnuradio import soapy
 from ds2c2.errors import DeviceError
 from ds2c2.links.radiosettings import RadioError, RadioSettings, check_read_back
 
+from ._backend import RecordingNote, first_line
 from ._failures import say
-from ._radio_uhd import first_line
 
 CHANNEL = 0
 
 
-def soapy_sink(settings: RadioSettings):
+def sink(settings: RadioSettings, note: RecordingNote):
     """A Soapy Sink, set. Raises ``DeviceError`` and ``RadioError``."""
     return _set("radio_sink", settings, soapy.sink)
 
 
-def soapy_source(settings: RadioSettings):
+def source(settings: RadioSettings):
     """A Soapy Source, set. Raises ``DeviceError`` and ``RadioError``."""
     return _set("radio_source", settings, soapy.source)
 

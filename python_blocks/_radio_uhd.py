@@ -10,8 +10,9 @@ os.environ.setdefault("UHD_LOG_CONSOLE_LEVEL", "warning")
 from gnuradio import uhd  # noqa: E402
 
 from ds2c2.errors import DeviceError  # noqa: E402
-from ds2c2.links.radiosettings import RadioError, RadioSettings, check_read_back  # noqa: E402
+from ds2c2.links.radiosettings import RadioError, RadioSettings, TransmitSettings, check_read_back  # noqa: E402
 
+from ._backend import RecordingNote, first_line  # noqa: E402
 from ._burst_streams import BURST_TAG  # noqa: E402
 from ._failures import say  # noqa: E402
 
@@ -20,22 +21,17 @@ BOARD = 0
 POLL_SECONDS = 0.01
 
 
-def uhd_sink(settings: RadioSettings, burst_mode: bool):
+def sink(settings: TransmitSettings, note: RecordingNote):
     """A USRP Sink, set and locked. Raises ``DeviceError`` and ``RadioError``."""
     arguments = uhd.stream_args(cpu_format="fc32", channels=[CHANNEL])
-    return _set("radio_sink", settings, lambda: uhd.usrp_sink(settings.address, arguments, BURST_TAG * burst_mode))
+    tag = "" if settings.continuous else BURST_TAG
+    return _set("radio_sink", settings, lambda: uhd.usrp_sink(settings.address, arguments, tag))
 
 
-def uhd_source(settings: RadioSettings):
+def source(settings: RadioSettings):
     """A USRP Source, set and locked. Raises ``DeviceError`` and ``RadioError``."""
     arguments = uhd.stream_args(cpu_format="fc32", channels=[CHANNEL])
     return _set("radio_source", settings, lambda: uhd.usrp_source(settings.address, arguments))
-
-
-def first_line(error: Exception) -> str:
-    """UHD and SoapySDR explain in many lines; the first one says it."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0].strip(" ->:").removesuffix(" for")
 
 
 def _set(name: str, settings: RadioSettings, make):

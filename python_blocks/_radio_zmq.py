@@ -16,10 +16,13 @@ from zmq.auth.thread import ThreadAuthenticator
 from zmq.utils.monitor import recv_monitor_message
 
 from ds2c2.errors import LinkError
+from ds2c2.links.radiosettings import ReceiveSettings, TransmitSettings
 from ds2c2.serve.keys import load_keys
 from ds2c2.serve.pipe import end_context
 
+from ._backend import RecordingNote
 from ._failures import WORK_DONE, guarded, say
+from ._lasting import Lasting
 from ._waiting import POLL_SECONDS, Patience
 
 MESSAGE_SAMPLES = 1 << 15  # at most
@@ -30,7 +33,17 @@ DRAIN_SECONDS = 30.0
 SAMPLE_BYTES = 8
 
 
-class zmq_sink(gr.sync_block):
+def sink(settings: TransmitSettings, note: RecordingNote):
+    """A block that sends to another process. Raises ``LinkError``."""
+    return zmq_sink(settings.address, settings.timeout, settings.keys)
+
+
+def source(settings: ReceiveSettings):
+    """A block that hears what such a one sends. Raises ``LinkError``."""
+    return zmq_source(settings.address, settings.timeout, settings.keys, settings.peer)
+
+
+class zmq_sink(Lasting, gr.sync_block):
     """Complex samples to whoever connects; waits while nobody does."""
 
     def __init__(self, endpoint: str, timeout: float, keys: str = ""):
@@ -99,7 +112,7 @@ class zmq_sink(gr.sync_block):
             change(news["value"])
 
 
-class zmq_source(gr.sync_block):
+class zmq_source(Lasting, gr.sync_block):
     """Complex samples from a sender that may start later, or anew; ends when it has ended."""
 
     def __init__(self, endpoint: str, timeout: float, keys: str = "", peer: str = ""):

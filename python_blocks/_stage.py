@@ -13,6 +13,7 @@ from ds2c2.stream import streamtags
 from ds2c2.stream.streamformat import StreamFormat
 
 from ._failures import WORK_DONE, guarded
+from ._lasting import Lasting
 
 # On the first block of a frame: pair of the frame's number and N_b.
 FRAME_TAG = pmt.intern(streamtags.FRAME)
@@ -69,7 +70,7 @@ def refuse_tag_header(rows: np.ndarray) -> None:
         raise LinkError("tags come as if they were code blocks; set Pass Tags to Yes in the ZMQ PULL Source")
 
 
-class Stage(gr.basic_block):
+class Stage(Lasting, gr.basic_block):
     """A block whose output does not follow its input item by item.
 
     A subclass gives ``take(rows, tags)``: it sees whole input windows and answers with

@@ -8,6 +8,7 @@ from gnuradio import gr
 from ds2c2.stream.streamformat import StreamFormat
 
 from ._failures import guarded, say
+from ._lasting import Lasting
 from ._stage import FRAME_TAG, as_format, as_sources, frame_number
 
 QUALITY_PORT = pmt.intern("quality")
@@ -30,7 +31,7 @@ def _quality(result, lost_share: float):
     return message
 
 
-class decoder_sink(gr.sync_block):
+class decoder_sink(Lasting, gr.sync_block):
     """Decodes frames; writes, shows and measures the pictures.
 
     A frame whose base layer is lost is concealed by the picture before it, and counted.

@@ -12,13 +12,14 @@ from ds2c2.errors import UserError
 from ds2c2.stream.streamformat import StreamFormat
 
 from ._failures import WORK_DONE, guarded
+from ._lasting import Lasting
 from ._stage import END_TAG, as_format, as_sources, format_tag, frame_tag
 
 # Seconds at most that a paced source sleeps at once: a flowgraph cannot stop meanwhile.
 LONGEST_NAP = 0.05
 
 
-class encoder_source(gr.sync_block):
+class encoder_source(Lasting, gr.sync_block):
     """Encodes pictures, each to the stream format's N code blocks, base layer first.
 
     Input:

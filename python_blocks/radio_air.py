@@ -9,13 +9,14 @@ from gnuradio import analog, blocks, channels, filter, gr
 from ds2c2.links.air import AirSettings
 
 from ._carrier_offset import carrier_offset
+from ._lasting import Lasting
 
 # Gaussian values that the noise is drawn from; more of them give more different large ones.
 NOISE_VALUES = 1 << 18
 SINUSOIDS = 8  # of a fading path; 8 is what GNU Radio recommends
 
 
-class radio_air(gr.hier_block2):
+class radio_air(Lasting, gr.hier_block2):
     """Fading, echoes, clock and carrier offset, then noise; the same samples for the same seed.
 
     The samples that come out do not depend on scheduling. It ends with its input; a clock offset

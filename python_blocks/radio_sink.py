@@ -3,14 +3,18 @@
 
 from gnuradio import gr
 
+from ds2c2.links.radiobackends import BACKENDS
 from ds2c2.links.radiosettings import DEFAULT_MAX_DURATION, DEFAULT_RATE, LOCK_SECONDS, WAIT_SECONDS, TransmitSettings
 from ds2c2.stream.streamformat import StreamFormat
 
+from ._backend import RecordingNote, open_backend
 from ._burst_streams import burst_filler, burst_sender, transmit_guard
+from ._host_events import EVENTS_PORT, transmit_events
+from ._lasting import Lasting
 from ._stage import as_format
 
 
-class radio_sink(gr.hier_block2):
+class radio_sink(Lasting, gr.hier_block2):
     """Sends samples: to a Radio Source of this process or another one, into a recording, or on the air.
 
     A real radio (uhd, soapy) gets a stream that never pauses, zeros between the bursts, unless
@@ -81,7 +85,8 @@ class radio_sink(gr.hier_block2):
         )
         self._events = None
         self.guard = transmit_guard(settings.scale, clip=settings.on_air)
-        self.end = self._end(as_format(stream_format).text if stream_format else "", about or {})
+        text = as_format(stream_format).text if stream_format else ""
+        self.end = self._end(RecordingNote(text, dict(settings.lines()) | (about or {})))
         self._parts = [self.guard]
         if settings.on_air:
             limit = settings.max_samples
@@ -94,29 +99,10 @@ class radio_sink(gr.hier_block2):
         """Underruns and late packets so far: kind, and seconds on the device's clock."""
         return self._events.events if self._events is not None else []
 
-    def _end(self, stream_format: str, about: dict[str, str]):
-        settings = self.settings
-        # Here and not above: each brings libraries that the others do not need.
-        if settings.backend == "sim":
-            from ._radio_sim import sim_sink
-
-            return sim_sink(settings.address, settings.timeout)
-        if settings.backend == "zmq":
-            from ._radio_zmq import zmq_sink
-
-            return zmq_sink(settings.address, settings.timeout, settings.keys)
-        if settings.backend == "file":
-            from ._radio_file import file_sink
-
-            return file_sink(settings, stream_format, dict(settings.lines()) | about)
-        if settings.backend == "soapy":
-            from ._radio_soapy import soapy_sink
-
-            return soapy_sink(settings)
-        from ._host_events import EVENTS_PORT, transmit_events
-        from ._radio_uhd import uhd_sink
-
-        block = uhd_sink(settings, burst_mode=not settings.continuous)
-        self._events = transmit_events()
-        self.msg_connect(block, EVENTS_PORT, self._events, EVENTS_PORT)
+    def _end(self, note: RecordingNote):
+        backend = BACKENDS[self.settings.backend]
+        block = open_backend(backend).sink(self.settings, note)
+        if backend.events:
+            self._events = transmit_events()
+            self.msg_connect(block, EVENTS_PORT, self._events, EVENTS_PORT)
         return block

@@ -5,14 +5,18 @@ import pmt
 from gnuradio import gr
 
 from ds2c2.links.air import AirSettings
+from ds2c2.links.radiobackends import BACKENDS
 from ds2c2.links.radiosettings import DEFAULT_RATE, LOCK_SECONDS, WAIT_SECONDS, ReceiveSettings
 
+from ._backend import open_backend
+from ._host_events import receive_events
+from ._lasting import Lasting
 from .radio_air import radio_air
 
 ENDED_PORT = pmt.intern("ended")
 
 
-class radio_source(gr.hier_block2):
+class radio_source(Lasting, gr.hier_block2):
     """Receives samples: from a Radio Sink of this process or another one, a recording, or the air.
 
     sim, zmq and file end when their samples do. A real radio never ends: connect the Depacketizer's
@@ -95,26 +99,8 @@ class radio_source(gr.hier_block2):
 
     def _start(self):
         settings = self.settings
-        # Here and not above: each brings libraries that the others do not need.
-        if settings.backend == "sim":
-            from ._radio_sim import sim_source
-
-            return sim_source(settings.address, settings.timeout)
-        if settings.backend == "zmq":
-            from ._radio_zmq import zmq_source
-
-            return zmq_source(settings.address, settings.timeout, settings.keys, settings.peer)
-        if settings.backend == "file":
-            from ._radio_file import file_source
-
-            return file_source(settings)
-        from ._host_events import receive_events
-
-        if settings.backend == "soapy":
-            from ._radio_soapy import soapy_source as make
-        else:
-            from ._radio_uhd import uhd_source as make
-        block = make(settings)
-        self._watch = receive_events(settings.rate)
-        self.connect(block, self._watch)
+        block = open_backend(BACKENDS[settings.backend]).source(settings)
+        if settings.on_air:
+            self._watch = receive_events(settings.rate)
+            self.connect(block, self._watch)
         return block

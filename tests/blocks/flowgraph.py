@@ -7,8 +7,9 @@ import time
 import numpy as np
 import pmt
 from gnuradio import blocks, ds2c2, gr
-from gnuradio.ds2c2._stage import END_TAG, FORMAT_TAG, FRAME_TAG, format_tag, frame_number, frame_tag
 
+# The tags as docs/flowgraphs.md has them, which blocks of others write and read.
+FRAME_TAG, FORMAT_TAG, END_TAG = (pmt.intern(word) for word in ("ds2c2_frame", "ds2c2_format", "ds2c2_end"))
 # Seconds: far above what any of these flowgraphs takes; a hung one is stopped and fails.
 DEADLINE = 60.0
 
@@ -62,8 +63,8 @@ def frame_tags(stream_format, numbers, ended=True) -> list[gr.tag_t]:
     """The tags of frames with these numbers, one after the other."""
     tags = []
     for place, number in enumerate(numbers):
-        key, value = frame_tag(number, stream_format.base_blocks)
-        tags.append(_tag(place * stream_format.blocks, key, value))
+        value = pmt.cons(pmt.from_long(number), pmt.from_long(stream_format.base_blocks))
+        tags.append(_tag(place * stream_format.blocks, FRAME_TAG, value))
     if ended:
         tags.append(_tag(len(numbers) * stream_format.blocks - 1, END_TAG, pmt.PMT_T))
     return tags
@@ -71,7 +72,8 @@ def frame_tags(stream_format, numbers, ended=True) -> list[gr.tag_t]:
 
 def format_tags(stream_format, numbers) -> list[gr.tag_t]:
     """The tags that say which stream frames with these numbers are of."""
-    return [_tag(place * stream_format.blocks, *format_tag(stream_format)) for place in range(len(numbers))]
+    text = pmt.intern(stream_format.text)
+    return [_tag(place * stream_format.blocks, FORMAT_TAG, text) for place in range(len(numbers))]
 
 
 def _tag(offset, key, value) -> gr.tag_t:
@@ -99,7 +101,7 @@ def through(rows: np.ndarray, *parts, tags=()) -> tuple[np.ndarray, list[gr.tag_
 
 def numbers_of(tags) -> list[tuple[int, int]]:
     """Offset and frame number of every frame tag."""
-    return [(tag.offset, frame_number(tag.value)) for tag in tags if pmt.eq(tag.key, FRAME_TAG)]
+    return [(tag.offset, pmt.to_long(pmt.car(tag.value))) for tag in tags if pmt.eq(tag.key, FRAME_TAG)]
 
 
 def ends_of(tags) -> list[int]:

@@ -1,18 +1,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Encoder Source, Decoder Sink and the whole loopback against the library used directly."""
 
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pmt
 import pytest
-from flowgraph import ends_of, frame_tags, numbers_of, run
+from flowgraph import FORMAT_TAG, FRAME_TAG, ends_of, frame_tags, numbers_of, run, run_to_error
 from gnuradio import blocks, ds2c2, gr
-from gnuradio.ds2c2._stage import FORMAT_TAG, FRAME_TAG
 from PIL import Image
 
 from ds2c2.channels.channel import BlockChannel
-from ds2c2.errors import DeviceError, FormatError, PictureError, UserError, WeightsError
+from ds2c2.errors import DeviceError, FileError, FormatError, PictureError, UserError, WeightsError
 from ds2c2.pictures.metrics import psnr
 from ds2c2.stream.assembler import FrameAssembler
 from ds2c2.stream.interleaver import Interleaver
@@ -264,42 +265,55 @@ def test_a_sink_renders_what_another_model_sent(rendering_models, stream_format,
         ds2c2.decoder_sink(stream_format, device="cpu", render="binary")
 
 
-def test_run_to_end_raises_the_first_error(stream_format, picture_folder, monkeypatch):
+def break_source(stream_format, pictures, folder):
+    """A picture is gone when its turn comes."""
+    graph = ds2c2.loopback(stream_format, str(pictures), str(folder), device="cpu", measure=False)
+    (pictures / "1.png").unlink()
+    return graph, PictureError, "1.png"
+
+
+def break_middle(stream_format, pictures, folder):
+    """A block is set to another format than the one before it."""
+    other = replace(stream_format, seed=stream_format.seed + 1)
+    graph = gr.top_block()
+    graph.connect(
+        ds2c2.encoder_source(stream_format, str(pictures), "cpu"), ds2c2.interleaver(stream_format),
+        ds2c2.packetizer(other), blocks.null_sink(stream_format.block_size + 8),
+    )  # fmt: skip
+    return graph, FormatError, "the block is set to"
+
+
+def break_sink(stream_format, pictures, folder):
+    """Where pictures are to be written a file stands by then."""
+    graph = ds2c2.loopback(stream_format, str(pictures), str(folder), device="cpu", measure=False)
+    folder.rmdir()
+    folder.write_text("in the way")
+    return graph, FileError, "cannot be written"
+
+
+@pytest.fixture
+def own_pictures(picture_folder, tmp_path):
+    return Path(shutil.copytree(picture_folder, tmp_path / "own"))
+
+
+@pytest.mark.parametrize("broken", [break_source, break_middle, break_sink])
+def test_an_error_in_any_block_ends_the_graph(stream_format, own_pictures, tmp_path, broken):
+    """Wherever it happens, upstream or downstream of the others, nothing hangs."""
+    graph, error, words = broken(stream_format, own_pictures, tmp_path / "got")
+    run_to_error(graph)
+    (failed,) = ds2c2.errors()
+    assert isinstance(failed, error) and words in str(failed)
+    assert ds2c2.exit_code() == error.exit_code
+    ds2c2.clear_errors()
+
+
+@pytest.mark.parametrize("broken", [break_source, break_sink])
+def test_run_to_end_raises_the_first_error(stream_format, own_pictures, tmp_path, broken):
     """A failing block ends the graph, and its error is the caller's."""
-    graph = ds2c2.loopback(stream_format, str(picture_folder), device="cpu")
-
-    def fail(frame, soft):
-        raise PictureError("no room on the disk")
-
-    monkeypatch.setattr(graph.sink.receiver, "take", fail)
-    with pytest.raises(PictureError, match="no room"):
+    graph, error, words = broken(stream_format, own_pictures, tmp_path / "got")
+    with pytest.raises(error, match=words):
         graph.run_to_end()
     assert ds2c2.errors() == []
-
-
-@pytest.mark.parametrize("block", [0, 2, 4, 5, 6])
-def test_an_error_in_any_block_ends_the_graph(stream_format, picture_folder, monkeypatch, block):
-    """Wherever it happens, upstream or downstream of the others, nothing hangs."""
-    from flowgraph import run_to_error
-
-    graph = ds2c2.loopback(stream_format, str(picture_folder), device="cpu")
-    source, sink = graph.source, graph.sink
-
-    def fail(*arguments):
-        raise UserError("broken on purpose")
-
-    targets = {
-        0: (source.sender, "next_frame"),
-        2: (graph.packetizer._packetizer, "pack"),
-        4: (graph.depacketizer._assembler, "push"),
-        5: (graph.deinterleaver._interleaver, "deinterleave"),
-        6: (sink.receiver, "take"),
-    }
-    monkeypatch.setattr(*targets[block], fail)
-    run_to_error(graph)
-    assert [str(error) for error in ds2c2.errors()] == ["broken on purpose"]
-    assert ds2c2.exit_code() == UserError.exit_code
-    ds2c2.clear_errors()
 
 
 @pytest.mark.parametrize(

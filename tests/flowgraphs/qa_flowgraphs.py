@@ -94,6 +94,47 @@ def test_grc_and_python_mirror_each_other(path):
     assert "documentation" in block
 
 
+# Variables of a flowgraph that parameters stand for, which no constructor has.
+FLOWGRAPH_VARIABLES = {"stream_format", "samp_rate"}
+# A link in a fresh flowgraph has noise to see, one in a script has none unless asked for.
+MEANT_TO_DIFFER = {"snr"}
+
+
+@pytest.mark.parametrize("path", BLOCKS, ids=lambda path: path.stem)
+def test_companion_and_python_have_the_same_defaults(path):
+    import inspect
+
+    from gnuradio import ds2c2
+
+    from ds2c2.stream.streamformat import StreamFormat
+
+    block = yaml.safe_load(path.read_text())
+    name = block["id"].removeprefix("variable_").removeprefix("ds2c2_")
+    made = StreamFormat if name == "stream_format" else getattr(ds2c2, name).__init__
+    ours = {p.name: p.default for p in inspect.signature(made).parameters.values()}
+    different = {}
+    for parameter in block["parameters"]:
+        default = ours.get(parameter["id"], inspect.Parameter.empty)
+        if default is inspect.Parameter.empty:
+            continue
+        shown = parameter.get("default", parameter.get("options", [""])[0])
+        if parameter["dtype"] not in ("string", "enum", "file_open", "dir_select", "file_save") and shown != "":
+            try:
+                shown = eval(str(shown), {})  # noqa: S307 - as Companion does
+            except NameError:
+                assert shown in FLOWGRAPH_VARIABLES, parameter["id"]
+                continue
+        elif isinstance(default, bool):
+            shown = {"True": True, "False": False}[str(shown)]
+        elif isinstance(default, int | float) and shown != "":
+            shown = type(default)(shown)
+        shown = tuple(shown) if isinstance(shown, list) else shown
+        same = shown == default or not (shown or default)
+        if not same and parameter["id"] not in MEANT_TO_DIFFER:
+            different[parameter["id"]] = (shown, default)
+    assert different == {}
+
+
 def test_every_block_has_its_grc_file():
     from gnuradio import ds2c2
 

@@ -11,8 +11,8 @@ from rich.table import Table
 
 from ds2c2.errors import FormatError, UserError
 from ds2c2.links.linksettings import LinkSettings
+from ds2c2.links.radiobackends import BACKENDS
 from ds2c2.links.radiosettings import (
-    DEFAULT_ADDRESSES,
     DEFAULT_MAX_DURATION,
     DEFAULT_RATE,
     WAIT_SECONDS,
@@ -26,6 +26,8 @@ from ds2c2.stream.streamformat import StreamFormat
 from ds2c2.transport.packetsource import PacketSource
 
 LINK, RADIO = "Link (both ends alike)", "Radio"
+# Those whose two ends need not be in one process.
+RADIOS = {name: backend for name, backend in BACKENDS.items() if backend.between_processes}
 
 
 def _option(panel: str, kind, help_: str, *names: str, metavar: str | None = None):
@@ -41,8 +43,8 @@ class RadioOptions:
     """Options that sending and receiving have in common."""
 
     radio: _radio(
-        Literal["", "zmq", "file", "uhd", "soapy"],
-        "Over the air instead: zmq (samples to another process), file (a SigMF recording), uhd (USRP), soapy.",
+        Literal[("", *RADIOS)],
+        f"Over the air instead: {', '.join(f'{name} ({backend.words})' for name, backend in RADIOS.items())}.",
     ) = ""
     address: _radio(str, "zmq: tcp://host:port; file: the recording; uhd, soapy: device arguments.") = ""
     sample_rate: _radio(float, "Samples per second.") = DEFAULT_RATE
@@ -69,7 +71,7 @@ class RadioOptions:
     @property
     def place(self) -> str:
         """The radio and its address, in words."""
-        return f"{self.radio} {self.address or DEFAULT_ADDRESSES[self.radio]}".rstrip()
+        return f"{self.radio} {self.address or BACKENDS[self.radio].address}".rstrip()
 
     def _settings(self, kind: type[RadioSettings], **more) -> RadioSettings:
         given = {entry.name: getattr(self, entry.name) for entry in _shared(self, kind)}

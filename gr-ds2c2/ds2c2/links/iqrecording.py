@@ -79,7 +79,7 @@ class IqWriter:
         self.samples = 0
         self._hash = hashlib.sha512()
         self._written = 0.0
-        self._dirty = self._failed = False
+        self._dirty = self._failed = self._from_air = False
         self._file: BinaryIO | None = None
         self._signal = _sigmf().SigMFFile(
             global_info={
@@ -98,7 +98,7 @@ class IqWriter:
             **({"ds2c2:format": stream_format} if stream_format else {}),
         }
         self._signal.add_annotation(0, metadata=self._run)
-        self.capture(time.time())
+        self._begin_capture(time.time())
         for there in (self.data_path, self.meta_path):
             if there.exists():
                 raise LinkError(f"{there}: there is a recording already; choose another name or move it away")
@@ -110,8 +110,13 @@ class IqWriter:
             raise unwritable(self.data_path, error) from None
 
     def _give_up(self) -> None:
-        """Nothing stays of a recording that cannot be written whole, so that the same name can be tried again."""
+        """Nothing stays of a recording that cannot be written whole, so that the same name can be tried again;
+        but what came from the air and cannot be had again."""
         self._failed = True
+        if self._from_air and self.samples:
+            with contextlib.suppress(OSError, FileError):
+                self._file.close()
+            return
         if self._file is not None:
             with contextlib.suppress(OSError):  # what is in its buffer does not fit either
                 self._file.close()
@@ -119,7 +124,12 @@ class IqWriter:
             self.meta_path.unlink(missing_ok=True)
 
     def capture(self, seconds: float, frequency: float | None = None) -> None:
-        """The next sample was taken at a time, seconds since 1970: at the start, after a gap, after tuning."""
+        """The next sample was taken at a time, seconds since 1970, on a radio: at the start, after a gap, after
+        tuning."""
+        self._from_air = True
+        self._begin_capture(seconds, frequency)
+
+    def _begin_capture(self, seconds: float, frequency: float | None = None) -> None:
         if frequency is not None:
             self._frequency = frequency
         tuned = {"core:frequency": float(self._frequency)} if self._frequency else {}
@@ -133,7 +143,8 @@ class IqWriter:
         self._dirty = True
 
     def write(self, samples: np.ndarray) -> None:
-        """Append ``complex64[n]``. Raises ``FileError``: the disk may be full, and nothing stays then."""
+        """Append ``complex64[n]``. Raises ``FileError``: the disk may be full. What came from a radio before stays
+        readable then, of anything else nothing stays."""
         data = samples.astype("<c8", copy=False).tobytes()
         try:
             self._file.write(data)

@@ -3,15 +3,10 @@
 
 import math
 from dataclasses import dataclass, field, fields
-from urllib.parse import urlsplit
 
 from ds2c2.errors import ExitCode, UserError
 from ds2c2.links.air import AirSettings, as_air
-from ds2c2.transport.udp import is_loopback
-
-BACKENDS = ("sim", "zmq", "file", "uhd", "soapy")
-HARDWARE = ("uhd", "soapy")
-DEFAULT_ADDRESSES = {"sim": "air", "zmq": "tcp://127.0.0.1:5557", "file": "", "uhd": "", "soapy": ""}
+from ds2c2.links.radiobackends import BACKENDS
 
 DEFAULT_RATE = 1e6  # samples/s
 MIN_RATE, MAX_RATE = 1e3, 1e9  # samples/s
@@ -42,8 +37,8 @@ class RadioSettings:
     """What sending and receiving have in common. An empty text and 0 leave what the device has.
 
     Args:
-        backend: sim (one process), zmq (samples between two processes), file (SigMF recording),
-            uhd (USRP) or soapy (whatever SoapySDR knows)
+        backend: one of ``ds2c2.links.radiobackends.BACKENDS``: sim (one process), zmq (samples between two
+            processes), file (SigMF recording), uhd (USRP) or soapy (whatever SoapySDR knows)
         address: sim: a name that both ends share; zmq: the endpoint, which the sender binds; file:
             the recording; uhd, soapy: device arguments, ``type=b200`` and ``driver=lime``
         rate: samples/s
@@ -82,7 +77,7 @@ class RadioSettings:
         if self.backend not in BACKENDS:
             raise RadioError(f"radio {self.backend!r} is unknown; choose one of {', '.join(BACKENDS)}")
         if not self.address:
-            object.__setattr__(self, "address", DEFAULT_ADDRESSES[self.backend])
+            object.__setattr__(self, "address", BACKENDS[self.backend].address)
         self._check("rate", MIN_RATE, MAX_RATE, "samples/s")
         self._check("frequency", 0, MAX_FREQUENCY, "Hz")
         self._check("lo_offset", -self.rate * 10, self.rate * 10, "Hz, ten times the rate")
@@ -90,12 +85,8 @@ class RadioSettings:
         self._check("bandwidth", 0, MAX_RATE, "Hz")
         self._check("lock_timeout", 0, 3600, "seconds")
         self._check("timeout", 0, math.inf, "seconds")
-        if self.backend == "zmq":
-            self._check_endpoint()
-        if self.backend == "file" and not self.address:
-            raise RadioError("radio file: no recording is named; give its path as address")
-        if self.backend == "soapy" and "driver=" not in self.address:
-            raise RadioError(f"radio soapy: device {self.address!r} names no driver; write driver=lime or the like")
+        if trouble := BACKENDS[self.backend].trouble(self.address, self.keys):
+            raise RadioError(f"radio {self.backend}: {trouble}")
         if self.on_air and not self.frequency:
             raise RadioError(f"radio {self.backend}: no centre frequency is given; give one in Hz")
 
@@ -104,25 +95,10 @@ class RadioSettings:
         if not low <= value <= high:
             raise RadioError(f"{name} {value:g} is out of range: {low:g} to {high:g} {unit}")
 
-    def _check_endpoint(self) -> None:
-        # A sender may have any free port: tcp://127.0.0.1:*
-        parts = urlsplit(self.address.replace(":*", ":0"))
-        try:
-            whole = parts.scheme == "ipc" or (parts.scheme == "tcp" and parts.hostname and parts.port is not None)
-        except ValueError:
-            whole = False
-        if not whole:
-            raise RadioError(f"radio zmq: {self.address!r} is no endpoint; write tcp://127.0.0.1:5557 or ipc://PATH")
-        if parts.scheme == "tcp" and not is_loopback(parts.hostname) and not self.keys:
-            raise RadioError(
-                f"radio zmq: others can reach {self.address}; give keys (`ds2c2 serve keys` makes them), or stay on "
-                "127.0.0.1 and let ssh carry it"
-            )
-
     @property
     def on_air(self) -> bool:
         """A real radio."""
-        return self.backend in HARDWARE
+        return BACKENDS[self.backend].hardware
 
     def lines(self) -> list[tuple[str, str]]:
         """What would be set, name and value with its unit, in the order that it is set."""
@@ -136,13 +112,7 @@ class RadioSettings:
         return shown
 
     def _applies(self, name: str) -> bool:
-        if name in ("address", "rate", "scale", "air"):
-            return True
-        if name in ("keys", "peer"):
-            return self.backend == "zmq"
-        if name == "timeout":
-            return self.backend in ("sim", "zmq")
-        return self.on_air or (name == "frequency" and self.backend == "file")
+        return name in BACKENDS[self.backend].fields
 
 
 UNITS = {
