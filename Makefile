@@ -21,7 +21,7 @@ TEST_PACKAGES := xvfb xauth
 
 SOURCES := CMakeLists.txt $(shell find gr-ds2c2 python_blocks flowgraphs models \
              -name __pycache__ -prune -o \( -type d -o -name '*.py' -o -name '*.cmake' -o -name '*.yml' \
-             -o -name '*.grc' -o -name '*.safetensors' -o -name '*.md' -o -name '*.toml' \) -print 2>/dev/null)
+             -o -name '*.grc' -o -name '*.safetensors' -o -name '*.md' -o -name '*.toml' -o -name '*.html' \) -print 2>/dev/null)
 
 .PHONY: help demo test companion setup packages test-packages lint clean distclean
 .DELETE_ON_ERROR:

@@ -54,7 +54,8 @@ def names(folder: Path, *patterns: str) -> set[str]:
 
 
 def test_everything_is_laid_down(prefix: Path, packages: Path) -> None:
-    assert names(packages / "ds2c2", "*.py") == names(ROOT / "gr-ds2c2" / "ds2c2", "*.py")
+    code = ("*.py", "*.html")
+    assert names(packages / "ds2c2", *code) == names(ROOT / "gr-ds2c2" / "ds2c2", *code)
     assert names(packages / "gnuradio" / "ds2c2", "*.py") == names(ROOT / "python_blocks", "*.py")
     assert names(prefix / "share/gnuradio/grc/blocks", "*.yml") == names(ROOT / "gr-ds2c2" / "grc", "*.yml") != set()
     assert names(prefix / "share/ds2c2/flowgraphs", "*.grc") == names(ROOT / "flowgraphs", "*.grc") != set()
@@ -165,7 +166,7 @@ def test_a_wheel_holds_the_same(tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         entries = set(archive.namelist())
         scripts = next(archive.read(entry).decode() for entry in entries if entry.endswith("entry_points.txt"))
-    assert {f"ds2c2/{name}" for name in names(ROOT / "gr-ds2c2" / "ds2c2", "*.py")} <= entries
+    assert {f"ds2c2/{name}" for name in names(ROOT / "gr-ds2c2" / "ds2c2", "*.py", "*.html")} <= entries
     assert {f"gnuradio/ds2c2/{name}" for name in names(ROOT / "python_blocks", "*.py")} <= entries
     assert {"ds2c2/models/binary.safetensors", "ds2c2/models/segnet-camvid.safetensors"} <= entries
     assert "ds2c2/recipes/smoke.toml" in entries

@@ -19,7 +19,7 @@ from ds2c2.evaluation.compare.compare import (
     compare,
     draw_losses,
 )
-from ds2c2.evaluation.compare.figures import Outcomes
+from ds2c2.evaluation.compare.figures import ChannelFigures
 from ds2c2.evaluation.compare.report import emulate_commands, render
 from ds2c2.evaluation.compare.words import headline, interleaving_answer, judge, told
 from ds2c2.evaluation.outcomes import describe
@@ -71,7 +71,7 @@ def test_a_trace_shorter_than_a_frame_is_refused(settings):
 
 def test_equal_losses_are_received_once_and_like_the_codec_does(settings):
     from ds2c2.codec.codec import Codec
-    from ds2c2.evaluation.outcomes import quality
+    from ds2c2.evaluation.outcomes import Reception, quality
     from ds2c2.pictures.pictures import read_picture
     from ds2c2.stream.softbits import to_soft
 
@@ -81,12 +81,12 @@ def test_equal_losses_are_received_once_and_like_the_codec_does(settings):
     found = Sent(settings, 1, "cpu").measure(losses, told.append, done.append)
     assert told == [4] and sum(done) == 4
     assert found["a"][0] == found["b"][0][::-1] and found["a"][1][1] == found["b"][1][0]
-    assert [outcome[2] for outcome in found["a"][0] + found["a"][1]] == [False, False, False, True]
+    assert [outcome.concealed for outcome in found["a"][0] + found["a"][1]] == [False, False, False, True]
     codec, original = Codec(STREAM, "cpu"), read_picture(settings.pictures[0].path)
     decoded = codec.decode(to_soft(codec.encode(original).blocks, ~some))
-    assert found["a"][0][1][:2] == quality(original, decoded.picture)
+    assert found["a"][0][1] == Reception(*quality(original, decoded.picture), False)
     grey = quality(read_picture(settings.pictures[1].path), np.full((64, 64, 3), 128, np.uint8))
-    assert found["a"][1][1] == (*grey, True)
+    assert found["a"][1][1] == Reception(*grey, True)
 
 
 def test_groups_of_frames_are_deinterleaved(settings):
@@ -96,16 +96,18 @@ def test_groups_of_frames_are_deinterleaved(settings):
     lost = np.zeros(4 * N, bool)
     lost[N + STREAM.base_blocks :] = True
     (first, second), _ = Sent(settings, 1, "cpu").measure({"a": [[~lost & lost, lost]] * 2})["a"]
-    assert not first[2] and not second[2] and first[0] != second[0]
+    assert not first.concealed and not second.concealed and first.psnr != second.psnr
 
 
-def drawn(values: np.ndarray, concealed: float = 0.0) -> list[list[tuple]]:
-    return [[(float(v), None, n < concealed * len(row)) for n, v in enumerate(row)] for row in values]
+def drawn(values: np.ndarray, concealed: float = 0.0) -> list[list]:
+    from ds2c2.evaluation.outcomes import Reception
+
+    return [[Reception(float(v), None, n < concealed * len(row)) for n, v in enumerate(row)] for row in values]
 
 
 def test_figures_and_differences_of_known_outcomes():
     link = np.arange(40.0).reshape(2, 20)
-    outcomes = Outcomes({"trace": drawn(link, 0.5), "iid": drawn(link + 3.0)}, {"trace"}, 1, seed=1)
+    outcomes = ChannelFigures({"trace": drawn(link, 0.5), "iid": drawn(link + 3.0)}, {"trace"}, 1, seed=1)
     assert outcomes.figure("trace", "psnr")["value"] == 19.5
     assert outcomes.figure("trace", "psnr-received")["value"] == 24.5
     assert outcomes.figure("trace", "worst-5")["value"] == 0.5
@@ -118,7 +120,7 @@ def test_figures_and_differences_of_known_outcomes():
 
 def test_replays_share_their_resamples_and_need_no_width_where_they_agree():
     values = np.random.default_rng(1).normal(size=(2, 20))
-    outcomes = Outcomes({"trace": drawn(values), "other": drawn(values + 1)}, {"trace", "other"}, 3, seed=1)
+    outcomes = ChannelFigures({"trace": drawn(values), "other": drawn(values + 1)}, {"trace", "other"}, 3, seed=1)
     assert outcomes.difference("other", "trace", "psnr") == pytest.approx({"value": 1.0, "low": 1.0, "high": 1.0})
 
 
@@ -129,9 +131,10 @@ def test_intervals_hold_what_they_promise(together):
     within = 0
     for _ in range(100):
         values = np.repeat(rng.normal(size=(1, 48 // together)), together, axis=1)
-        found = Outcomes({"trace": drawn(values)}, {"trace"}, 2 * together - 1, 1).figure("trace", "psnr")
+        found = ChannelFigures({"trace": drawn(values)}, {"trace"}, 2 * together - 1, 1).figure("trace", "psnr")
         within += found["low"] <= 0 <= found["high"]
-    assert 82 <= within <= 100
+    # Intervals that always hold it would be too wide.
+    assert 82 <= within <= 99
 
 
 def result_of(psnr, worst=(0, -1, 1), concealed=(0, 0, 0), frames=100.0, over=((0, 0, 0),) * 3, block=1) -> dict:

@@ -8,7 +8,7 @@ from PIL import Image
 
 from ds2c2.evaluation import layers, outcomes
 from ds2c2.evaluation.erasurecode import design_k
-from ds2c2.evaluation.rivals import rivals
+from ds2c2.evaluation.rivals import hevc, rivals
 from ds2c2.evaluation.summary import _outcomes
 from ds2c2.pictures.metrics import psnr
 
@@ -58,7 +58,7 @@ def test_the_highest_psnr_that_fits_is_taken_not_the_largest_file(picture):
 
 
 def test_colour_transform_comes_back(picture):
-    assert np.abs(rivals.to_rgb(rivals.to_ycbcr(picture)).astype(int) - picture).max() <= 2
+    assert np.abs(hevc.to_rgb(hevc.to_ycbcr(picture)).astype(int) - picture).max() <= 2
 
 
 def test_an_unknown_rival_is_named():

@@ -117,6 +117,16 @@ def hits(settings: BenchmarkSettings, picture: Source, channel: str, loss: float
     return BlockChannel(loss=loss, model=channel, burst=settings.burst, seed=seeded).draw(blocks)
 
 
+@dataclass(frozen=True)
+class Reception:
+    """What a picture became on one way through a channel: PSNR in dB, MS-SSIM, None for small pictures,
+    and whether the base layer was lost."""
+
+    psnr: float
+    ms_ssim: float | None
+    concealed: bool
+
+
 def quality(original: np.ndarray, received: np.ndarray) -> tuple[float, float | None]:
     """PSNR in dB, at most ``PSNR_CAP``, and MS-SSIM, None for pictures too small for it; rounded
     to what is printed and more."""
@@ -143,7 +153,7 @@ def measure_ours(settings: BenchmarkSettings, picture: Source, rate: float, rule
     stream = codec.stream
     encoded = codec.encode(original)
     trial = Trial(codec, encoded.blocks)
-    known: dict[bytes, tuple] = {}
+    known: dict[bytes, Reception] = {}
     found = []
     for channel, loss, seed in settings.draws():
         lost = hits(settings, picture, channel, loss, seed, stream.blocks)
@@ -152,15 +162,15 @@ def measure_ours(settings: BenchmarkSettings, picture: Source, rate: float, rule
         # At low loss and at the ends several draws are the same.
         if lost.tobytes() not in known:
             decoded = trial.receive(lost)
-            known[lost.tobytes()] = (*quality(original, trial.shown(decoded)), decoded.concealed)
+            known[lost.tobytes()] = Reception(*quality(original, trial.shown(decoded)), decoded.concealed)
         found.append(known[lost.tobytes()])
     return {
         **_head((picture.name, rate, rules, OURS), stream),
         "base_blocks": stream.base_blocks,
         "base_psnr": quality(original, encoded.base_picture)[0],
-        "psnr": [f[0] for f in found],
-        "ms_ssim": [f[1] for f in found],
-        "nothing": [int(f[2]) for f in found],
+        "psnr": [one.psnr for one in found],
+        "ms_ssim": [one.ms_ssim for one in found],
+        "nothing": [int(one.concealed) for one in found],
     }
 
 

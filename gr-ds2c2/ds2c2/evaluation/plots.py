@@ -11,7 +11,7 @@ with warnings.catch_warnings():
     from matplotlib.figure import Figure
 
 from ds2c2.evaluation.outcomes import BOTH, OURS, UNPROTECTED
-from ds2c2.evaluation.rivals.rivals import LAYERED, label
+from ds2c2.evaluation.rivals.rivals import LAYERED, RIVALS, label
 from ds2c2.evaluation.summary import value
 from ds2c2.files import whole
 
@@ -19,21 +19,7 @@ HEADLINE_RATE = 0.26  # bits per pixel
 RATE_PLOT_LOSSES = (0.0, 0.16)
 # Okabe and Ito's colours, which all kinds of colour vision tell apart; markers say it again.
 OUR_COLOUR = "#D55E00"
-STYLES = {
-    "hevc": ("#0072B2", "s"),
-    "avif": ("#56B4E9", "D"),
-    "jxl": ("#009E73", "^"),
-    "webp": ("#CC79A7", "v"),
-    "jpeg2000": ("#E69F00", "P"),
-    LAYERED: ("#000000", "X"),
-    "jpeg": ("#999999", "."),
-    # Those measured on request only, in Tol's muted colours.
-    "bpg": ("#332288", "*"),
-    "bmshj2018-factorized": ("#999933", "<"),
-    "bmshj2018-hyperprior": ("#44AA99", ">"),
-    "mbt2018-mean": ("#882255", "p"),
-    "cheng2020-attn": ("#661100", "h"),
-}
+STYLES = {name: (rival.colour, rival.marker) for name, rival in RIVALS.items()} | {LAYERED: ("#000000", "X")}
 DOTS_PER_INCH = 120
 INCHES = (10, 6)
 

@@ -150,8 +150,8 @@ def summarise(settings: BenchmarkSettings, units: list[dict]) -> dict:
 def machine(measured: Iterable[str] = ()) -> dict:
     """Where this ran: processor, cores, versions of what decides the figures of the rivals measured."""
     versions = {}
-    learned = ("compressai",) if set(measured) & set(rivals.OPTIONAL) - {"bpg"} else ()
-    for library in LIBRARIES + learned:
+    theirs = [package for name in measured if name in rivals.RIVALS for package in rivals.RIVALS[name].packages]
+    for library in dict.fromkeys([*LIBRARIES, *theirs]):
         try:
             versions[library] = importlib.metadata.version(library)
         except importlib.metadata.PackageNotFoundError:

@@ -15,9 +15,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from ds2c2.evaluation.compare.figures import FIGURES, Outcomes
+from ds2c2.evaluation.compare.figures import FIGURES, ChannelFigures
 from ds2c2.evaluation.compare.words import judge, said
-from ds2c2.evaluation.outcomes import Source, quality
+from ds2c2.evaluation.outcomes import Reception, Source, quality
 from ds2c2.evaluation.workers import spread
 from ds2c2.pictures.pictures import fit_picture, read_picture
 from ds2c2.stream.geometry import MID_GREY
@@ -142,13 +142,15 @@ def _trial(blocks: np.ndarray, way: _Way):
     return Trial(_codec(way.text, way.device), blocks)
 
 
-def _decode(key: tuple[int, int], blocks: np.ndarray, losses: list[np.ndarray], way: _Way) -> tuple:
+def _decode(
+    key: tuple[int, int], blocks: np.ndarray, losses: list[np.ndarray], way: _Way
+) -> tuple[tuple[int, int], list[Reception]]:
     found = []
     trial = _trial(blocks, way)
     for lost in losses:
         decoded = trial.receive(lost)
         figures = _grey(way) if decoded.concealed else quality(_original(way), decoded.picture)
-        found.append((*figures, bool(decoded.concealed)))
+        found.append(Reception(*figures, decoded.concealed))
     return key, found
 
 
@@ -169,10 +171,9 @@ class Sent:
         losses: dict[str, list[list[np.ndarray]]],
         started: Callable[[int], None] = lambda total: None,
         advance: Callable[[int], None] = lambda draws: None,
-    ) -> dict[str, list[list[tuple]]]:
-        """PSNR in dB, MS-SSIM (or None) and whether the frame was concealed: channel to picture to
-        draw. Equal losses of a picture are received once. ``started`` is told how many receptions
-        there are, ``advance`` how many more are done."""
+    ) -> dict[str, list[list[Reception]]]:
+        """What became of the pictures: channel to picture to draw. Equal losses of a picture are received
+        once. ``started`` is told how many receptions there are, ``advance`` how many more are done."""
         distinct = [
             {lost.tobytes(): lost for drawn in losses.values() for lost in drawn[place]}
             for place in range(len(self.ways))
@@ -184,7 +185,7 @@ class Sent:
             for place, found in enumerate(distinct)
             for first in range(0, len(found), CHUNK)
         ]
-        known: dict[tuple[int, bytes], tuple] = {}
+        known: dict[tuple[int, bytes], Reception] = {}
         keys = [list(found) for found in distinct]
         for (place, first), outcomes in self._run(_decode, tasks):
             known |= {(place, keys[place][first + n]): outcome for n, outcome in enumerate(outcomes)}
@@ -200,10 +201,10 @@ class Sent:
         trial = _trial(self.blocks[0], self.ways[0])
         for share in SHOWN:
             for channel in channels:
-                order = np.argsort([outcome[0] for outcome in found[channel][0]], kind="stable")
+                order = np.argsort([one.psnr for one in found[channel][0]], kind="stable")
                 place = order[min(int(share * len(order)), len(order) - 1)]
-                psnr, _, concealed = found[channel][0][place]
-                what = "base layer lost" if concealed else f"{psnr:.2f} dB"
+                shown = found[channel][0][place]
+                what = "base layer lost" if shown.concealed else f"{shown.psnr:.2f} dB"
                 decoded = trial.receive(losses[channel][0][place])
                 panels.append((f"{LABELS.get(channel, 'The link')}: {what}", trial.shown(decoded)))
         return panels
@@ -241,15 +242,15 @@ def compare(
     found = sent.measure(losses, started, advance)
     # Neighbouring replays share packets and fades: as many draws as that reaches belong together.
     block = math.ceil((settings.window + shown.block) * settings.draws / len(lost))
-    outcomes = Outcomes(found, {REPLAYED, SHUFFLED, DEEP}, block, settings.seed)
+    outcomes = ChannelFigures(found, {REPLAYED, SHUFFLED, DEEP}, block, settings.seed)
     channels = {
         name: {
             "label": CHANNEL_LABELS[name],
             "loss": round(float(np.mean([one.mean() for drawn in losses[name] for one in drawn])), 6),
             **{figure: outcomes.figure(name, figure) for figure in FIGURES},
             "draws": {
-                "psnr": [[draw[0] for draw in draws] for draws in found[name]],
-                "concealed": [[int(draw[2]) for draw in draws] for draws in found[name]],
+                "psnr": [[one.psnr for one in draws] for draws in found[name]],
+                "concealed": [[int(one.concealed) for one in draws] for draws in found[name]],
             },
         }
         for name in found

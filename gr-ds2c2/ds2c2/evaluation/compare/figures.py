@@ -3,9 +3,11 @@
 
 import math
 import warnings
+from dataclasses import astuple
 
 import numpy as np
 
+from ds2c2.evaluation.outcomes import Reception
 from ds2c2.evaluation.summary import WORST_SHARE
 from ds2c2.traces.lossmodels import CONFIDENCE, RESAMPLES
 
@@ -13,7 +15,7 @@ from ds2c2.traces.lossmodels import CONFIDENCE, RESAMPLES
 FIGURES = {"psnr": "dB", "psnr-received": "dB", "worst-5": "dB", "ms-ssim": "", "concealed": ""}
 
 
-class Outcomes:
+class ChannelFigures:
     """Figures of the channels and differences between them, with bootstrap intervals.
 
     Draws of a channel in ``replays`` stand in the order of their places in the trace and are
@@ -22,11 +24,14 @@ class Outcomes:
     independent. The pictures stay.
 
     Args:
-        found: channel to picture to draw to (PSNR in dB, MS-SSIM or None, concealed)
+        found: channel to picture to draw
     """
 
-    def __init__(self, found: dict[str, list[list[tuple]]], replays: set[str], block: int, seed: int):
-        self._values = {name: np.array(draws, object).astype(float) for name, draws in found.items()}
+    def __init__(self, found: dict[str, list[list[Reception]]], replays: set[str], block: int, seed: int):
+        self._values = {
+            name: np.array([[astuple(one) for one in draws] for draws in pictures], object).astype(float)
+            for name, pictures in found.items()
+        }
         draws = next(iter(self._values.values())).shape[1]
         rng = np.random.default_rng([seed, 1])
         self.block = min(max(block, 1), draws)

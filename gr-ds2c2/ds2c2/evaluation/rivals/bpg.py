@@ -54,4 +54,8 @@ def _decode(data: bytes) -> np.ndarray:
             return np.asarray(image.convert("RGB"))
 
 
-RIVAL = Rival("BPG (libbpg, 4:4:4)", _encodings, _decode, missing)
+RIVALS = {
+    "bpg": Rival(
+        "BPG (libbpg, 4:4:4)", _encodings, _decode, missing, optional=True, rank=10, colour="#332288", marker="*"
+    )
+}

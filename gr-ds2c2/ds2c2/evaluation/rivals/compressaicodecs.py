@@ -160,12 +160,24 @@ def _encodings(name: str, picture: np.ndarray, budgets: list[int]) -> Encodings:
     yield from ladder(steps, max(budgets))
 
 
+# Tol's muted colours.
+STYLES = {
+    "bmshj2018-factorized": ("#999933", "<"),
+    "bmshj2018-hyperprior": ("#44AA99", ">"),
+    "mbt2018-mean": ("#882255", "p"),
+    "cheng2020-attn": ("#661100", "h"),
+}
 RIVALS = {
     name: Rival(
         f"{codec.label} ({name}, CompressAI)",
         partial(_encodings, name),
         partial(_decode, name),
         partial(_missing, name),
+        optional=True,
+        rank=20 + place,
+        colour=STYLES[name][0],
+        marker=STYLES[name][1],
+        packages=("compressai",),
     )
-    for name, codec in CODECS.items()
+    for place, (name, codec) in enumerate(CODECS.items())
 }

@@ -31,13 +31,28 @@ class Encoding:
 
 @dataclass(frozen=True)
 class Rival:
-    """A codec. ``encodings(picture, budgets)`` yields files for ``uint8[H, W, 3]``, ``decode`` gives
-    the picture back; ``missing()`` says what is not installed, or nothing."""
+    """A codec.
+
+    Args:
+        label: its name for people
+        encodings: ``encodings(picture, budgets)`` yields files for ``uint8[H, W, 3]``, coarse to fine
+        decode: gives the picture back
+        missing: says what is not installed, and nothing where all is
+        optional: measured only when it is asked for by name
+        rank: place among the others in tables and plots
+        colour, marker: in plots
+        packages: Python packages whose versions decide its figures, beside those that all have
+    """
 
     label: str
     encodings: Callable[[np.ndarray, list[int]], Encodings]
     decode: Callable[[bytes], np.ndarray]
     missing: Callable[[], str]
+    optional: bool = False
+    rank: int = 100
+    colour: str = "#000000"
+    marker: str = "o"
+    packages: tuple[str, ...] = ()
 
 
 def best_within(rival: Rival, picture: np.ndarray, budgets: Iterable[int]) -> dict[int, Encoding | None]:
