@@ -18,7 +18,8 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from ds2c2.cli.program import app
-from ds2c2.errors import ExitCode, Run, UserError
+from ds2c2.cli.study import Run
+from ds2c2.errors import ExitCode, UserError
 from ds2c2.networks.weights import load_networks, read_metadata
 
 DEADLINE_SECONDS = 180

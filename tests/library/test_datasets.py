@@ -19,7 +19,7 @@ from ds2c2.training.datasets import (
     read_label_map,
     values_table,
 )
-from ds2c2.training.samples import Fit, SamplesAhead, SampleStore
+from ds2c2.training.samples import Fit, SampleStore, samples_ahead
 
 
 def write(path, array):
@@ -203,7 +203,7 @@ def test_scaling_brings_every_picture_to_one_size_and_keeps_classes(tmp_path):
 
 def test_batches_come_ready_for_the_networks(camvid):
     store = store_of(camvid)
-    ahead = SamplesAhead(store, 7, lambda step: range(2 * step, 2 * step + 2))
+    ahead = samples_ahead(store, 7, lambda step: range(2 * step, 2 * step + 2))
     pictures, labels = ahead(3)
     ahead.close()
     assert (pictures.shape, labels.shape) == ((2, 3, 12, 16), (2, 12, 16))

@@ -2,21 +2,17 @@
 """``ds2c2 train --recipe`` of a SegNet: pictures with label maps in, small PSPNet out."""
 
 import json
-import os
-import platform
 import shlex
 import sys
 from pathlib import Path
 
-import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from ds2c2.cli.trainsamples import Job, make_stores
 from ds2c2.errors import UserError
-from ds2c2.files import write_text
-from ds2c2.networks.weights import load_networks, save_weights, weights_storage
-from ds2c2.networks.weightstorage import IN_WORDS
+from ds2c2.evaluation.modelcard import machine, table, write_card
+from ds2c2.networks.weights import load_networks, save_weights
 from ds2c2.pictures.labelsets import label_set_of
 from ds2c2.training.datasets import find_samples, has_split
 from ds2c2.training.processes import joined
@@ -83,35 +79,23 @@ def _write_card(
     plan, data = trainer.recipe.training, trainer.recipe.data
     labels = label_set_of(trainer.recipe.networks.label_set)
     names = labels.names or tuple(map(str, range(labels.count)))
-    machine = f"{trainer.device}, {os.cpu_count()} cores, {platform.machine()}, torch {torch.__version__}"
-    count = sum(p.numel() for p in trainer.networks.parameters())
-    stored = IN_WORDS[weights_storage(job.out)]
-    lines = [
-        f"# {job.out.stem}",
-        "",
-        f"A SegNet: makes label maps of {labels.name}. {count / 1e6:.2f} M parameters, {stored}.",
-        "",
-        "| | |",
-        "|---|---|",
-        f"| pictures | {job.about or 'not described'} |",
-        f"| of them trained on | {len(used)}, layout {data.layout} |",
-        f"| steps | {trainer.steps}, batch {plan.batch}, {data.width}x{data.height} ({data.fit}) |",
-        f"| seed, learning rate | {plan.seed}, {plan.learning_rate:g} |",
-        f"| time | {trainer.seconds / 3600:.2f} h on {machine} |",
-        f"| command | `{shlex.join(['ds2c2', *sys.argv[1:]])}` |",
-        "",
-        "Whoever passes these weights on or uses them is bound by the terms of the pictures, too.",
-        "",
-        "Pictures that it was not trained on; void does not count:",
-        "",
-        "| | " + " | ".join(pictures for pictures, *_ in judged) + " |",
-        "|---|" + "---|" * len(judged),
-        "| pixels right | " + " | ".join(f"{right:.1%}" for _, right, _, _ in judged) + " |",
-        "| mean IoU | " + " | ".join(f"{mean:.1%}" for _, _, mean, _ in judged) + " |",
+    facts = {
+        "pictures": job.about or "not described",
+        "of them trained on": f"{len(used)}, layout {data.layout}",
+        "steps": f"{trainer.steps}, batch {plan.batch}, {data.width}x{data.height} ({data.fit})",
+        "seed, learning rate": f"{plan.seed}, {plan.learning_rate:g}",
+        "time": f"{trainer.seconds / 3600:.2f} h on {machine(trainer.device)}",
+        "command": f"`{shlex.join(['ds2c2', *sys.argv[1:]])}`",
+    }
+    pictures, right, means, overlaps = zip(*judged, strict=True)
+    rows = [
+        ["pixels right", *(f"{value:.1%}" for value in right)],
+        ["mean IoU", *(f"{value:.1%}" for value in means)],
         *(
-            f"| IoU of {name} | " + " | ".join(f"{value:.1%}" for value in values) + " |"
-            for name, *values in zip(names, *(overlaps for *_, overlaps in judged), strict=True)
+            [f"IoU of {name}", *(f"{value:.1%}" for value in values)]
+            for name, *values in zip(names, *overlaps, strict=True)
         ),
-        "",
     ]
-    return write_text(job.out.with_suffix(".md"), "\n".join(lines))
+    results = ["Pictures that it was not trained on; void does not count:", "", *table(["", *pictures], rows)]
+    what = f"A SegNet: makes label maps of {labels.name}."
+    return write_card(job.out, trainer.networks, what, facts, results)

@@ -1,19 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The model card: what weights were made from, how, and what they give."""
 
-import os
-import platform
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import torch
-
+from ds2c2.evaluation import modelcard
 from ds2c2.evaluation.judge import JUDGED_LOG_STEPS, Judgement
-from ds2c2.files import write_text
+from ds2c2.evaluation.modelcard import machine, table
 from ds2c2.networks.profiles import PROFILES
-from ds2c2.networks.weights import weights_storage
-from ds2c2.networks.weightstorage import IN_WORDS
 from ds2c2.training.loop import Trainer, TrainingSettings
 
 
@@ -39,50 +34,35 @@ def write_card(path: Path, trainer: Trainer, report: Report) -> Path:
     settings = trainer.settings
     folders = Counter(p.parent.name for p in report.pictures)
     counted = ", ".join(f"{name}: {count}" for name, count in sorted(folders.items()))
-    machine = f"{os.cpu_count()} cores, {platform.machine()}, torch {torch.__version__}"
-    parameters = sum(p.numel() for p in trainer.networks.parameters())
-    stored = IN_WORDS[weights_storage(path)]
-    lines = [
-        f"# {path.stem}",
-        "",
-        f"Weights of the `{settings.profile}` profile, {parameters / 1e6:.2f} M parameters, {stored}.",
-        *_part(settings),
-        "",
-        "| | |",
-        "|---|---|",
-        f"| pictures | {report.about or 'not described'} |",
-        f"| of them trained on | {len(report.pictures)}, by folder {counted} |",
-        *_origin(trainer),
-        f"| steps | {trainer.step} of {settings.steps}, batch {settings.batch}, crops of {settings.crop} pixels |",
-        f"| seed, learning rate, precision | {settings.seed}, {settings.learning_rate:g}, {settings.precision} |",
-        f"| time | {trainer.seconds / 3600:.2f} h on {trainer.device}, {machine} |",
-        f"| shape | `{settings.shape.as_dict()}` |",
-        f"| command | `{report.command}` |",
-        "",
-        "Whoever passes these weights on or uses them is bound by the terms of the pictures, too.",
-        "",
-        *_results(report, PROFILES[settings.profile].load("rules")),
-    ]
-    return write_text(path.with_suffix(".md"), "\n".join(lines))
+    facts = {
+        "pictures": report.about or "not described",
+        "of them trained on": f"{len(report.pictures)}, by folder {counted}",
+        **_origin(settings),
+        "steps": f"{trainer.step} of {settings.steps}, batch {settings.batch}, crops of {settings.crop} pixels",
+        "seed, learning rate, precision": f"{settings.seed}, {settings.learning_rate:g}, {settings.precision}",
+        "time": f"{trainer.seconds / 3600:.2f} h on {machine(trainer.device)}",
+        "shape": f"`{settings.shape.as_dict()}`",
+        "command": f"`{report.command}`",
+    }
+    what = f"Weights of the `{settings.profile}` profile,{_part(settings)}"
+    return modelcard.write_card(
+        path, trainer.networks, what, facts, _results(report, PROFILES[settings.profile].load("rules"))
+    )
 
 
-def _part(settings: TrainingSettings) -> list[str]:
+def _part(settings: TrainingSettings) -> str:
     if settings.objective == "mse":
-        return []
-    return [
-        f"Of them the decoder alone, trained with L1 + SSIM + VGG for the eye; the rest is in {settings.start_from}, "
-        "which must be there.",
-        "What is sent is the same with both.",
-    ]
+        return ""
+    return (
+        f"\nOf them the decoder alone, trained with L1 + SSIM + VGG for the eye; the rest is in {settings.start_from}, "
+        "which must be there.\nWhat is sent is the same with both."
+    )
 
 
-def _origin(trainer: Trainer) -> list[str]:
-    settings = trainer.settings
+def _origin(settings: TrainingSettings) -> dict[str, str]:
     if settings.update:
-        return [f"| updated from | {settings.start_from}, whose base layer's networks (FineNets) are kept |"]
-    if settings.start_from:
-        return [f"| started from | {settings.start_from} |"]
-    return []
+        return {"updated from": f"{settings.start_from}, whose base layer's networks (FineNets) are kept"}
+    return {"started from": settings.start_from} if settings.start_from else {}
 
 
 def _results(report: Report, rules: str) -> list[str]:
@@ -93,7 +73,7 @@ def _results(report: Report, rules: str) -> list[str]:
     lines = [f"Held-out pictures: {report.after[0].pictures} ({report.held_out}), {rules}:", ""]
     ms_ssim = report.after[0].ms_ssim is not None
     heads = ["lost blocks" if ms_ssim else "lost symbols", *(["PSNR dB before"] if report.before else []), "PSNR dB"]
-    lines += _table([*heads, *(["MS-SSIM"] if ms_ssim else []), "base PSNR dB"], [
+    lines += table([*heads, *(["MS-SSIM"] if ms_ssim else []), "base PSNR dB"], [
         [
             f"{row.loss:.0%}",
             *([f"{report.before[i].psnr:.2f}"] if report.before else []),
@@ -106,12 +86,8 @@ def _results(report: Report, rules: str) -> list[str]:
     if not ms_ssim:
         losses = [row for row in report.after if row.loss < 1]
         lines += ["At each step, log2 in 8-bit levels; PSNR in dB by lost symbols:", ""]
-        lines += _table(["step", "bpp", *(f"{row.loss:.0%}" for row in losses)], [
+        lines += table(["step", "bpp", *(f"{row.loss:.0%}" for row in losses)], [
             [f"{step:g}", f"{losses[0].curve[i][1]:.3f}", *(f"{row.curve[i][2]:.2f}" for row in losses)]
             for i, step in enumerate(JUDGED_LOG_STEPS)
         ])  # fmt: skip
     return lines
-
-
-def _table(heads: list[str], rows: list[list[str]]) -> list[str]:
-    return [f"| {' | '.join(cells)} |" for cells in (heads, ["---"] * len(heads), *rows)] + [""]

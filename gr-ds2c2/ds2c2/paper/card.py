@@ -3,8 +3,6 @@
 
 import json
 import math
-import os
-import platform
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +10,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ds2c2.files import write_text
+from ds2c2.evaluation.modelcard import machine, table, write_card
 from ds2c2.networks.paper import PaperNetworks
-from ds2c2.networks.weights import weights_storage
-from ds2c2.networks.weightstorage import IN_WORDS
 from ds2c2.paper.chain import receive_picture, send_picture
 from ds2c2.paper.loop import PaperTrainer
 from ds2c2.pictures.metrics import ms_ssim, psnr
@@ -74,47 +70,38 @@ def write_paper_card(
     after: list[PaperJudgement], before: list[PaperJudgement] = (),
 ) -> Path:  # fmt: skip
     """Write the card beside the weights, ``name.md``."""
-    recipe, networks = trainer.recipe, trainer.networks
+    recipe = trainer.recipe
     plan, channel = recipe.training, recipe.channel
-    machine = f"{trainer.device}, {os.cpu_count()} cores, {platform.machine()}, torch {torch.__version__}"
-    count = sum(p.numel() for p in networks.parameters())
-    stored = IN_WORDS[weights_storage(path)]
-    lines = [
-        f"# {path.stem}",
-        "",
-        f"Weights of the `paper` profile, {count / 1e6:.2f} M parameters, {stored}.",
-        "",
-        "| | |",
-        "|---|---|",
-        f"| pictures | {about or 'not described'} |",
-        f"| of them trained on | {pictures}, layout {recipe.data.layout} |",
-        *([f"| started from | {origin} |"] if origin else []),
-        f"| phases | {', '.join(plan.phases)}, {trainer.steps} steps each, batch {plan.batch}, "
-        f"{recipe.data.width}x{recipe.data.height} ({recipe.data.fit}) |",
-        f"| channel in training | {channel.effect}, by {channel.unit}, pe_train {_range(channel.pe_train)} |",
-        f"| seed, learning rate, precision | {plan.seed}, {plan.learning_rate:g}, {plan.precision} |",
-        f"| time | {trainer.seconds / 3600:.2f} h, {trainer.processes.count} processes on {machine} |",
-        f"| command | `{command}` |",
-        "",
-        "Whoever passes these weights on or uses them is bound by the terms of the pictures, too.",
-        "",
-    ]
+    facts = {
+        "pictures": about or "not described",
+        "of them trained on": f"{pictures}, layout {recipe.data.layout}",
+        **({"started from": origin} if origin else {}),
+        "phases": f"{', '.join(plan.phases)}, {trainer.steps} steps each, batch {plan.batch}, "
+        f"{recipe.data.width}x{recipe.data.height} ({recipe.data.fit})",
+        "channel in training": f"{channel.effect}, by {channel.unit}, pe_train {_range(channel.pe_train)}",
+        "seed, learning rate, precision": f"{plan.seed}, {plan.learning_rate:g}, {plan.precision}",
+        "time": f"{trainer.seconds / 3600:.2f} h, {trainer.processes.count} processes on {machine(trainer.device)}",
+        "command": f"`{command}`",
+    }
+    lines = []
     if after:
         lines += [
             f"Held-out pictures: {after[0].pictures} ({held_out}); bits per pixel: r {after[0].r_bpp:.4f}, "
             f"c {after[0].c_bpp:.4f} and s {after[0].s_bpp:.4f} coded without loss. c and s arrive:",
             "",
-            f"| pe_test |{' PSNR dB before |' if before else ''} PSNR dB | MS-SSIM | PSNR(x, x') dB |",
-            f"|---|{'---|' if before else ''}---|---|---|",
-            *(
-                f"| {row.pe_test:.0%} |{f' {before[i].psnr:.2f} |' if before else ''} {row.psnr:.2f} | "
-                f"{'–' if math.isnan(row.ms_ssim) else f'{row.ms_ssim:.4f}'} | {row.base_psnr:.2f} |"
-                for i, row in enumerate(after)
+            *table(
+                ["pe_test", *(["PSNR dB before"] if before else []), "PSNR dB", "MS-SSIM", "PSNR(x, x') dB"],
+                [
+                    [
+                        f"{row.pe_test:.0%}", *([f"{before[i].psnr:.2f}"] if before else []), f"{row.psnr:.2f}",
+                        "–" if math.isnan(row.ms_ssim) else f"{row.ms_ssim:.4f}", f"{row.base_psnr:.2f}",
+                    ]
+                    for i, row in enumerate(after)
+                ],
             ),
-            "",
-        ]
+        ]  # fmt: skip
     lines += ["Recipe:", "", "```json", json.dumps(recipe.as_dict(), indent=1), "```", ""]
-    return write_text(path.with_suffix(".md"), "\n".join(lines))
+    return write_card(path, trainer.networks, "Weights of the `paper` profile,", facts, lines)
 
 
 def _range(share: tuple[float, ...]) -> str:

@@ -5,7 +5,6 @@ Every draw depends on seed, phase and the number of the picture in the run, so t
 same after a resumption and, within rounding, in any number of processes.
 """
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,14 +15,14 @@ from torch import Tensor
 from ds2c2.errors import WeightsError
 from ds2c2.networks.paper import PaperNetworks, make_discnets
 from ds2c2.paper.trainingpass import TRAINED, DiscPass, Outcome, PaperPass
-from ds2c2.training.checkpoint import save_checkpoint
+from ds2c2.training.checkpoint import load_checkpoint, save_checkpoint
+from ds2c2.training.core import resumes, run_steps
 from ds2c2.training.loop import take_weights
 from ds2c2.training.processes import Processes
 from ds2c2.training.recipefile import PaperRecipe
-from ds2c2.training.samples import SamplesAhead, SampleStore
+from ds2c2.training.samples import SampleStore, samples_ahead
 from ds2c2.training.vgg import VggFeatures
 
-CHECKPOINT_EVERY = 500  # steps
 SMOOTHING = 0.98  # of the figures shown, a step
 # Apart by more than any run has seeds, so that phases draw differently.
 PHASE_SEEDS = 1_000_003
@@ -183,22 +182,14 @@ class PaperTrainer:
 
     def load(self, path: Path) -> None:
         """Take up a checkpoint. Raises ``WeightsError`` when it belongs to another run."""
-        try:
-            state = torch.load(path, map_location=self.device, weights_only=True)
-            before, steps = state["recipe"], state["steps"]
-            ours = self.recipe.as_dict()
-            changed = [
-                (f"{section}.{key}", before[section][key], value)
-                for section, values in ours.items()
-                for key, value in values.items()
-                if before[section][key] != value
-            ]
-        except Exception as error:
-            # torch's own words are a page long and advise to read pickles; only the kind is said.
-            raise WeightsError(
-                f"{path}: not a checkpoint of the paper's networks that can be resumed ({type(error).__name__}); "
-                "start without it"
-            ) from None
+        state = load_checkpoint(path, {"recipe", "steps", "discnets"}, " of the paper's networks", self.device)
+        before, steps = state["recipe"], state["steps"]
+        changed = [
+            (f"{section}.{key}", before.get(section, {}).get(key), value)
+            for section, values in self.recipe.as_dict().items()
+            for key, value in values.items()
+            if before.get(section, {}).get(key) != value
+        ]
         if changed:
             name, was, now = changed[0]
             raise WeightsError(f"{path}: trained with {name} = {was}, now {now}; give the same or start anew")
@@ -236,7 +227,7 @@ def train_paper(
     ``WeightsError`` for a start or checkpoint that does not fit, ``DataError`` and
     ``PictureError`` for samples.
     """
-    resumed = resume and checkpoint is not None and checkpoint.exists()
+    resumed = resumes(checkpoint, resume)
     trainer = PaperTrainer(recipe, len(store), processes, vgg, None if resumed else start)
     if resumed:
         trainer.load(checkpoint)
@@ -253,24 +244,18 @@ def _train_phase(trainer, store, checkpoint, report, look, stop_after) -> None:
     before = trainer.phase_number * trainer.steps
     last = min(trainer.steps, (stop_after or before + trainer.steps) - before)
     smooth: dict[str, float] = {}
-    batches = SamplesAhead(store, trainer.seed, trainer.numbers)
-    try:
-        while trainer.step < last:
-            begun = time.monotonic()
-            pictures, labels = batches(trainer.step)
-            outcome = trainer.train_step(pictures, labels)
-            figures = {name: float(value) for name, value in outcome.figures.items()}
-            trainer.seconds += time.monotonic() - begun
-            for name in ("error", "base_error"):
-                if name in figures:
-                    was = smooth.get(name, figures[name])
-                    smooth[name] = SMOOTHING * was + (1 - SMOOTHING) * figures[name]
-            psnr = _decibels(smooth["error"]) if "error" in smooth else None
-            base_psnr = _decibels(smooth["base_error"])
-            report(PaperProgress(trainer.phase, trainer.step, trainer.steps, figures, psnr, base_psnr))
-            if trainer.step % CHECKPOINT_EVERY == 0 or trainer.step == last:
-                look(trainer, pictures, outcome)
-                if checkpoint and trainer.processes.first:
-                    trainer.save(checkpoint)
-    finally:
-        batches.close()
+
+    def after(batch: tuple, outcome: Outcome, due: bool) -> None:
+        figures = {name: float(value) for name, value in outcome.figures.items()}
+        for name in ("error", "base_error"):
+            if name in figures:
+                was = smooth.get(name, figures[name])
+                smooth[name] = SMOOTHING * was + (1 - SMOOTHING) * figures[name]
+        psnr = _decibels(smooth["error"]) if "error" in smooth else None
+        base_psnr = _decibels(smooth["base_error"])
+        report(PaperProgress(trainer.phase, trainer.step, trainer.steps, figures, psnr, base_psnr))
+        if due:
+            look(trainer, batch[0], outcome)
+
+    batches = samples_ahead(store, trainer.seed, trainer.numbers)
+    run_steps(trainer, batches, last, after, checkpoint if trainer.processes.first else None)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Random crops with their small pictures, the same for the same seed and step."""
 
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from operator import attrgetter, itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from ds2c2.codec.smallpicture import decode_small, encode_small, reduce_picture
 from ds2c2.errors import PictureError
 from ds2c2.pictures.pictures import read_picture
 from ds2c2.stream.geometry import REDUCTION
+from ds2c2.training.drawing import Ahead, Kept
 
 # Every so many pictures (in order of their paths) one is held out of training.
 HOLD_OUT_EVERY = 40
@@ -21,8 +23,6 @@ UPDATE_HOLD_OUT_EVERY = 8
 QUALITIES = (40, 95)
 # Pictures with a side of so many pixels are also drawn reduced, where a recipe wants that.
 LARGE_SIDE = 900
-# Pictures are kept decoded in memory up to this many bytes; the rest is read anew each time.
-CACHE_BYTES = 6 << 30
 
 
 class PictureStore:
@@ -34,8 +34,7 @@ class PictureStore:
     def __init__(self, paths: list[Path], copies: tuple[float, ...] = ()):
         self.paths = paths
         self.copies = copies
-        self._kept: dict[tuple[int, float], np.ndarray] = {}
-        self._bytes = 0
+        self._kept = Kept()
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -45,16 +44,15 @@ class PictureStore:
 
     def picture(self, index: int, factor: float = 1.0) -> np.ndarray:
         """A picture ``uint8[H, W, 3]``, reduced to ``factor`` of its sides."""
-        if (index, factor) in self._kept:
-            return self._kept[index, factor]
-        picture = read_picture(self.paths[index])
-        if factor != 1.0:
+
+        def read() -> np.ndarray:
+            picture = read_picture(self.paths[index])
+            if factor == 1.0:
+                return picture
             size = (round(picture.shape[1] * factor), round(picture.shape[0] * factor))
-            picture = np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BICUBIC))
-        if self._bytes + picture.nbytes <= CACHE_BYTES:
-            self._kept[index, factor] = picture
-            self._bytes += picture.nbytes
-        return picture
+            return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BICUBIC))
+
+        return self._kept.get((index, factor), read, attrgetter("nbytes"))
 
     def factors(self, index: int, crop: int) -> list[float]:
         """The picture itself (1) and the copies of it that a crop fits into."""
@@ -129,20 +127,8 @@ def _normalise(pictures: np.ndarray) -> torch.Tensor:
     return pixels.contiguous(memory_format=torch.channels_last)
 
 
-class BatchAhead:
-    """Draws the next batch in a thread while the networks work on this one."""
-
-    def __init__(self, store: PictureStore, seed: int, batch: int, crop: int, qualities: tuple[int, int] = QUALITIES):
-        self._arguments = (store, seed, batch, crop, qualities)
-        self._pool = ThreadPoolExecutor(1)
-        self._pending: dict[int, object] = {}
-
-    def __call__(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
-        store, seed, *rest = self._arguments
-        for wanted in (step, step + 1):
-            if wanted not in self._pending:
-                self._pending[wanted] = self._pool.submit(draw_batch, store, seed, wanted, *rest)
-        return self._pending.pop(step).result()
-
-    def close(self) -> None:
-        self._pool.shutdown(cancel_futures=True)
+def batches_ahead(
+    store: PictureStore, seed: int, batch: int, crop: int, qualities: tuple[int, int] = QUALITIES
+) -> Ahead:
+    """The batches of ``draw_batch``, one ahead of its step."""
+    return Ahead(lambda step: [partial(draw_batch, store, seed, step, batch, crop, qualities)], itemgetter(0))

@@ -7,7 +7,6 @@ checkpoints.
 
 import copy
 import json
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -20,8 +19,9 @@ from ds2c2.networks.binary import BinaryShape
 from ds2c2.networks.modelfiles import find_weights
 from ds2c2.networks.weights import read_metadata, read_tensors
 from ds2c2.stream.geometry import CELL
-from ds2c2.training.checkpoint import save_checkpoint
-from ds2c2.training.crops import BatchAhead, PictureStore, check_sizes
+from ds2c2.training.checkpoint import load_checkpoint, save_checkpoint
+from ds2c2.training.core import CHECKPOINT_EVERY, resumes, run_steps
+from ds2c2.training.crops import PictureStore, batches_ahead, check_sizes
 from ds2c2.training.perceptual import PerceptualRecipe
 from ds2c2.training.recipes import Figures, Shape, profile_of, recipe_of
 from ds2c2.training.vgg import VggFeatures
@@ -180,18 +180,9 @@ class Trainer:
 
     def load(self, path: Path) -> None:
         """Take up a checkpoint. Raises ``WeightsError`` when it belongs to another run."""
-        try:
-            state = torch.load(path, map_location=self.device, weights_only=True)
-            before = json.loads(state["settings"])
-            missing = {"step", "seconds", "networks", "average", "optimiser"} - set(state)
-            if missing:
-                raise KeyError(*sorted(missing))
-            ours = json.loads(json.dumps(asdict(self.settings)))
-        except Exception as error:
-            # torch's own words are a page long and advise to read pickles; only the kind is said.
-            raise WeightsError(
-                f"{path}: not a checkpoint that can be resumed ({type(error).__name__}); start without it"
-            ) from None
+        wanted = {"settings", "step", "seconds", "networks", "average", "optimiser"}
+        state = load_checkpoint(path, wanted, "", self.device)
+        before, ours = json.loads(state["settings"]), json.loads(json.dumps(asdict(self.settings)))
         # A checkpoint from before there were several profiles names none.
         profile = state.get("profile", "binary")
         if profile != self.settings.profile:
@@ -227,7 +218,7 @@ def train(
     device: torch.device,
     resume: bool,
     report: Callable[[Progress], None],
-    checkpoint_every: int = 500,
+    checkpoint_every: int = CHECKPOINT_EVERY,
     stop_after: int | None = None,
     start: str | Path | None = None,
     say: Callable[[str], None] = lambda line: None,
@@ -244,7 +235,7 @@ def train(
     if settings.crop <= 0 or settings.crop % CELL:
         raise UserError(f"--crop {settings.crop}: must be a multiple of {CELL}")
     check_sizes(pictures, settings.crop)
-    resumed = resume and checkpoint is not None and checkpoint.exists()
+    resumed = resumes(checkpoint, resume)
     trainer = Trainer(settings, device, None if resumed else start, vgg)
     if resumed:
         trainer.load(checkpoint)
@@ -252,19 +243,16 @@ def train(
         say(f"took {trainer.taken[0]} of {trainer.taken[1]} tensors from {settings.start_from or start}")
     recipe = trainer.recipe
     store = PictureStore(pictures, recipe.copies)
-    batches = BatchAhead(store, settings.seed, settings.batch, settings.crop, recipe.qualities)
-    smooth: list[float] | None = None
+    batches = batches_ahead(store, settings.seed, settings.batch, settings.crop, recipe.qualities)
+    smooth: list[float] = []
+
+    def after(_batch: tuple, figures: Figures, _due: bool) -> None:
+        nonlocal smooth
+        found = [f for f in figures if f is not None]
+        smooth = [0.98 * s + 0.02 * f for s, f in zip(smooth, found, strict=True)] if smooth else found
+        psnr, base_psnr = (10 * float(torch.log10(torch.tensor(4.0 / e))) for e in smooth[:2])
+        report(Progress(trainer.step, psnr, base_psnr, *smooth[2:]))
+
     last = min(settings.steps, stop_after or settings.steps)
-    try:
-        while trainer.step < last:
-            begun = time.monotonic()
-            figures = [f for f in trainer.train_step(*batches(trainer.step)) if f is not None]
-            trainer.seconds += time.monotonic() - begun
-            smooth = [0.98 * s + 0.02 * f for s, f in zip(smooth, figures, strict=True)] if smooth else figures
-            psnr, base_psnr = (10 * float(torch.log10(torch.tensor(4.0 / e))) for e in smooth[:2])
-            report(Progress(trainer.step, psnr, base_psnr, *smooth[2:]))
-            if checkpoint and (trainer.step % checkpoint_every == 0 or trainer.step == last):
-                trainer.save(checkpoint)
-    finally:
-        batches.close()
+    run_steps(trainer, batches, last, after, checkpoint, checkpoint_every)
     return trainer

@@ -2,9 +2,9 @@
 """Pictures with their label maps, brought to the size of a training run, in seeded order."""
 
 import os
-from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -13,8 +13,8 @@ from PIL import Image
 from ds2c2.errors import UserError
 from ds2c2.pictures.labelsets import LabelSet
 from ds2c2.pictures.pictures import read_picture
-from ds2c2.training.crops import CACHE_BYTES
 from ds2c2.training.datasets import DataError, Sample, read_label_map
+from ds2c2.training.drawing import Ahead, Kept
 
 FITS = ("scale", "crop")
 READERS = min(8, os.cpu_count() or 1)  # threads; Pillow works without the interpreter's lock
@@ -42,8 +42,7 @@ class SampleStore:
 
     def __init__(self, samples: Sequence[Sample], fit: Fit, label_set: LabelSet, table: np.ndarray):
         self.samples, self.fit, self.label_set, self.table = samples, fit, label_set, table
-        self._kept: dict[int, tuple[np.ndarray, np.ndarray]] = {}
-        self._bytes = 0
+        self._kept = Kept()
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -53,8 +52,9 @@ class SampleStore:
 
         Raises ``DataError`` and ``PictureError``.
         """
-        if index in self._kept:
-            return self._kept[index]
+        return self._kept.get(index, lambda: self._read(index), lambda parts: sum(part.nbytes for part in parts))
+
+    def _read(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         sample, fit = self.samples[index], self.fit
         picture = read_picture(sample.picture)
         if sample.labels is None:
@@ -66,10 +66,6 @@ class SampleStore:
             picture = np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BICUBIC))
             labels = np.asarray(Image.fromarray(labels).resize(size, Image.Resampling.NEAREST))
         self._check_size(sample, *picture.shape[:2])
-        size_bytes = picture.nbytes + labels.nbytes
-        if self._bytes + size_bytes <= CACHE_BYTES:
-            self._kept[index] = picture, labels
-            self._bytes += size_bytes
         return picture, labels
 
     def check(self) -> None:
@@ -124,23 +120,8 @@ def to_batch(drawn: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[torch.Tens
     return (pictures.permute(0, 3, 1, 2).float() / 127.5 - 1.0).contiguous(), labels
 
 
-class SamplesAhead:
-    """Draws batches in threads while the networks work. ``numbers(step)`` says which draws of the
-    run a step's batch is made of."""
-
-    def __init__(self, store: SampleStore, seed: int, numbers):
-        self._store, self._seed, self._numbers = store, seed, numbers
-        self._pool = ThreadPoolExecutor(READERS)
-        self._pending: dict[int, list[Future]] = {}
-
-    def __call__(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """The step's batch. Raises ``DataError`` and ``PictureError``."""
-        for wanted in range(step, step + 1 + BATCHES_AHEAD):
-            if wanted not in self._pending:
-                self._pending[wanted] = [
-                    self._pool.submit(self._store.draw, self._seed, number) for number in self._numbers(wanted)
-                ]
-        return to_batch([future.result() for future in self._pending.pop(step)])
-
-    def close(self) -> None:
-        self._pool.shutdown(cancel_futures=True)
+def samples_ahead(store: SampleStore, seed: int, numbers: Callable[[int], range]) -> Ahead:
+    """Batches some steps ahead; ``numbers(step)`` says which draws of the run a step's batch is made of."""
+    return Ahead(
+        lambda step: [partial(store.draw, seed, number) for number in numbers(step)], to_batch, READERS, BATCHES_AHEAD
+    )

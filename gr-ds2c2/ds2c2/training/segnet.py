@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Training of our small SegNet from pictures with label maps: cross-entropy, void left out."""
 
-import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -13,11 +12,11 @@ from torch.nn import functional as F
 from ds2c2.errors import WeightsError
 from ds2c2.networks.segnet import SegNet
 from ds2c2.pictures.pictures import to_tensor
-from ds2c2.training.checkpoint import save_checkpoint
+from ds2c2.training.checkpoint import load_checkpoint, save_checkpoint
+from ds2c2.training.core import resumes, run_steps
 from ds2c2.training.recipefile import SegNetRecipe
-from ds2c2.training.samples import SamplesAhead, SampleStore
+from ds2c2.training.samples import SampleStore, samples_ahead
 
-CHECKPOINT_EVERY = 500  # steps
 POWER = 0.9  # of the learning rate's fall (Zhao et al., 2017)
 WEIGHT_DECAY = 1e-4
 
@@ -59,15 +58,8 @@ class SegNetTrainer:
 
     def load(self, path: Path) -> None:
         """Take up a checkpoint. Raises ``WeightsError`` when it belongs to another run."""
-        try:
-            state = torch.load(path, map_location=self.device, weights_only=True)
-            same = state["recipe"] == self.recipe.as_dict() and state["steps"] == self.steps
-        except Exception as error:
-            # torch's own words are a page long and advise to read pickles; only the kind is said.
-            raise WeightsError(
-                f"{path}: not a checkpoint of a SegNet that can be resumed ({type(error).__name__}); start without it"
-            ) from None
-        if not same:
+        state = load_checkpoint(path, {"recipe", "steps", "networks", "optimiser"}, " of a SegNet", self.device)
+        if state["recipe"] != self.recipe.as_dict() or state["steps"] != self.steps:
             raise WeightsError(f"{path}: of a run with another recipe or other pictures; give the same or start anew")
         self.networks.load_state_dict(state["networks"])
         self.optimiser.load_state_dict(state["optimiser"])
@@ -88,22 +80,13 @@ def train_segnet(
     Raises ``WeightsError`` for a checkpoint of another run, ``PictureError`` for samples.
     """
     trainer = SegNetTrainer(recipe, len(store), device)
-    if resume and checkpoint is not None and checkpoint.exists():
+    if resumes(checkpoint, resume):
         trainer.load(checkpoint)
     batch = recipe.training.batch
-    batches = SamplesAhead(store, recipe.training.seed, lambda step: range(step * batch, (step + 1) * batch))
+    batches = samples_ahead(store, recipe.training.seed, lambda step: range(step * batch, (step + 1) * batch))
     last = min(trainer.steps, stop_after or trainer.steps)
     trainer.networks.train()
-    try:
-        while trainer.step < last:
-            begun = time.monotonic()
-            loss = trainer.train_step(*batches(trainer.step))
-            trainer.seconds += time.monotonic() - begun
-            report(trainer.step, trainer.steps, loss)
-            if checkpoint and (trainer.step % CHECKPOINT_EVERY == 0 or trainer.step == last):
-                trainer.save(checkpoint)
-    finally:
-        batches.close()
+    run_steps(trainer, batches, last, lambda _batch, loss, _due: report(trainer.step, trainer.steps, loss), checkpoint)
     return trainer
 
 
