@@ -12,7 +12,7 @@ console = Console(highlight=False, soft_wrap=True)
 def doctor(
     library_only: Annotated[bool, typer.Option("--library-only", help="For hosts that do without GNU Radio.")] = False,
 ) -> None:
-    """Check GNU Radio, numpy's ABI, torch, CUDA, block paths and weights; name cause and remedy."""
+    """Check GNU Radio, numpy's ABI, torch, CUDA, block paths and weights; explain what is wrong and how to fix it."""
     from ds2c2.cli.installation import exit_code, run_checks
 
     checks = run_checks(library_only)

@@ -44,7 +44,7 @@ SIDE = struct.Struct("!HHHHH")
 FINEST, COARSEST = 2 * 256, 9 * 256
 # What both maps usually take, bits a place; when they take more, c is coded again.
 USUAL_MAP_BITS = 4.5
-# The search looks at every so manieth cell until the step is nearly known.
+# The search looks at every seventh cell until the step is nearly known.
 SPARSE = 7
 # Bits of a block that are on average left over: spare bits, part of a unit, part of a byte.
 UNUSED_BITS = SPARE_BITS + 6.0
