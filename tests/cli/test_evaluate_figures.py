@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from ds2c2.channels.symbolchannel import SymbolChannel
 from ds2c2.cli.program import app
 from ds2c2.errors import UserError
-from ds2c2.evaluation.rivals import rivals
+from ds2c2.evaluation.rivals import hevc
 from ds2c2.networks.paper import PaperNetworks
 from ds2c2.networks.weights import load_networks, save_weights
 from ds2c2.paper.figuresheet import CaptionedPicture, draw_sheet
@@ -116,7 +116,7 @@ def as_picture(tensor):
 
 def test_all_figures_that_the_models_allow(work, monkeypatch):
     monkeypatch.setenv("DS2C2_COMPRESSAI", str(work))
-    monkeypatch.setattr(rivals, "HEVC_STEPS", {"": ""})  # a fifth of the encodings
+    monkeypatch.setattr(hevc, "HEVC_STEPS", {"": ""})  # a fifth of the encodings
     said = evaluate("--figure", "all", "--picture", "kerb", "--block-size", "32", "--seed", "5")
     assert said.count("wrote drawn/figure-") == 7 and "figure-10" not in said and "not drawn" not in said
     assert not list(Path("drawn").glob(".*"))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ds2c2.ends.packetstream import PacketsToPictures, pictures_to_packets
-from ds2c2.errors import FormatError, LinkError
+from ds2c2.errors import FileError, FormatError, LinkError
 from ds2c2.stream.softbits import to_soft
 from ds2c2.stream.streamformat import StreamFormat
 from ds2c2.transport.recording import RecordingReader, RecordingWriter
@@ -191,5 +191,5 @@ def test_a_file_that_is_no_recording_is_refused(tmp_path, content):
 def test_a_recording_that_cannot_be_opened_is_named(tmp_path, name):
     with pytest.raises(LinkError, match="no recording to read"):
         RecordingReader(tmp_path / name)
-    with pytest.raises(LinkError, match="cannot be written"):
+    with pytest.raises(FileError, match="cannot be written"):
         RecordingWriter(tmp_path / "no folder" / "a.bin", STREAM)

@@ -2,6 +2,7 @@
 """How the library hangs together: rooms in the order that data flows, and no GNU Radio in any of them."""
 
 import ast
+import importlib
 import pkgutil
 import subprocess
 import sys
@@ -72,6 +73,23 @@ def test_a_room_imports_only_rooms_before_it(room):
 def test_what_all_use_imports_no_room():
     for name in COMMON:
         assert imported_by(PACKAGE / f"{name}.py") <= COMMON, name
+
+
+def test_every_name_that_is_imported_is_there():
+    """Inside functions, too, where nothing else looks before they run."""
+    absent = []
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "ds2c2":
+                module = importlib.import_module(node.module)
+                absent += [
+                    f"{path.relative_to(PACKAGE)}:{node.lineno}: {node.module} has no {alias.name}"
+                    for alias in node.names
+                    if alias.name != "*"
+                    and not hasattr(module, alias.name)
+                    and f"{node.module}.{alias.name}" not in MODULES
+                ]
+    assert absent == []
 
 
 def circles(edges: dict[str, set[str]]) -> set[str]:

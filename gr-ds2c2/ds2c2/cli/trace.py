@@ -124,7 +124,7 @@ def fit(
     import numpy as np
 
     from ds2c2.evaluation.compare.compare import describe_model
-    from ds2c2.evaluation.compare.report import headed, model_rows
+    from ds2c2.evaluation.compare.report import model_table
     from ds2c2.traces.lossmodels import best, statistics, verdict
     from ds2c2.traces.lossmodels import fit as fit_models
     from ds2c2.traces.losstrace import LossTrace, TraceError, read_trace_file, write_trace
@@ -136,12 +136,12 @@ def fit(
     if chosen not in known:
         raise TraceError(f"{file}: model {chosen!r} was not fitted; choose one of {', '.join(known)}")
     described = [describe_model(one, lost) for one in models]
-    headings, rows = headed(model_rows(described))
+    described_table = model_table(described)
     table = Table(title=f"{Path(file).name}: {len(lost)} packets")
-    for heading in headings:
+    for heading in described_table.headings:
         table.add_column(heading, justify="right" if heading else "left")
-    for row in rows:
-        table.add_row(*(cell.replace(" [", "\n[") for cell in row))
+    for row in described_table.rows:
+        table.add_row(*(f"{cell.text}\n{cell.interval}".rstrip() for cell in row))
     console.print(table)
     console.print(verdict(models), markup=False)
     if json_:

@@ -131,15 +131,16 @@ MODEL_FIGURES = (
 PARAMETERS = ("loss", "p", "r", "good", "bad")
 
 
-def model_rows(models: list[dict]) -> list[list[Cell | str]]:
-    """A row a figure: its name, then its value for each model; the first row has the models' names."""
-    rows = [["", *(model["label"] for model in models)]]
+def model_table(models: list[dict]) -> Table:
+    """A row a figure: its name, then its value for each model."""
+    rows: list[list[Cell | str]] = []
     for name in PARAMETERS:
         rows.append([name, *(bounded(model["parameters"].get(name), 4) for model in models)])
     rows.append(["loss rate", *(f"{model['loss']:.2%}" for model in models)])
     for key, name, digits in MODEL_FIGURES:
         rows.append([name, *(Cell("–" if model[key] is None else f"{model[key]:.{digits}f}") for model in models)])
-    return [row for row in rows if set(row[1:]) != {Cell("–")}]
+    known = [row for row in rows if set(row[1:]) != {Cell("–")}]
+    return Table.of(["", *(model["label"] for model in models)], known)
 
 
 def mean_run(counts: list[int]) -> str:
@@ -239,7 +240,6 @@ def render(result: dict, plots: list[Path], sheet: np.ndarray) -> str:
         ["bootstrap block", f"{result['bootstrap-block']} draws"],
         *([key, str(value)] for key, value in result["machine"].items()),
     ]
-    names, *figures = model_rows(result["models"])
     return TEMPLATES.get_template(TEMPLATE).render(
         trace=trace["file"],
         headline=headline(result),
@@ -252,7 +252,7 @@ def render(result: dict, plots: list[Path], sheet: np.ndarray) -> str:
         interleaving_answer=interleaving_answer(result),
         interleaving=Table.of(["difference", *QUALITY], interleaving),
         statistics=Table.of(["", "of the trace"], statistics_rows(result["statistics"]), words=True),
-        models=Table.of(names, figures),
+        models=model_table(result["models"]),
         emulate=emulate_commands(result),
         command=result["command"],
         configuration=Table.of(["", ""], configuration, words=True),
