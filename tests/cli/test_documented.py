@@ -16,7 +16,6 @@ PAGES = [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").glob("*.md")), *sor
 # A line of a code block that begins so, behind a prompt, an assignment or another path.
 LINE = re.compile(r"^(?:    |\$ )?\s*(?:nice -n \d+ )?(?:\S*/)?(?:python -m )?ds2c2 +([a-z].*)$")
 INLINE = re.compile(r"`(?:\S*/)?ds2c2 ([a-z][^`]*)`")
-# What stands for something else on a line, and a value that every option takes.
 # Lines of drawings, and a word that is the label of annotations.
 DRAWN, LABELS = set("◄►─│"), {"run"}
 SUBSTITUTED = re.compile(r"\"?\$\([^)]*\)\"?|\"\$\w+\"")

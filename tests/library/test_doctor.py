@@ -43,7 +43,10 @@ def blocks(tmp_path: Path) -> Path:
 def home(tmp_path: Path) -> dict[str, str]:
     """Variables of a user without settings for GNU Radio."""
     (tmp_path / "home").mkdir()
-    return {"HOME": str(tmp_path / "home"), "XDG_CONFIG_HOME": str(tmp_path / "home")}
+    home = str(tmp_path / "home")
+    # Else Companion also finds a module that is installed for all users.
+    standard = {f"GR_CONF_GRC_{kind}_BLOCKS_PATH": home for kind in ("GLOBAL", "LOCAL")}
+    return {"HOME": home, "XDG_CONFIG_HOME": home, **standard}
 
 
 def make_venv(folder: Path, *options: str) -> Path:
@@ -153,9 +156,8 @@ def test_torch_too_old(tmp_path: Path) -> None:
 
 def test_companion_is_told_where_the_blocks_lie(blocks: Path, home: dict[str, str]) -> None:
     companion = diagnose("check_gnuradio_and_ours", blocks, **home)[2]
-    if not companion.ok:  # unless the module is installed where it always looks
-        assert "GRC_BLOCKS_PATH=" in companion.remedy
-        assert Path(companion.remedy.rpartition("=")[2]).is_dir()
+    assert not companion.ok and "GRC_BLOCKS_PATH=" in companion.remedy
+    assert Path(companion.remedy.rpartition("=")[2]).is_dir()
     found = diagnose("check_gnuradio_and_ours", blocks, GRC_BLOCKS_PATH=str(ROOT / "gr-ds2c2" / "grc"), **home)[2]
     assert found.ok and str(ROOT / "gr-ds2c2" / "grc") in found.found
 

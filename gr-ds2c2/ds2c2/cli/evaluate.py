@@ -12,7 +12,7 @@ from rich.console import Console
 from ds2c2.cli import options
 from ds2c2.cli.losscurve import loss_curve
 from ds2c2.cli.options import RateOptions
-from ds2c2.cli.spread import takes
+from ds2c2.cli.spread import changed, takes
 from ds2c2.errors import UserError
 from ds2c2.stream.streamformat import MAX_BLOCK, MIN_BLOCK
 
@@ -43,7 +43,7 @@ def _paper(*names, **settings):
     )
 
 
-@takes(stream=RateOptions)
+@takes(stream=changed(RateOptions, more_help={"seed": "In tables of the hits."}))
 def evaluate(
     stream: RateOptions,
     context: typer.Context,

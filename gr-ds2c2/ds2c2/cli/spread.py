@@ -5,11 +5,12 @@ The fields of such a dataclass are annotated as typer wants it. A command that i
 them on its command line and gets them as one object, so a new option is a new field and no command changes.
 """
 
+import copy
 import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import field, fields, make_dataclass
-from typing import Any
+from typing import Annotated, Any, get_args
 
 
 def takes(**kinds: type) -> Callable:
@@ -38,10 +39,17 @@ def takes(**kinds: type) -> Callable:
     return decorate
 
 
-def changed(kind: type, without: tuple[str, ...] = (), **defaults: Any) -> type:
-    """Options of a kind for a command that has other defaults, or that has some of them in a way of its own."""
+def changed(
+    kind: type, without: tuple[str, ...] = (), more_help: dict[str, str] | None = None, **defaults: Any
+) -> type:
+    """Options of a kind for a command that has other defaults, says more of some, or has some in a way of its own."""
+    more_help = more_help or {}
     kept = [
-        (entry.name, entry.type, field(default=defaults.get(entry.name, entry.default)))
+        (
+            entry.name,
+            _saying(entry.type, more_help.get(entry.name, "")),
+            field(default=defaults.get(entry.name, entry.default)),
+        )
         for entry in fields(kind)
         if entry.name not in without
     ]
@@ -52,3 +60,13 @@ def changed(kind: type, without: tuple[str, ...] = (), **defaults: Any) -> type:
         if inspect.isfunction(value) and not name.startswith("__")
     }
     return make_dataclass(kind.__name__, kept, namespace=methods, frozen=True)
+
+
+def _saying(annotated: Any, more: str) -> Any:
+    """The annotation of an option with more in its help."""
+    if not more:
+        return annotated
+    kind, option = get_args(annotated)
+    option = copy.copy(option)
+    option.help = f"{option.help} {more}"
+    return Annotated[kind, option]
