@@ -7,7 +7,6 @@ from collections.abc import Callable
 import numpy as np
 
 from ds2c2.links.linkframes import LinkFrames, ModemCounts
-from ds2c2.stream.packets import HEADER_BYTES
 from ds2c2.stream.streamformat import StreamFormat
 from ds2c2.transport.packetsource import Arrivals
 
@@ -30,7 +29,7 @@ class frame_check(Stage):
         receptions: deque,
         sample_rate: float,
     ):
-        self._frames = LinkFrames(HEADER_BYTES + stream_format.block_size)
+        self._frames = LinkFrames(stream_format.packet_bytes)
         ends = (np.uint8, self._frames.frame_bytes), (np.uint8, self._frames.packet_bytes)
         Stage.__init__(self, "frame_check", stream_format, *ends)
         self.owner, self._counts, self._receptions = owner, counts, receptions

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from gnuradio import gr
 
 from ds2c2.links.linkframes import ModemCounts
-from ds2c2.stream.packets import HEADER_BYTES
 from ds2c2.stream.streamformat import StreamFormat
 from ds2c2.transport.packetsource import Arrivals
 
@@ -17,7 +16,7 @@ class PacketModulator(Lasting, gr.hier_block2):
     """Packets in, samples out; ``self._framer`` is its ``link_framer``."""
 
     def __init__(self, name: str, stream_format: StreamFormat):
-        self.packet_bytes = HEADER_BYTES + stream_format.block_size
+        self.packet_bytes = stream_format.packet_bytes
         packets = gr.io_signature(1, 1, self.packet_bytes)
         gr.hier_block2.__init__(self, name, packets, gr.io_signature(1, 1, gr.sizeof_gr_complex))
 
@@ -39,7 +38,7 @@ class PacketDemodulator(Lasting, gr.hier_block2):
     """
 
     def __init__(self, name: str, stream_format: StreamFormat):
-        self.packet_bytes = HEADER_BYTES + stream_format.block_size
+        self.packet_bytes = stream_format.packet_bytes
         self.counts = ModemCounts()
         packets = gr.io_signature(1, 1, self.packet_bytes)
         gr.hier_block2.__init__(self, name, gr.io_signature(1, 1, gr.sizeof_gr_complex), packets)

@@ -5,7 +5,6 @@ import numpy as np
 
 from ds2c2.channels.channel import DEFAULT_BURST, ChannelError
 from ds2c2.channels.packetchannel import PacketChannel
-from ds2c2.stream.packets import HEADER_BYTES
 from ds2c2.stream.streamformat import StreamFormat
 
 from ._failures import say
@@ -16,10 +15,10 @@ class block_erasure_channel(Stage):
     """Hits some of the packets; end-of-stream packets pass and are not counted.
 
     Input:
-        u8[8 + block_size], one item a packet
+        u8[packet_bytes], one item a packet
 
     Output:
-        u8[8 + block_size], the packets that arrive
+        u8[packet_bytes], the packets that arrive
 
     Args:
         stream_format: a StreamFormat or its text form
@@ -49,7 +48,7 @@ class block_erasure_channel(Stage):
         unit: str = "block",
     ):
         stream_format = as_format(stream_format)
-        item = (np.uint8, HEADER_BYTES + stream_format.block_size)
+        item = (np.uint8, stream_format.packet_bytes)
         Stage.__init__(self, "block_erasure_channel", stream_format, item, item)
         self._channel = PacketChannel(stream_format, loss, model, effect, burst, seed, trace, protect_base, unit)
 

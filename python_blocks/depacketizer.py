@@ -10,7 +10,8 @@ import pmt
 from ds2c2.errors import FormatError
 from ds2c2.stream.assembler import Frame, FrameAssembler, LinkCounts
 from ds2c2.stream.numbering import REORDER_PACKETS
-from ds2c2.stream.packets import HEADER_BYTES, MAX_STREAM, VERSION, crc16
+from ds2c2.stream.packetkey import read_key
+from ds2c2.stream.packets import MAX_STREAM
 from ds2c2.stream.softbits import to_soft
 from ds2c2.stream.streamformat import StreamFormat
 
@@ -31,7 +32,7 @@ class depacketizer(Stage):
     with the last frame that an end-of-stream packet announces.
 
     Input:
-        u8[8 + block_size], one item a packet; any bytes may come
+        u8[packet_bytes], one item a packet; any bytes may come
 
     Output:
         s8[8 * block_size], soft bits of a code block (+1, -1, 0 = erased), N a frame, in
@@ -46,6 +47,7 @@ class depacketizer(Stage):
         stream: number of the stream to receive, 0 to 255
         timeout: seconds without packets after which unfinished frames go out
         reorder: packets that a link may reorder
+        key: file with the key of a signed stream, which the stream format names
     """
 
     def __init__(
@@ -54,15 +56,16 @@ class depacketizer(Stage):
         stream: int = 0,
         timeout: float = 1.0,
         reorder: int = REORDER_PACKETS,
+        key: str = "",
     ):
         stream_format = as_format(stream_format)
         if not 0 <= stream <= MAX_STREAM:
             raise FormatError(f"stream {stream} is out of range: 0 to {MAX_STREAM}")
         size = stream_format.block_size
-        Stage.__init__(self, "depacketizer", stream_format, (np.uint8, HEADER_BYTES + size), (np.int8, 8 * size))
+        Stage.__init__(self, "depacketizer", stream_format, (np.uint8, stream_format.packet_bytes), (np.int8, 8 * size))
         self.message_port_register_out(ENDED_PORT)
         self.timeout = timeout
-        self._assembler = FrameAssembler(stream_format, stream, reorder)
+        self._assembler = FrameAssembler(stream_format, stream, reorder, read_key(key))
         self._format_tag = format_tag(stream_format)
         self._last: np.ndarray | None = None  # last block of a frame, kept back for the end tag
         self._kept_until = math.inf  # monotonic seconds
@@ -129,10 +132,8 @@ class depacketizer(Stage):
             self._last, self._kept_until = None, math.inf
 
     def _note_other_format(self, rows: np.ndarray) -> None:
-        rows = rows[(rows[:, 0] >> 4 == VERSION) & (rows[:, 1] == self._assembler.stream_number)]
-        if len(rows):
-            check = rows[:, 6].astype(np.uint16) << 8 | rows[:, 7]
-            digests, seen = np.unique(check ^ crc16(rows[:, :6]), return_counts=True)
+        digests, seen = np.unique(self._assembler.parser.other_digests(rows), return_counts=True)
+        if len(digests):
             self._other_digest = int(digests[seen.argmax()])
 
     def _tell_other_format(self) -> None:

@@ -34,7 +34,7 @@ class gmsk_demodulator(PacketDemodulator):
         complex samples, of any level
 
     Output:
-        u8[8 + block_size], packets whose check sum is right
+        u8[packet_bytes], packets whose check sum is right
 
     Args:
         stream_format: a StreamFormat or its text form

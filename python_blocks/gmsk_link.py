@@ -17,10 +17,10 @@ class gmsk_link(PacketLink):
     """GMSK Modulator, Radio Air and GMSK Demodulator, in place of a Block Erasure Channel.
 
     Input:
-        u8[8 + block_size], one item a packet
+        u8[packet_bytes], one item a packet
 
     Output:
-        u8[8 + block_size], the packets that arrive
+        u8[packet_bytes], the packets that arrive
 
     Args:
         stream_format: a StreamFormat or its text form

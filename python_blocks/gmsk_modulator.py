@@ -17,7 +17,7 @@ class gmsk_modulator(PacketModulator):
     """Sends each packet as one GMSK burst of constant envelope, followed by zeros.
 
     Input:
-        u8[8 + block_size], one item a packet
+        u8[packet_bytes], one item a packet
 
     Output:
         complex samples; the power of a burst is 1

@@ -34,7 +34,7 @@ class ofdm_modulator(PacketModulator):
     ``ofdm_rx`` receives the bursts without FEC (``scramble_bits`` on, ``bps_payload`` to match).
 
     Input:
-        u8[8 + block_size], one item a packet
+        u8[packet_bytes], one item a packet
 
     Output:
         complex samples; the mean power of a burst is 1

@@ -4,14 +4,15 @@
 import numpy as np
 
 from ds2c2.errors import FormatError
-from ds2c2.stream.packets import HEADER_BYTES, MAX_STREAM, Packetizer
+from ds2c2.stream.packetkey import read_key
+from ds2c2.stream.packets import MAX_STREAM, Packetizer
 from ds2c2.stream.streamformat import StreamFormat
 
 from ._stage import END_TAG, ENDED_PORT, Stage, as_format, refuse_tag_header
 
 
 class packetizer(Stage):
-    """Puts 8 bytes of header before each code block: type, stream, frame, index, check.
+    """Puts a header before each code block: type, stream, frame, index, check; of a signed stream the session too.
 
     Behind the tag ``ds2c2_end`` it sends end-of-stream packets, several, since some may be lost.
 
@@ -19,22 +20,23 @@ class packetizer(Stage):
         u8[block_size], one item a code block, whole frames from the start
 
     Output:
-        u8[8 + block_size], one item a packet; message port ``ended``: to be connected to the port
+        u8[packet_bytes], one item a packet; message port ``ended``: to be connected to the port
         ``system`` of a source that never ends (ZMQ), which GNU Radio then finishes with this block
 
     Args:
         stream_format: a StreamFormat or its text form
         stream: number of this stream among others on the same link, 0 to 255
+        key: file with the key of a signed stream, which the stream format names
     """
 
-    def __init__(self, stream_format: StreamFormat | str, stream: int = 0):
+    def __init__(self, stream_format: StreamFormat | str, stream: int = 0, key: str = ""):
         stream_format = as_format(stream_format)
         if not 0 <= stream <= MAX_STREAM:
             raise FormatError(f"stream {stream} is out of range: 0 to {MAX_STREAM}")
         size = stream_format.block_size
-        Stage.__init__(self, "packetizer", stream_format, (np.uint8, size), (np.uint8, HEADER_BYTES + size))
+        Stage.__init__(self, "packetizer", stream_format, (np.uint8, size), (np.uint8, stream_format.packet_bytes))
         self.message_port_register_out(ENDED_PORT)
-        self._packetizer = Packetizer(stream_format, stream)
+        self._packetizer = Packetizer(stream_format, stream, read_key(key))
 
     def take(self, rows: np.ndarray, tags: list[tuple]) -> None:
         if self.nitems_read(0) == 0:

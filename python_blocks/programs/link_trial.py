@@ -29,7 +29,7 @@ class link_trial(gr.top_block):
 
     Args:
         stream_format: a StreamFormat or its text form
-        packets: ``uint8[n, 8 + block_size]``
+        packets: ``uint8[n, packet_bytes]``
         link: ofdm or gmsk
         air: an AirSettings or its text form, ``snr=12 fading=rayleigh seed=3``
         modem: parameters of the link's modems

@@ -8,7 +8,6 @@ from gnuradio import blocks, gr
 
 from ds2c2.links.linksettings import LinkSettings
 from ds2c2.links.radiosettings import ReceiveSettings
-from ds2c2.stream.packets import HEADER_BYTES
 from ds2c2.stream.streamformat import StreamFormat
 from ds2c2.transport.packetsource import Arrivals, QueuedSource
 
@@ -43,7 +42,7 @@ class radio_receiver(gr.top_block):
         self.demodulator.set_listener(self._hear)
         self._told = 0  # events of the radio that went on
         self._ended = threading.Event()
-        packet_bytes = HEADER_BYTES + stream_format.block_size
+        packet_bytes = stream_format.packet_bytes
         self.connect(self.source, self.demodulator, blocks.null_sink(packet_bytes))
 
     def listen(self) -> QueuedSource:

@@ -8,7 +8,6 @@ from gnuradio import gr
 
 from ds2c2.links.linksettings import LinkSettings
 from ds2c2.links.radiosettings import TransmitSettings
-from ds2c2.stream.packets import HEADER_BYTES
 from ds2c2.stream.streamformat import StreamFormat
 
 from .._failures import clear_errors, errors
@@ -41,7 +40,7 @@ class radio_transmitter(gr.top_block):
     ):
         gr.top_block.__init__(self, "ds2c2 radio transmitter")
         clear_errors()
-        self._feed = packet_feed(HEADER_BYTES + stream_format.block_size)
+        self._feed = packet_feed(stream_format.packet_bytes)
         self.modulator = MODULATORS[link.link](stream_format, **link.modem)
         self.sink = radio_sink(**vars(radio), stream_format=stream_format, about=dict(link.lines()) | (about or {}))
         self.connect(self._feed, self.modulator, self.sink)
@@ -59,7 +58,7 @@ class radio_transmitter(gr.top_block):
         clear_errors()
 
     def send(self, packets: np.ndarray) -> None:
-        """Send ``uint8[n, 8 + block_size]``; waits while the radio has enough to do."""
+        """Send ``uint8[n, packet_bytes]``; waits while the radio has enough to do."""
         self._put(packets)
 
     def finish(self) -> None:

@@ -15,7 +15,7 @@ def format_of(packet_bytes: int) -> StreamFormat:
 
 
 def packets_of(stream_format: StreamFormat, count: int, seed: int = 1) -> np.ndarray:
-    """Packets ``uint8[count, 8 + block_size]`` of a stream, random code blocks in them."""
+    """Packets ``uint8[count, packet_bytes]`` of a stream, random code blocks in them."""
     shape = (count, stream_format.block_size)
     return Packetizer(stream_format).pack(np.random.default_rng(seed).integers(0, 256, shape, np.uint8))
 

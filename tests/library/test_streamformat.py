@@ -200,7 +200,7 @@ def test_errors_name_the_value_and_what_would_be_right(values, named):
     [
         "",
         "ds2c2/1",
-        "ds2c2/2 768x512",
+        "ds2c2/3 768x512",
         "ds2c2/1 768",
         "ds2c2/1 768x512x3",
         "ds2c2/1 768x512 bpp",

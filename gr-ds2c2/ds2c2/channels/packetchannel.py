@@ -4,7 +4,7 @@
 import numpy as np
 
 from ds2c2.channels.channel import DEFAULT_BURST, BlockChannel, read_trace
-from ds2c2.stream.packets import HEADER_BYTES, TYPE_BLOCK, VERSION
+from ds2c2.stream.packets import TYPE_BLOCK
 from ds2c2.stream.streamformat import StreamFormat
 
 
@@ -32,6 +32,8 @@ class PacketChannel:
         protect_base: bool = False,
         unit: str = "block",
     ):
+        self._header = stream_format.header_bytes
+        self._code_block = stream_format.version << 4 | TYPE_BLOCK  # first byte of such a packet
         self._blocks = BlockChannel(
             loss=loss,
             model=model,
@@ -64,17 +66,17 @@ class PacketChannel:
         self._blocks.set_loss(loss)
 
     def through(self, packets: np.ndarray) -> np.ndarray:
-        """Packets ``uint8[n, 8 + block_size]`` to those that arrive, as they arrive."""
-        code_block = packets[:, 0] == (VERSION << 4 | TYPE_BLOCK)
+        """Packets ``uint8[n, packet_bytes]`` to those that arrive, as they arrive."""
+        code_block = packets[:, 0] == self._code_block
         if self._blocks.unit == "bit":
-            hit_bits = self._blocks.draw_bits(int(code_block.sum()), packets.shape[1] - HEADER_BYTES)
+            hit_bits = self._blocks.draw_bits(int(code_block.sum()), packets.shape[1] - self._header)
             out = packets.copy()
-            out[code_block, HEADER_BYTES:] = self._blocks.damage(packets[code_block, HEADER_BYTES:], hit_bits)
+            out[code_block, self._header :] = self._blocks.damage(packets[code_block, self._header :], hit_bits)
             return out
         hits = np.zeros(len(packets), bool)
         hits[code_block] = self._blocks.draw(int(code_block.sum()))
         if self._blocks.effect == "erase":
             return np.compress(~hits, packets, axis=0)
         out = packets.copy()
-        out[:, HEADER_BYTES:] = self._blocks.damage(packets[:, HEADER_BYTES:], hits)
+        out[:, self._header :] = self._blocks.damage(packets[:, self._header :], hits)
         return out

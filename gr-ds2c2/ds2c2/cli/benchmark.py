@@ -41,8 +41,11 @@ def words(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
 
 
+AIR_RULES = dict.fromkeys(("base_bpp", "redundancy", "survive"), "For the air rules.")
+
+
 # Rates are several here, and the model decides the interleaving.
-@takes(stream=changed(RateOptions, ("bpp", "interleave", "depth", "seed"), redundancy=AIR_REDUNDANCY))
+@takes(stream=changed(RateOptions, ("bpp", "interleave", "depth", "seed"), AIR_RULES))
 def benchmark(
     stream: RateOptions,
     pictures: Annotated[list[str], typer.Argument(help="Files, folders or globs.")],
@@ -79,7 +82,7 @@ def benchmark(
     from ds2c2.evaluation.rivals.rivals import NAMES, missing
     from ds2c2.evaluation.summary import summarise
     from ds2c2.networks.modelfiles import weights_digest
-    from ds2c2.networks.weights import resolve_interleave
+    from ds2c2.networks.weights import codec_profile, resolve_interleave
     from ds2c2.pictures.pictures import list_pictures
 
     paths = list_pictures(pictures)
@@ -100,7 +103,9 @@ def benchmark(
         rules=words(rules),
         block_size=stream.block_size,
         base_bpp=stream.base_bpp,
-        redundancy=stream.redundancy,
+        redundancy=AIR_REDUNDANCY if stream.redundancy is stream.survive is None else stream.redundancy,
+        survive=stream.survive,
+        layout="" if stream.survive is None else codec_profile(stream.model).layout,
         rivals=() if no_rivals else tuple(rival for rival in words(rivals) or NAMES if rival not in absent),
         missing=absent,
         paper_base_bpp=paper_base_bpp,

@@ -27,9 +27,13 @@ ABOUT = ("run", "created", "link", "radio", "format")  # what the report repeats
 
 
 # What is not said is the trace's, else the default.
-AskedOptions = changed(StreamOptions, ("seed", "depth", "format_"), **dict.fromkeys(
-    ("bpp", "block_size", "base_bpp", "redundancy", "interleave", "model")
-))  # fmt: skip
+ASKED = ("bpp", "block_size", "base_bpp", "redundancy", "survive", "interleave", "model")
+AskedOptions = changed(
+    StreamOptions,
+    ("seed", "depth", "format_", "size"),
+    dict.fromkeys(ASKED, "Default: the trace's, else that of the other commands."),
+    **dict.fromkeys(ASKED),
+)
 
 
 @takes(stream=AskedOptions)
@@ -42,6 +46,10 @@ def compare(
     ] = [],  # noqa: B006
     draws: Annotated[int, typer.Option(min=2, help="Draws of every channel for each picture.")] = 40,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the draws.")] = 1,
+    size: Annotated[
+        str,
+        typer.Option(metavar="WxH", help="Picture size of the stream; default: the trace's, else each picture's."),
+    ] = "",
     fit: Annotated[Literal["pad", "scale"], typer.Option(help="How pictures of another size are fitted.")] = "scale",
     jobs: Annotated[int, typer.Option(min=0, help="Processes; 0: one a core.")] = 0,
     margin: Annotated[float, typer.Option(min=0.0, help="Difference of the mean PSNR that counts as none, dB.")] = 0.5,
@@ -63,9 +71,7 @@ def compare(
     asked = stream.asked()
     sources = tuple(describe(path, path.stem) for path in list_pictures(pictures or sample_photographs()))
     streams = tuple(
-        stream_for(
-            recorded.stream_format, parse_size(stream.size) if stream.size else None, (one.width, one.height), asked
-        )
+        stream_for(recorded.stream_format, parse_size(size) if size else None, (one.width, one.height), asked)
         for one in sources
     )
     settings = ComparisonSettings(sources, streams, fit, draws, seed, margin)
@@ -111,16 +117,25 @@ def stream_for(
 ) -> StreamFormat:
     """The stream format for a picture: what is asked, else the trace's, else the defaults; without
     either the size is the picture's. Raises ``FormatError`` and ``WeightsError``."""
-    from ds2c2.networks.weights import resolve_interleave
+    from ds2c2.networks.weights import codec_profile, resolve_interleave
 
-    fields = ("bpp", "block_size", "base_bpp", "base_redundancy", "interleave", "depth", "seed")
+    fields = (
+        "bpp", "block_size", "base_bpp", "base_redundancy", "interleave", "depth", "seed", "survive", "layout", "key"
+    )  # fmt: skip
     values = {name: getattr(recorded or StreamFormat, name) for name in fields}
     values["model"] = recorded.model_name if recorded else StreamFormat.model
     values["interleave"] = recorded.interleave if recorded else "auto"
     if "model" in asked and "interleave" not in asked and asked["model"] != values["model"]:
         # Another profile wants another interleaver.
-        values |= {"interleave": "auto", "depth": 1}
+        values |= {"interleave": "auto", "depth": 1, "layout": ""}
+    # Another version of the wire format is asked for by a word of its own.
+    if "survive" in asked:
+        values |= {"base_redundancy": None, "layout": ""}
+    if "base_redundancy" in asked:
+        values |= {"survive": None, "layout": "", "key": ""}
     values |= asked
+    if values["survive"] is not None and not values["layout"]:
+        values["layout"] = codec_profile(values["model"]).layout
     values["interleave"] = resolve_interleave(values["interleave"], values["model"])
     if recorded and size is None:
         size = (recorded.width, recorded.height)

@@ -15,7 +15,6 @@ from ds2c2.cli import options
 from ds2c2.cli.options import ChannelOptions, RateOptions, unsuited_effect
 from ds2c2.cli.spread import changed, takes
 from ds2c2.errors import UserError
-from ds2c2.stream.packets import HEADER_BYTES
 
 console = Console(highlight=False, soft_wrap=True)
 warnings = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -131,9 +130,9 @@ def cross(path: Path, rate: RateOptions, link: dict, folder: Path) -> Crossing:
     return Crossing(
         name=path.stem,
         small_bpp=small * per_pixel,
-        side_bpp=(stream.base_blocks * stream.block_size - small) * per_pixel,
-        enhancement_bpp=stream.enhancement_blocks * stream.block_size * per_pixel,
-        header_bpp=stream.blocks * HEADER_BYTES * per_pixel,
+        side_bpp=(stream.base_share * stream.blocks * stream.block_size - small) * per_pixel,
+        enhancement_bpp=stream.enhancement_bits / 8 * per_pixel,
+        header_bpp=stream.blocks * stream.header_bytes * per_pixel,
         sent=stream.blocks,
         lost=lost,
         repaired=result.base_repaired,

@@ -10,7 +10,6 @@ from rich.table import Table
 from ds2c2.cli import options
 from ds2c2.cli.options import RateOptions, parse_size
 from ds2c2.cli.spread import takes
-from ds2c2.stream.packets import HEADER_BYTES
 from ds2c2.stream.streamformat import StreamFormat
 
 console = Console(highlight=False, soft_wrap=True)
@@ -35,15 +34,35 @@ def info(
     console.print(stream.text, markup=False)
     table = Table(show_header=False, box=None)
     per_pixel = 8 / stream.pixels
-    headers = stream.blocks * HEADER_BYTES * per_pixel
+    headers = stream.blocks * stream.header_bytes * per_pixel
     for name, value in (
         ("format digest", f"0x{stream.digest:04x}"),
         ("weights", f"{path}, profile {networks.profile}"),
         ("code blocks a picture", f"{stream.blocks} of {stream.block_size} bytes"),
-        ("base layer", f"{stream.base_blocks} blocks ({stream.base_sources} source, the rest repair)"),
+        ("base layer", base_words(stream)),
+        ("it survives", survival_words(stream)),
         ("enhancement layer", f"{stream.enhancement_blocks} blocks, {stream.enhancement_bits} bits"),
         ("rate of the blocks", f"{stream.sent_bpp:.4f} bpp"),
         ("with packet headers", f"{stream.sent_bpp + headers:.4f} bpp on the air"),
     ):
         table.add_row(name, value)
     console.print(table)
+
+
+def base_words(stream: StreamFormat) -> str:
+    """Where the base layer goes, and how much of the rate it takes."""
+    share = stream.base_share
+    if stream.layout == "apart":
+        repair = stream.base_blocks - stream.base_sources
+        return f"{stream.base_blocks} blocks ({stream.base_sources} source, {repair} repair), {share:.0%} of the rate"
+    least, most = stream.share_bytes.min(), stream.share_bytes.max()
+    each = f"{least}" if least == most else f"{least} to {most}"
+    return f"{each} bytes of every block, {share:.0%} of the rate; about {stream.enough_blocks} blocks give it back"
+
+
+def survival_words(stream: StreamFormat) -> str:
+    """How bad the link may get, in words."""
+    most = stream.survivable
+    if most == 0:
+        return "no lost block: on a link that loses any, raise --survive or --redundancy"
+    return f"the loss of up to {most:.0%} of the blocks in 99 of 100 frames"

@@ -9,7 +9,7 @@ import typer
 
 from ds2c2.channels.channel import DEFAULT_BURST
 from ds2c2.errors import FormatError
-from ds2c2.stream.streamformat import StreamFormat
+from ds2c2.stream.streamformat import DEFAULT_REDUNDANCY, StreamFormat
 
 Render = Annotated[
     str,
@@ -20,8 +20,15 @@ Render = Annotated[
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Fit = Annotated[Literal["pad", "scale"], typer.Option(help="How pictures of another size are fitted.")]
-Format = Annotated[str, typer.Option("--format", metavar="TEXT", help="Stream format as `info` and `send` print it.")]
 StreamNumber = Annotated[int, typer.Option("--stream", min=0, max=255, help="Number of the stream in its packets.")]
+Key = Annotated[
+    str,
+    typer.Option(
+        "--key",
+        metavar="FILE",
+        help="Packets are signed with this key (`ds2c2 key` makes one); without it none is taken.",
+    ),
+]
 Favour = Annotated[
     list[str],
     typer.Option(
@@ -56,8 +63,8 @@ def parse_size(text: str) -> tuple[int, int]:
 STREAM, CHANNEL = "Stream format (both ends alike)", "Emulated channel"
 
 
-def _stream(kind, help_: str, *names: str, metavar: str | None = None):
-    return Annotated[kind, typer.Option(*names, help=help_, rich_help_panel=STREAM, metavar=metavar)]
+def _stream(kind, help_: str, *names: str, metavar: str | None = None, min: int | None = None):  # noqa: A002 - typer's
+    return Annotated[kind, typer.Option(*names, help=help_, rich_help_panel=STREAM, metavar=metavar, min=min)]
 
 
 def _channel(kind, help_: str, *names: str, metavar: str | None = None):
@@ -74,25 +81,37 @@ class RateOptions:
     bpp: _stream(float, "Bits per pixel, all code blocks counted, 0.1 to 1.0.") = StreamFormat.bpp
     block_size: _stream(int, "Bytes of a code block, 32 to 1056.") = StreamFormat.block_size
     base_bpp: _stream(float, "Bits per pixel of the base layer before redundancy.") = StreamFormat.base_bpp
-    redundancy: _stream(float, "Repair blocks per source block of the base layer.") = StreamFormat.base_redundancy
+    redundancy: _stream(
+        float | None,
+        f"Repair blocks per source block of the base layer; default without --survive: {DEFAULT_REDUNDANCY:g}.",
+    ) = None
+    survive: _stream(
+        float | None,
+        "Share of the blocks that may be lost before the base layer goes, 0 to 0.8: version 2 of the wire format, in "
+        "which every block of a coded model carries a share of it.",
+    ) = None
     interleave: _stream(
         Literal["auto", "bit", "block", "none"],
         "What the interleaver permutes; auto: what the model's profile wants, coded none, others bit.",
     ) = "auto"
     depth: _stream(int, "Frames that --interleave block spreads over.") = StreamFormat.depth
-    seed: _stream(int, "Seed of the permutation.") = StreamFormat.seed
+    seed: _stream(int, "Seed of the permutation.", min=0) = StreamFormat.seed
     model: _stream(str, "Weights: a name from models/.") = StreamFormat.model
 
     def format_settings(self) -> dict:
         """Arguments of ``StreamFormat`` beside the size. Raises ``WeightsError``."""
-        from ds2c2.networks.weights import resolve_interleave
+        from ds2c2.networks.weights import codec_profile, resolve_interleave
 
-        return self.asked() | {"interleave": resolve_interleave(self.interleave, self.model)}
+        settings = self.asked() | {"interleave": resolve_interleave(self.interleave, self.model)}
+        if self.survive is not None:
+            settings["layout"] = codec_profile(self.model.partition("@")[0]).layout
+        return settings
 
     def asked(self) -> dict:
         """Arguments of ``StreamFormat`` that were given, as they were given."""
         values = {_FIELDS.get(entry.name, entry.name): getattr(self, entry.name, None) for entry in fields(RateOptions)}
-        return {name: value for name, value in values.items() if value is not None}
+        # An empty name of a model is as good as none.
+        return {name: value for name, value in values.items() if value not in (None, "")}
 
     def of_size(self, size: tuple[int, int]) -> StreamFormat:
         """The stream format of pictures of a size. Raises ``FormatError`` and ``WeightsError``."""

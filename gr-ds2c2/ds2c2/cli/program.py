@@ -13,6 +13,7 @@ from ds2c2.cli import (
     doctor,
     evaluate,
     info,
+    key,
     pack,
     receive,
     report,
@@ -34,7 +35,7 @@ app = typer.Typer(
     help="Pictures over packet links that degrade gently (DS²C²).",
 )
 for command in (
-    demo.demo, send.send, receive.receive, info.info, doctor.doctor, train.train, update.update, pack.pack,
+    demo.demo, send.send, receive.receive, info.info, key.key, doctor.doctor, train.train, update.update, pack.pack,
     evaluate.evaluate, benchmark.benchmark, report.report, compare.compare, sweep.sweep, study.study,
 ):  # fmt: skip
     app.command()(command)

@@ -148,9 +148,7 @@ def open_receiver(options: ReceivingOptions, format_: str) -> PacketSource:
 
 def check_duration(stream: StreamFormat, link: LinkSettings, settings: TransmitSettings, packets: int) -> float:
     """Seconds on the air at the least. Raises ``RadioError`` where a real radio would be cut off."""
-    from ds2c2.stream.packets import HEADER_BYTES
-
-    seconds = packets * link.packet_samples(HEADER_BYTES + stream.block_size) / settings.rate
+    seconds = packets * link.packet_samples(stream.packet_bytes) / settings.rate
     if settings.on_air and seconds > settings.max_duration:
         raise RadioError(
             f"radio {settings.backend}: these pictures take {seconds:.1f} s on the air, {settings.max_duration:g} s "

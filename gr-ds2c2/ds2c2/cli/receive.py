@@ -11,6 +11,8 @@ from ds2c2.cli.radio import ReceivingOptions
 from ds2c2.cli.spread import takes
 from ds2c2.errors import ExitCode, LinkError
 from ds2c2.stream.assembler import LinkCounts
+from ds2c2.stream.packetcheck import check_key
+from ds2c2.stream.packetkey import read_key
 from ds2c2.stream.streamformat import StreamFormat
 from ds2c2.transport.packetsource import Listener
 
@@ -27,6 +29,7 @@ def receive(
     fit: options.Fit = "pad",
     device: options.Device = "auto",
     stream: options.StreamNumber = 0,
+    key: options.Key = "",
     timeout: sources.Silence = 1.0,
     wait: sources.Wait = 30.0,
     off_loopback: sources.OffLoopback = False,
@@ -48,15 +51,17 @@ def receive(
 
     if sources.only_asked(radio, source, console):
         return
+    secret = read_key(key)
     if trace:
         check_place(trace)
     with sources.open_source(radio, source, format_, off_loopback) as link:
         wanted = link.stream
+        check_key(wanted, secret)
         feed = PictureFeed(originals, wanted.width, wanted.height, fit) if originals else None
         codec = Codec(wanted, device, render)
         receiving = ReceivingEnd(codec, out, feed)
-        way = PacketsToPictures(receiving, stream)
-        recorder = TraceRecorder(codec.stream, stream, about=link.about) if trace else None
+        way = PacketsToPictures(receiving, stream, secret)
+        recorder = TraceRecorder(codec.stream, stream, about=link.about, key=secret) if trace else None
         listener = Listener(link, timeout, wait, lambda: way.assembler.ended)
         sources.say_listening(console, radio, source)
         try:

@@ -16,6 +16,8 @@ from ds2c2.cli.radio import SendingOptions, check_duration, flowgraphs, show_dry
 from ds2c2.cli.sources import one_place
 from ds2c2.cli.spread import takes
 from ds2c2.networks.modelfiles import pinned
+from ds2c2.stream.packetcheck import signed_with
+from ds2c2.stream.packetkey import read_key
 from ds2c2.stream.packets import END_COPIES
 from ds2c2.stream.streamformat import StreamFormat
 from ds2c2.transport.recording import RecordingWriter
@@ -37,6 +39,7 @@ def send(
     labels: options.Labels = "",
     device: options.Device = "auto",
     stream_number: options.StreamNumber = 0,
+    key: options.Key = "",
     rate: Annotated[float, typer.Option(help="Packets per second over UDP.")] = DEFAULT_RATE,
 ) -> None:
     """Send pictures as packets: over UDP, into a recording or over the air, through an emulated channel if asked."""
@@ -47,7 +50,8 @@ def send(
 
     one_place("--to", to, radio)
     address = parse_address(to) if "://" in to else None
-    stream_format = stream.stream(lambda: common_size(list_pictures(pictures)))
+    secret = read_key(key)
+    stream_format = signed_with(stream.stream(lambda: common_size(list_pictures(pictures))), secret)
     feed = PictureFeed(pictures, stream_format.width, stream_format.height, fit)
     if radio.radio and not opened(radio, stream_format, len(feed.paths)):
         return
@@ -57,7 +61,7 @@ def send(
     if warning := unsuited_effect(channel.effect, codec.stream.model):
         warnings.print(f"warning: {warning}", markup=False)
     console.print(f"stream format: {codec.stream.text}", markup=False)
-    groups = pictures_to_packets(sending, stream_number)
+    groups = pictures_to_packets(sending, stream_number, secret)
     steps = -(-len(feed.paths) // stream_format.depth) + 1
     shown = track(groups, description="sending", total=steps, console=console, transient=True)
 

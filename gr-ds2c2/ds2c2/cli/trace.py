@@ -16,6 +16,7 @@ from ds2c2.cli.radio import ReceivingOptions
 from ds2c2.cli.spread import takes
 from ds2c2.files import make_folder, write_text
 from ds2c2.networks.modelfiles import pinned
+from ds2c2.stream.packetkey import read_key
 
 POLL_SECONDS = 0.5  # between two looks at whether to end
 console = Console(highlight=False, soft_wrap=True)
@@ -31,6 +32,7 @@ def record(
     source: sources.From = "",
     format_: options.Format = "",
     stream: options.StreamNumber = 0,
+    key: options.Key = "",
     first: Annotated[
         int | None,
         typer.Option(min=0, help="Sequence number of the first packet that was sent, where known, mostly 0."),
@@ -48,9 +50,10 @@ def record(
     if sources.only_asked(radio, source, console):
         return
     check_place(out)
+    secret = read_key(key)
     with sources.open_source(radio, source, format_, off_loopback) as link:
         about = link.about | ({"run": run} if run else {}) | ({"note": note} if note else {})
-        recorder = TraceRecorder(pinned(link.stream), stream, first, about=about)
+        recorder = TraceRecorder(pinned(link.stream), stream, first, about=about, key=secret)
         listener = Listener(link, min(POLL_SECONDS, wait), wait, lambda: recorder.ended)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: listener.stop())

@@ -47,7 +47,7 @@ def pack(
         data = None
         while units:
             stop = min(total, start + units * unit)
-            data = _encode(symbols[start:stop], tables[start:stop], models)
+            data = encode_symbols(symbols[start:stop], tables[start:stop], models)
             if len(data) <= payload:
                 break
             units -= 1
@@ -76,7 +76,7 @@ def unpack(
         if units == 0:
             continue
         stop = min(total, start + units * unit)
-        found = _decode(row[HEADER_BYTES:].tobytes(), tables[start:stop], models) if start < stop else None
+        found = decode_symbols(row[HEADER_BYTES:].tobytes(), tables[start:stop], models) if start < stop else None
         if found is None:
             damaged += 1
             continue
@@ -102,7 +102,7 @@ def _groups(tables: np.ndarray) -> tuple[np.ndarray, list[tuple[int, int, int]]]
     return order, list(zip(used.tolist(), starts.tolist(), ends.tolist(), strict=True))
 
 
-def _encode(symbols: np.ndarray, tables: np.ndarray, models: SymbolTables) -> bytes:
+def encode_symbols(symbols: np.ndarray, tables: np.ndarray, models: SymbolTables) -> bytes:
     order, groups = _groups(tables)
     shifted = (symbols + models.most[tables])[order].astype(np.int32)
     coder = constriction.stream.queue.RangeEncoder()
@@ -133,7 +133,7 @@ def shortest(coder) -> bytes:
     raise AssertionError("an interval without a point")
 
 
-def _decode(data: bytes, tables: np.ndarray, models: SymbolTables) -> np.ndarray | None:
+def decode_symbols(data: bytes, tables: np.ndarray, models: SymbolTables) -> np.ndarray | None:
     words = np.frombuffer(data.ljust(-(-len(data) // 4) * 4, b"\0"), WORD).astype(np.uint32)
     order, groups = _groups(tables)
     shifted = np.empty(len(tables), np.int32)

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from ds2c2.codec.baselayer import BaseLayerError, protect_base, recover_base
+from ds2c2.codec.baseshares import gather_base, share_base
 from ds2c2.codec.profiles import Base, make_profile
 from ds2c2.errors import FormatError, PictureError, WeightsError
 from ds2c2.networks.modelfiles import weights_digest
@@ -128,7 +129,12 @@ class Codec:
                 )
             labels = self._pad(labels[:, :, None])[:, :, 0]
         layers = self.profile.encode(self._pad(picture), side_info, favour, labels)
-        blocks = np.concatenate([protect_base(layers.container, stream), layers.enhancement])
+        if stream.layout == "apart":
+            blocks = np.concatenate([protect_base(layers.container, stream), layers.enhancement])
+        else:
+            blocks = layers.enhancement
+            for row, share in zip(blocks, share_base(layers.container, stream), strict=True):
+                row[: len(share)] = share
         return EncodedPicture(blocks, self._crop(layers.picture), layers.small_bytes)
 
     @torch.inference_mode()
@@ -136,8 +142,12 @@ class Codec:
         """Soft bits ``int8[N, 8 * block_size]`` in {-1, 0, +1}, in the encoder's order, to the
         picture. ``read_base`` stands in for the profile's, for who receives one picture many times."""
         stream = self.stream
-        blocks, arrived = to_hard(soft[: stream.base_blocks])
-        received = recover_base(blocks, arrived, stream)
+        if stream.layout == "apart":
+            blocks, arrived = to_hard(soft[: stream.base_blocks])
+            received = recover_base(blocks, arrived, stream)
+        else:
+            received = gather_base(*to_hard(soft), stream)
+            arrived = np.ones(0, bool)
         # Counted in symbols: after deinterleaving a lost block's are everywhere.
         lost = round(np.count_nonzero(soft[stream.base_blocks :] == 0) / (8 * stream.block_size))
         counts = {

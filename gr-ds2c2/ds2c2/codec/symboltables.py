@@ -19,6 +19,7 @@ MOST_MAGNITUDE = 1023  # larger symbols are clipped
 ROUNDING_PRICE = 0.1
 # Masses of a row's tail are multiples of 1 / GRAIN.
 GRAIN = 1024
+LENGTH_GRAIN = 64  # expected lengths are whole numbers of 1/64 bit
 SPREAD = 16.0  # a table reaches this many scales, which covers all but 1e-7
 
 
@@ -67,6 +68,8 @@ class SymbolTables:
         width = int(self.most.max()) + 1
         # bits[index, |k|]; beyond a table's end the last entry
         self.bits = np.zeros((TABLES, width))
+        # Expected length of a table's symbol in 1/64 bit, at least 1: where blocks begin follows from it.
+        self.expected = np.zeros(TABLES, np.int64)
         for index, row in enumerate(rows.astype(np.int64)):
             most = int(self.most[index])
             half = self._magnitudes(row, most)
@@ -76,6 +79,8 @@ class SymbolTables:
             self.models.append(constriction.stream.model.Categorical(full, perfect=False))
             self.bits[index, : most + 1] = -np.log2(half / (half[0] + 2 * half[1:].sum()))
             self.bits[index, most + 1 :] = self.bits[index, most]
+            shares = np.concatenate([half[:1], 2 * half[1:]]) / (half[0] + 2 * half[1:].sum())
+            self.expected[index] = max(1, round(LENGTH_GRAIN * float(shares @ self.bits[index, : most + 1])))
 
     @staticmethod
     def _magnitudes(row: np.ndarray, most: int) -> np.ndarray:

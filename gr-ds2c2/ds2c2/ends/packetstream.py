@@ -15,11 +15,11 @@ from ds2c2.stream.interleaver import Interleaver
 from ds2c2.stream.packets import Packetizer
 
 
-def pictures_to_packets(sending: SendingEnd, stream_number: int = 0) -> Iterator[np.ndarray]:
-    """Packets ``uint8[n, 8 + block_size]``, a group of ``depth`` frames at a time, the
-    end-of-stream packets last."""
+def pictures_to_packets(sending: SendingEnd, stream_number: int = 0, key: bytes = b"") -> Iterator[np.ndarray]:
+    """Packets ``uint8[n, header_bytes + block_size]``, a group of ``depth`` frames at a time, the
+    end-of-stream packets last; ``key`` is a signed stream's. Raises ``FormatError`` for another key."""
     stream = sending.codec.stream
-    interleaver, packetizer = Interleaver(stream), Packetizer(stream, stream_number)
+    interleaver, packetizer = Interleaver(stream), Packetizer(stream, stream_number, key)
     group: list[np.ndarray] = []
     while (encoded := sending.next_frame()) is not None:
         group.append(encoded.blocks)
@@ -34,10 +34,10 @@ def pictures_to_packets(sending: SendingEnd, stream_number: int = 0) -> Iterator
 class PacketsToPictures:
     """Assembles frames from packets, deinterleaves groups and hands frames to the decoder."""
 
-    def __init__(self, receiving: ReceivingEnd, stream_number: int = 0):
+    def __init__(self, receiving: ReceivingEnd, stream_number: int = 0, key: bytes = b""):
         self.receiving = receiving
         self.stream = receiving.codec.stream
-        self.assembler = FrameAssembler(self.stream, stream_number)
+        self.assembler = FrameAssembler(self.stream, stream_number, key=key)
         self._interleaver = Interleaver(self.stream)
         self._group: list[Frame] = []
 

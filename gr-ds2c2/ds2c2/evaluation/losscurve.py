@@ -2,7 +2,7 @@
 """Quality over loss: every picture of a folder at several loss rates, several draws each."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,6 @@ from ds2c2.ends.trial import Trial
 from ds2c2.networks.weights import resolve_interleave
 from ds2c2.pictures.metrics import ms_ssim, psnr
 from ds2c2.pictures.pictures import read_picture
-from ds2c2.stream.packets import HEADER_BYTES
 from ds2c2.stream.streamformat import StreamFormat
 
 RULES = ("paper", "air")
@@ -68,7 +67,7 @@ def measure_picture(
     settings["interleave"] = resolve_interleave(settings["interleave"], weights or settings["model"])
     stream = StreamFormat(picture.shape[1], picture.shape[0], **settings)
     if rules == "paper":
-        stream = replace(stream, base_redundancy=0.0)
+        stream = stream.unprotected()
     codec = Codec(stream, device, weights=weights)
     stream = codec.stream
     encoded = codec.encode(picture)
@@ -100,7 +99,7 @@ def measure_picture(
                 base_psnr=base_psnr,
                 concealed=decoded.concealed,
                 bpp=stream.sent_bpp,
-                air_bpp=stream.sent_bpp + 8 * HEADER_BYTES * stream.blocks / stream.pixels,
+                air_bpp=stream.sent_bpp + 8 * stream.header_bytes * stream.blocks / stream.pixels,
                 base_damaged=decoded.base_damaged,
                 enhancement_damaged=decoded.enhancement_damaged,
                 **{name: found(picture, shown) for name, found in (distances or {}).items()},

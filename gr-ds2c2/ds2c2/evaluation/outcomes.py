@@ -19,7 +19,6 @@ from ds2c2.evaluation.erasurecode import DESIGN_LOSSES, design_k, design_name
 from ds2c2.pictures.metrics import ms_ssim, psnr
 from ds2c2.pictures.pictures import read_picture
 from ds2c2.stream.geometry import MID_GREY
-from ds2c2.stream.packets import HEADER_BYTES
 from ds2c2.stream.streamformat import StreamFormat
 
 OURS = "ds2c2"
@@ -45,9 +44,9 @@ class Source:
 @dataclass(frozen=True)
 class BenchmarkSettings:
     """All that decides a benchmark's figures. Rates in bits per pixel, losses as shares 0 to 1,
-    ``block_size`` in bytes, ``burst`` in blocks, ``redundancy`` that of the base layer under air
-    rules, ``paper_base_bpp`` its rate under paper rules, where it needs none (None: ``base_bpp``);
-    ``weights`` is the SHA-256 of the weights file."""
+    ``block_size`` in bytes, ``burst`` in blocks, ``redundancy`` that of the base layer under air rules (None with
+    ``survive``, which asks for version 2 of the wire format and ``layout``), ``paper_base_bpp`` its rate under
+    paper rules, where it needs none (None: ``base_bpp``); ``weights`` is the SHA-256 of the weights file."""
 
     name: str
     pictures: tuple[Source, ...]
@@ -61,15 +60,19 @@ class BenchmarkSettings:
     rules: tuple[str, ...]
     block_size: int
     base_bpp: float
-    redundancy: float
+    redundancy: float | None
     rivals: tuple[str, ...]
     burst: float = DEFAULT_BURST
     missing: dict[str, str] = field(default_factory=dict)
     paper_base_bpp: float | None = None
+    survive: float | None = None
+    layout: str = ""
 
     def identity(self) -> dict:
         """What a folder is begun with, ready for JSON; where the pictures lie is no part of it."""
-        kept = {key: value for key, value in vars(self).items() if key != "pictures"}
+        # A benchmark of version 1 is what it was before there was another.
+        left_out = {"pictures"} | ({"survive", "layout"} if self.survive is None else {"redundancy"})
+        kept = {key: value for key, value in vars(self).items() if key not in left_out}
         kept["pictures"] = [
             {"name": p.name, "sha256": p.sha256, "width": p.width, "height": p.height} for p in self.pictures
         ]
@@ -84,6 +87,8 @@ class BenchmarkSettings:
             block_size=self.block_size,
             base_bpp=self.base_bpp if rules == "air" or self.paper_base_bpp is None else self.paper_base_bpp,
             base_redundancy=self.redundancy if rules == "air" else 0.0,
+            survive=self.survive if rules == "air" else None,
+            layout=self.layout if rules == "air" else "",
             interleave=self.interleave,
             model=self.model,
         )
@@ -139,7 +144,7 @@ def _head(unit: tuple, stream: StreamFormat) -> dict:
         "unit": list(unit),
         "blocks": stream.blocks,
         "bpp": stream.sent_bpp,
-        "air_bpp": stream.sent_bpp + 8 * HEADER_BYTES * stream.blocks / stream.pixels,
+        "air_bpp": stream.sent_bpp + 8 * stream.header_bytes * stream.blocks / stream.pixels,
     }
 
 

@@ -102,7 +102,7 @@ def command(results: dict) -> str:
         "block-size": settings["block_size"],
         "base-bpp": settings["base_bpp"],
         "paper-base-bpp": settings["paper_base_bpp"],
-        "redundancy": settings["redundancy"],
+        **{key: settings[key] for key in ("redundancy", "survive") if key in settings},
     }
     words = " ".join(f"--{name} {value}" for name, value in options.items())
     return f"ds2c2 benchmark {results['name']} --out {results['name']} {words}"

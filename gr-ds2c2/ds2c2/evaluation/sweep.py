@@ -21,7 +21,7 @@ from ds2c2.errors import ExitCode, UserError
 from ds2c2.files import make_folder, write_text
 from ds2c2.links.linkframes import ModemCounts
 from ds2c2.stream.interleaver import Interleaver
-from ds2c2.stream.packets import FRAME_MODULUS, Packetizer, parse_packets
+from ds2c2.stream.packets import FRAME_MODULUS, Packetizer, PacketParser
 from ds2c2.stream.streamformat import StreamFormat
 from ds2c2.traces.lossmodels import statistics
 from ds2c2.traces.losstrace import HOST_DROP, LossTrace
@@ -174,7 +174,7 @@ class SweepStream:
 
     def _receive(self, packets: np.ndarray) -> ReceivingEnd:
         stream = self.stream
-        parsed = parse_packets(packets, stream)
+        parsed = PacketParser(stream).parse(packets)
         near = parsed.frames < self.measured
         place = parsed.frames[near], parsed.indices[near]
         blocks = np.zeros((self.measured, stream.blocks, stream.block_size), np.uint8)

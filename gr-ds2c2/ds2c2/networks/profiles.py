@@ -21,6 +21,7 @@ class ProfileSpec:
         shape: its sizes, a dataclass with ``as_dict`` and ``from_dict``
         codec: its ``ds2c2.codec.profiles.Profile``; empty: weights that are no codec's
         interleave: what the interleaver does when nobody says otherwise
+        layout: where its base layer goes in version 2 of the wire format
         bears_flips: pictures survive wrong bits; else damaged packets must not arrive
         packs: its weights may be rounded to 8 bits as they are
         recipe: how ``ds2c2 train`` trains it; empty: it does not
@@ -33,6 +34,7 @@ class ProfileSpec:
     shape: str
     codec: str = ""
     interleave: str = "none"
+    layout: str = "apart"
     bears_flips: bool = False
     packs: bool = True
     recipe: str = ""
@@ -67,6 +69,8 @@ PROFILES = {
             codec="ds2c2.codec.profiles.coded:CodedProfile",
             # Blocks hold symbols from everywhere, and decode alone.
             interleave="none",
+            # Damaged blocks do not arrive, so every one can carry a share.
+            layout="spread",
             # Its entropy coder's tables were counted with the weights as they are.
             packs=False,
             recipe="ds2c2.training.recipes:CodedRecipe",

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from ds2c2.stream.numbering import REORDER_PACKETS, RESYNC_PACKETS, Judgement, Ours, Restart, SequenceTracker, Stray
-from ds2c2.stream.packets import parse_packets
+from ds2c2.stream.packets import PacketParser
+from ds2c2.stream.sessions import Sessions
 from ds2c2.stream.streamformat import StreamFormat
 
 
 @dataclass
 class LinkCounts:
-    """What became of every packet: ``received`` is the sum of ``used`` to ``end``. The rest
+    """What became of every packet: ``received`` is the sum of ``used`` to ``end``. ``damaged`` are not as
+    they were sent, ``forged`` not signed by the key, ``replayed`` of a sender that ended long ago. The rest
     counts blocks that never came (``missing``), frames released, those of them without any
     packet (``lost_frames``), and restarts of the sender that were followed (``resyncs``)."""
 
@@ -22,6 +24,9 @@ class LinkCounts:
     duplicate: int = 0
     late: int = 0
     malformed: int = 0
+    damaged: int = 0
+    forged: int = 0
+    replayed: int = 0
     foreign: int = 0
     other_format: int = 0
     out_of_range: int = 0
@@ -52,11 +57,18 @@ class FrameAssembler:
 
     A frame is released when it is complete and all before it are, when a packet more than
     ``reorder`` packets behind its end has come, or by ``flush`` (end of input, time-out).
-    Frame numbers are continued beyond 16 bits. ``counts`` says what became of each packet.
+    Frame numbers are continued beyond 16 bits. ``counts`` says what became of each packet. Of a signed stream
+    (``key``) only the newest sender that the key has signed is heard.
+
+    Raises ``FormatError`` when the format names another key.
     """
 
-    def __init__(self, stream_format: StreamFormat, stream_number: int = 0, reorder: int = REORDER_PACKETS):
+    def __init__(
+        self, stream_format: StreamFormat, stream_number: int = 0, reorder: int = REORDER_PACKETS, key: bytes = b""
+    ):
         self.format = stream_format
+        self.parser = PacketParser(stream_format, stream_number, key)
+        self._sessions = Sessions()
         self.stream_number = stream_number
         self.reorder = reorder
         self.counts = LinkCounts()
@@ -86,17 +98,30 @@ class FrameAssembler:
         return self.total_frames is not None and (self._next is None or self._next >= self.total_frames)
 
     def push(self, packets: np.ndarray) -> list[Frame]:
-        """Take packets ``uint8[n, 8 + block_size]``, return the frames that are due."""
-        parsed = parse_packets(packets, self.format, self.stream_number)
+        """Take packets ``uint8[n, header_bytes + block_size]``, return the frames that are due."""
+        parsed = self.parser.parse(packets)
         counts = self.counts
         counts.received += len(packets)
-        counts.malformed += parsed.malformed
-        counts.foreign += parsed.foreign
-        counts.other_format += parsed.other_format
-        counts.end += len(parsed.ends)
+        for name in ("malformed", "damaged", "forged", "foreign", "other_format"):
+            setattr(counts, name, getattr(counts, name) + getattr(parsed, name))
         frames: list[Frame] = []
-        for judged in self._tracker.judge(parsed, parsed.blocks):
-            frames += self._take(judged)
+        for begins, piece in self._sessions.sort(parsed):
+            if begins:
+                frames += self._begin_anew()
+            counts.end += len(piece.ends)
+            for judged in self._tracker.judge(piece, piece.blocks):
+                frames += self._take(judged)
+        counts.replayed = self._sessions.replayed
+        return frames
+
+    def _begin_anew(self) -> list[Frame]:
+        """A newer sender is heard from now on, wherever its numbers are."""
+        frames = self.flush()
+        self.counts.resyncs += 1
+        self._tracker = SequenceTracker(self.format.blocks, self.reorder)
+        self._open.clear()
+        self._strays.clear()
+        self._next = None
         return frames
 
     def flush(self) -> list[Frame]:

@@ -1,26 +1,29 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Packets: one code block and 8 bytes of header, network byte order. docs/wire-format.md.
+"""Packets: one code block and a header, network byte order. docs/wire-format.md.
 
     byte 0      version (high half) and type (low half)
     byte 1      stream
     bytes 2-3   frame, modulo 65536
     bytes 4-5   index of the block in its frame
-    bytes 6-7   CRC-16 of bytes 0-5, exclusive-or the stream format's digest
 
-The last field does two jobs: a header whose bits were changed does not check, and a sender
+Version 1 goes on with a CRC-16 of these six bytes, exclusive-or the stream format's digest; version 2, where the
+packets are signed, with the session (the second in which the sender began, 4 bytes, since 1970), and with a check
+of 4 bytes (``ds2c2.stream.packetcheck``). In both a header whose bits were changed does not check, and a sender
 with another stream format is recognised as such.
 """
 
+import time
 from dataclasses import dataclass
 
 import numpy as np
 
-from ds2c2.stream.streamformat import StreamFormat
+from ds2c2.stream.packetcheck import PacketCheck
+from ds2c2.stream.streamformat import PACKET_V1_BYTES, SESSION_BYTES, StreamFormat
 
-VERSION = 1
+HEADER_BYTES = PACKET_V1_BYTES  # of version 1; ``StreamFormat.header_bytes`` of any
 TYPE_BLOCK = 0
 TYPE_END = 1  # end of stream: frame and index hold the number of frames sent, 32 bits
-HEADER_BYTES = 8
+NUMBER_BYTES = 6  # of the header, before sessions and checks
 # End-of-stream packets are sent this often, since some may be lost.
 END_COPIES = 8
 FRAME_MODULUS = 1 << 16
@@ -49,85 +52,185 @@ def crc16(rows: np.ndarray) -> np.ndarray:
     return crc
 
 
+def _numbers(version: int, kind: int, stream_number: int, frames: np.ndarray, indices: np.ndarray) -> np.ndarray:
+    """The first six bytes of headers, ``uint8[n, 6]``."""
+    numbers = np.empty((len(frames), NUMBER_BYTES), np.uint8)
+    numbers[:, 0] = version << 4 | kind
+    numbers[:, 1] = stream_number
+    numbers[:, 2:4] = frames.astype(">u2").view(np.uint8).reshape(-1, 2)
+    numbers[:, 4:6] = indices.astype(">u2").view(np.uint8).reshape(-1, 2)
+    return numbers
+
+
 def build_headers(kind: int, stream_number: int, frames: np.ndarray, indices: np.ndarray, digest: int) -> np.ndarray:
-    """Header bytes ``uint8[n, 8]`` for frames and indices ``int[n]``."""
-    headers = np.empty((len(frames), HEADER_BYTES), np.uint8)
-    headers[:, 0] = VERSION << 4 | kind
-    headers[:, 1] = stream_number
-    headers[:, 2:4] = frames.astype(">u2").view(np.uint8).reshape(-1, 2)
-    headers[:, 4:6] = indices.astype(">u2").view(np.uint8).reshape(-1, 2)
-    check = crc16(headers[:, :6]) ^ np.uint16(digest)
-    headers[:, 6:8] = check.astype(">u2").view(np.uint8).reshape(-1, 2)
-    return headers
+    """Headers of version 1, ``uint8[n, 8]``, for frames and indices ``int[n]``."""
+    numbers = _numbers(1, kind, stream_number, frames, indices)
+    check = crc16(numbers) ^ np.uint16(digest)
+    return np.concatenate([numbers, check.astype(">u2").view(np.uint8).reshape(-1, 2)], axis=1)
+
+
+def build_packets(
+    kind: int,
+    stream_number: int,
+    frames: np.ndarray,
+    indices: np.ndarray,
+    blocks: np.ndarray,
+    stream_format: StreamFormat,
+    check: PacketCheck | None = None,
+    session: int = 0,
+) -> np.ndarray:
+    """Packets ``uint8[n, header_bytes + block_size]`` for frames and indices ``int[n]`` and blocks
+    ``uint8[n, block_size]``; ``check`` is made anew where none is given."""
+    if stream_format.version == 1:
+        headers = build_headers(kind, stream_number, frames, indices, stream_format.digest)
+        return np.concatenate([headers, blocks], axis=1)
+    numbers = _numbers(2, kind, stream_number, frames, indices)
+    if stream_format.key:
+        when = np.frombuffer(session.to_bytes(SESSION_BYTES, "big"), np.uint8)
+        numbers = np.concatenate([numbers, np.broadcast_to(when, (len(numbers), SESSION_BYTES))], axis=1)
+    checks = (check or PacketCheck(stream_format)).make(numbers, blocks)
+    return np.concatenate([numbers, checks, blocks], axis=1)
 
 
 class Packetizer:
     """Numbers code blocks in the order they come: block n of the stream is block n mod N of
-    frame n div N."""
+    frame n div N.
 
-    def __init__(self, stream_format: StreamFormat, stream_number: int = 0):
+    Args:
+        stream_format: gives N, the version, and whether packets are signed
+        stream_number: which stream, 0 to 255
+        key: of a signed stream
+        session: of a signed stream, seconds since 1970; None: now
+
+    Raises ``FormatError`` when the format names another key.
+    """
+
+    def __init__(
+        self, stream_format: StreamFormat, stream_number: int = 0, key: bytes = b"", session: int | None = None
+    ):
         self.format = stream_format
         self.stream_number = stream_number
         self.sent = 0
+        self.session = int(time.time()) if session is None else session
+        self._check = PacketCheck(stream_format, key) if stream_format.version > 1 else None
+
+    def _build(self, kind: int, frames: np.ndarray, indices: np.ndarray, blocks: np.ndarray) -> np.ndarray:
+        return build_packets(kind, self.stream_number, frames, indices, blocks, self.format, self._check, self.session)
 
     def pack(self, blocks: np.ndarray) -> np.ndarray:
-        """``uint8[n, block_size]`` to packets ``uint8[n, 8 + block_size]``."""
+        """``uint8[n, block_size]`` to packets ``uint8[n, header_bytes + block_size]``."""
         sequence = np.arange(self.sent, self.sent + len(blocks))
         self.sent += len(blocks)
         frames, indices = np.divmod(sequence, self.format.blocks)
-        headers = build_headers(TYPE_BLOCK, self.stream_number, frames % FRAME_MODULUS, indices, self.format.digest)
-        return np.concatenate([headers, blocks], axis=1)
+        return self._build(TYPE_BLOCK, frames % FRAME_MODULUS, indices, blocks)
 
     def end(self) -> np.ndarray:
-        """End-of-stream packets ``uint8[END_COPIES, 8 + block_size]``."""
+        """End-of-stream packets ``uint8[END_COPIES, header_bytes + block_size]``."""
         frames = -(-self.sent // self.format.blocks)
         high, low = divmod(frames, 1 << 16)
-        headers = build_headers(
-            TYPE_END, self.stream_number, np.full(END_COPIES, high), np.full(END_COPIES, low), self.format.digest
-        )
-        return np.concatenate([headers, np.zeros((END_COPIES, self.format.block_size), np.uint8)], axis=1)
+        nothing = np.zeros((END_COPIES, self.format.block_size), np.uint8)
+        return self._build(TYPE_END, np.full(END_COPIES, high), np.full(END_COPIES, low), nothing)
 
 
 @dataclass(frozen=True)
 class ParsedPackets:
     """Packets of our stream and format, sorted out of ``received``.
 
-    ``frames`` (modulo 65536), ``indices`` and ``blocks`` of the code blocks, in the order of
-    arrival; ``ends`` holds the frame counts of end-of-stream packets, ``end_places`` how many of the
-    code blocks came before each; ``malformed`` counts what does not parse, ``foreign`` other
-    streams, ``other_format`` packets of our stream whose check says another stream format (or a
-    changed header).
+    ``frames`` (modulo 65536), ``indices``, ``sessions`` (0 where packets are not signed), ``blocks`` and
+    ``places`` among the packets given, of the code blocks, in the order of arrival; ``ends`` holds the frame
+    counts of end-of-stream packets, ``end_places`` how many of the code blocks came before each,
+    ``end_sessions`` their sessions. ``malformed`` counts what does not parse, ``damaged`` packets that are not
+    as they were sent, ``forged`` those that the key did not sign, ``foreign`` other streams, ``other_format``
+    sound packets of another stream format.
     """
 
     frames: np.ndarray
     indices: np.ndarray
+    sessions: np.ndarray
     blocks: np.ndarray
+    places: np.ndarray
     ends: list[int]
     end_places: list[int]
+    end_sessions: list[int]
     malformed: int
+    damaged: int
+    forged: int
     foreign: int
     other_format: int
 
 
+class PacketParser:
+    """Sorts packets of one stream; any bytes may come in, nothing is raised for them.
+
+    Raises ``FormatError`` when the format names another key than is given.
+    """
+
+    def __init__(self, stream_format: StreamFormat, stream_number: int = 0, key: bytes = b""):
+        self.format = stream_format
+        self.stream_number = stream_number
+        self._check = PacketCheck(stream_format, key) if stream_format.version > 1 else None
+
+    def parse(self, packets: np.ndarray, damaged: bool = False) -> ParsedPackets:
+        """Sort packets ``uint8[n, header_bytes + block_size]``.
+
+        Those that the link gave out as ``damaged`` are taken by the numbers they show: a check over all of a
+        packet cannot say whether its header is right. For what must not move a stream.
+        """
+        form = self.format
+        kind = packets[:, 0] & 0x0F
+        first, second = _pairs(packets, 2), _pairs(packets, 4)
+        known, digests = self._read(packets, damaged)
+        sound = known & (digests >= 0)
+        ours = sound & (packets[:, 1] == self.stream_number)
+        same_format = ours & (digests == form.digest)
+        data, end = same_format & (kind == TYPE_BLOCK), same_format & (kind == TYPE_END)
+        sessions = np.zeros(len(packets), np.int64)
+        if form.key:
+            sessions = _pairs(packets, NUMBER_BYTES) << 16 | _pairs(packets, NUMBER_BYTES + 2)
+        unsound = int((known & ~sound).sum())
+        signed = bool(form.key)
+        return ParsedPackets(
+            frames=first[data],
+            indices=second[data],
+            sessions=sessions[data],
+            blocks=packets[data, form.header_bytes :],
+            places=np.flatnonzero(data),
+            ends=[int(high) << 16 | int(low) for high, low in zip(first[end], second[end], strict=True)],
+            end_places=np.cumsum(data)[end].tolist(),
+            end_sessions=sessions[end].tolist(),
+            malformed=int((~known).sum()),
+            damaged=0 if signed else unsound,
+            forged=unsound if signed else 0,
+            foreign=int((sound & ~ours).sum()),
+            other_format=int((ours & ~same_format).sum()),
+        )
+
+    def other_digests(self, packets: np.ndarray) -> np.ndarray:
+        """Digests ``int64[m]`` of the other stream formats that sound packets of our stream show."""
+        known, digests = self._read(packets)
+        ours = known & (digests >= 0) & (packets[:, 1] == self.stream_number)
+        return digests[ours & (digests != self.format.digest)]
+
+    def _read(self, packets: np.ndarray, damaged: bool = False) -> tuple[np.ndarray, np.ndarray]:
+        """``bool[n]`` what parses, and ``int64[n]`` the format's digest each packet shows, -1 where unsound."""
+        form, kind = self.format, packets[:, 0] & 0x0F
+        known = (packets[:, 0] >> 4 == form.version) & (kind <= TYPE_END)
+        known &= (kind == TYPE_END) | (_pairs(packets, 4) < form.blocks)
+        digests = np.full(len(packets), -1, np.int64)
+        if self._check is None:
+            digests = _pairs(packets, NUMBER_BYTES) ^ crc16(packets[:, :NUMBER_BYTES])
+        elif damaged:
+            digests[known] = form.digest
+        elif known.any():
+            digests[known] = self._check.digests(packets[known])
+        return known, digests
+
+
 def parse_packets(packets: np.ndarray, stream_format: StreamFormat, stream_number: int = 0) -> ParsedPackets:
-    """Sort packets ``uint8[n, 8 + block_size]``; any bytes may come in, nothing is raised."""
-    kind = packets[:, 0] & 0x0F
-    digest = packets[:, 6:8].copy().view(">u2")[:, 0].astype(np.uint16) ^ crc16(packets[:, :6])
-    first = packets[:, 2:4].copy().view(">u2")[:, 0].astype(np.int64)
-    second = packets[:, 4:6].copy().view(">u2")[:, 0].astype(np.int64)
-    known = (packets[:, 0] >> 4 == VERSION) & (kind <= TYPE_END)
-    known &= (kind == TYPE_END) | (second < stream_format.blocks)
-    ours = known & (packets[:, 1] == stream_number)
-    same_format = digest == stream_format.digest
-    data = ours & same_format & (kind == TYPE_BLOCK)
-    end = ours & same_format & (kind == TYPE_END)
-    return ParsedPackets(
-        frames=first[data],
-        indices=second[data],
-        blocks=packets[data, HEADER_BYTES:],
-        ends=[int(high) << 16 | int(low) for high, low in zip(first[end], second[end], strict=True)],
-        end_places=np.cumsum(data)[end].tolist(),
-        malformed=int((~known).sum()),
-        foreign=int((known & ~ours).sum()),
-        other_format=int((ours & ~same_format).sum()),
-    )
+    """Sort packets of a stream that is not signed: ``PacketParser.parse`` for who does it once."""
+    return PacketParser(stream_format, stream_number).parse(packets)
+
+
+def _pairs(packets: np.ndarray, place: int) -> np.ndarray:
+    """Numbers of two bytes that stand at a place of each packet, ``int64[n]``."""
+    return packets[:, place : place + 2].copy().view(">u2")[:, 0].astype(np.int64)

@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 import numpy as np
 
 from ds2c2.stream.numbering import REORDER_PACKETS, RESYNC_PACKETS, Judgement, Ours, Restart, SequenceTracker, Stray
-from ds2c2.stream.packets import HEADER_BYTES, ParsedPackets, parse_packets
+from ds2c2.stream.packets import PacketParser, ParsedPackets
+from ds2c2.stream.sessions import Sessions
 from ds2c2.stream.streamformat import StreamFormat
 from ds2c2.traces.losstrace import CRC_FAIL, DUPLICATE, HOST_DROP, MISSED, OK, LossTrace, TraceError
 from ds2c2.transport.packetsource import Arrivals
@@ -17,7 +18,9 @@ from ds2c2.transport.packetsource import Arrivals
 # What is missing this near to an under- or overrun is the host's loss and not the channel's.
 HOST_WINDOW = 0.05  # seconds
 EVENTS = ("underrun", "overrun", "late")
-COUNTS = ("unattributed", "malformed", "foreign", "other_format", "out_of_range", "end")
+COUNTS = (
+    "unattributed", "malformed", "damaged", "forged", "replayed", "foreign", "other_format", "out_of_range", "end",
+)  # fmt: skip
 
 
 @dataclass
@@ -43,6 +46,7 @@ class TraceRecorder:
             from there to the first one seen then count as missed
         host_window: seconds around a host event in which a loss is the host's
         about: ``# key: value`` lines of the trace beside those made here
+        key: of a signed stream
 
     Frame numbers are continued beyond 16 bits, and a sender that restarts is noticed, by the same
     ``SequenceTracker`` as for the pictures; its packets get the sequence numbers after the last
@@ -60,8 +64,11 @@ class TraceRecorder:
         first: int | None = None,
         host_window: float = HOST_WINDOW,
         about: dict[str, str] | None = None,
+        key: bytes = b"",
     ):
         self.format = stream_format
+        self._parser = PacketParser(stream_format, stream_number, key)
+        self._sessions = Sessions()
         self.stream_number = stream_number
         self.first = first
         self.host_window = host_window
@@ -107,14 +114,18 @@ class TraceRecorder:
         snr_db: np.ndarray | None = None,
         cfo: np.ndarray | None = None,
     ) -> None:
-        """Take whole packets ``uint8[n, 8 + block_size]`` with their times ``float[n]`` in
+        """Take whole packets ``uint8[n, packet_bytes]`` with their times ``float[n]`` in
         seconds, SNR in dB and carrier offset in cycles/sample, where known."""
-        parsed, rows = self._rows(packets, times, snr_db, cfo, OK)
-        for name in ("malformed", "foreign", "other_format"):
+        parsed = self._parser.parse(packets)
+        for name in ("malformed", "damaged", "forged", "foreign", "other_format"):
             self.counts[name] += getattr(parsed, name)
-        self.counts["end"] += len(parsed.ends)
-        for judged in self._tracker.judge(parsed, rows):
-            self._take(judged)
+        for begins, piece in self._sessions.sort(parsed):
+            if begins:
+                self._begin_anew(int(piece.frames[0]) if len(piece.frames) else 0)
+            self.counts["end"] += len(piece.ends)
+            for judged in self._tracker.judge(piece, self._rows(piece, times, snr_db, cfo, OK)):
+                self._take(judged)
+        self.counts["replayed"] = self._sessions.replayed
 
     def failed(
         self,
@@ -124,7 +135,7 @@ class TraceRecorder:
         snr_db: float | None = None,
         cfo: float | None = None,
     ) -> None:
-        """Take a packet that was detected and did not check, ``uint8[8 + block_size]`` (or one a
+        """Take a packet that was detected and did not check, ``uint8[packet_bytes]`` (or one a
         row), None where its bytes are not known. Where our header still checks it is that
         packet's crc_fail; otherwise, and for ``kind`` header_fail, it is counted as unattributed."""
         if packets is None or kind != "crc_fail":
@@ -133,7 +144,8 @@ class TraceRecorder:
         packets = np.atleast_2d(packets)
         times = np.full(len(packets), time)
         # Damaged bytes say nothing of other streams, formats and ends.
-        parsed, rows = self._rows(packets, times, _full(snr_db, times), _full(cfo, times), CRC_FAIL)
+        parsed = self._parser.parse(packets, damaged=True)
+        rows = self._rows(parsed, times, _full(snr_db, times), _full(cfo, times), CRC_FAIL)
         self.counts["unattributed"] += len(packets) - len(rows)
         for place, number in enumerate(parsed.frames):
             damaged = int(number), rows[place : place + 1]
@@ -174,18 +186,15 @@ class TraceRecorder:
             about["resumes"] = " ".join(str(int(piece[0, 0])) for piece in pieces[1:])
         return LossTrace(sequence, frame, block, time, status, snr_db, cfo, underruns, overruns, about)
 
-    def _rows(self, packets, times, snr_db, cfo, status: int) -> tuple[ParsedPackets, np.ndarray]:
-        """The packets, and a row of each that is ours, the block's place in its frame for the sequence."""
-        # In place of the code block each packet carries its place through the parser.
-        places = np.arange(len(packets), dtype=np.uint32).view(np.uint8).reshape(-1, 4)
-        headers = packets[:, :HEADER_BYTES]
-        parsed = parse_packets(np.concatenate([headers, places], axis=1), self.format, self.stream_number)
-        ours = np.ascontiguousarray(parsed.blocks).view(np.uint32)[:, 0]
+    @staticmethod
+    def _rows(parsed: ParsedPackets, times, snr_db, cfo, status: int) -> np.ndarray:
+        """A row of each packet that is ours, the block's place in its frame for the sequence."""
+        ours = parsed.places
         rows = np.empty((len(ours), 5))
         rows[:, 0], rows[:, 2] = parsed.indices, status
         for column, values in ((1, times), (3, snr_db), (4, cfo)):
             rows[:, column] = np.nan if values is None else np.asarray(values, float)[ours]
-        return parsed, rows
+        return rows
 
     def _take(self, judged: Judgement) -> None:
         match judged:
@@ -201,10 +210,22 @@ class TraceRecorder:
                     self._settle()
             case Restart(frame):
                 self._strays.clear()
-                run = self._runs[-1]
-                run.total = self._tracker.total
-                # Room for a reordered start, and below the numbers of every run before.
-                self._begin(self._tracker.newest + run.base + 1 + self._tracker.reach - frame)
+                self._end_run(frame)
+
+    def _end_run(self, frame: int) -> None:
+        """The sender begins anew at this frame of its own numbering."""
+        run = self._runs[-1]
+        run.total = self._tracker.total
+        # Room for a reordered start, and below the numbers of every run before.
+        self._begin(self._tracker.newest + run.base + 1 + self._tracker.reach - frame)
+
+    def _begin_anew(self, frame: int) -> None:
+        """A newer sender is heard from now on, wherever its numbers are."""
+        while self._strays:
+            self._settle()
+        if self._runs:
+            self._end_run(frame)
+        self._tracker = SequenceTracker(self.format.blocks)
 
     def _begin(self, base: int) -> None:
         self._runs.append(_Run(base))

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ds2c2.stream.packets import HEADER_BYTES
 from ds2c2.stream.streamformat import StreamFormat
 from ds2c2.transport.recording import RecordingReader
 from ds2c2.transport.udp import UdpReceiver
@@ -29,7 +28,7 @@ class Arrivals:
     """What came from a link at a time; all but the packets only where the link knows it.
 
     Args:
-        packets: ``uint8[n, 8 + block_size]`` in the order of arrival, damaged ones among them
+        packets: ``uint8[n, packet_bytes]`` in the order of arrival, damaged ones among them
         times: ``float[n]``, seconds since the run began, on the clock of ``events``
         snr_db: ``float[n]`` in dB, NaN where unknown
         cfo: carrier offset ``float[n]`` in cycles/sample, NaN where unknown
@@ -83,8 +82,8 @@ class PacketSource(ABC):
         return ""
 
     def nothing(self) -> np.ndarray:
-        """No packets, ``uint8[0, 8 + block_size]``."""
-        return np.zeros((0, HEADER_BYTES + self.stream.block_size), np.uint8)
+        """No packets, ``uint8[0, packet_bytes]``."""
+        return np.zeros((0, self.stream.packet_bytes), np.uint8)
 
     def __enter__(self) -> "PacketSource":
         return self
@@ -126,7 +125,7 @@ class UdpSource(PacketSource):
     def __init__(self, host: str, port: int, stream: StreamFormat):
         self.stream = stream
         self.about = {"link": "udp"}
-        self._link = UdpReceiver(host, port, HEADER_BYTES + stream.block_size)
+        self._link = UdpReceiver(host, port, stream.packet_bytes)
 
     def read(self, wait: float) -> Arrivals | None:
         packets, times, drops = self._link.read_timed(wait)

@@ -3,7 +3,7 @@
 
 ds2c2-packets/1 LF
 the stream format's text form LF
-packets, one after another, each 8 + block_size bytes
+packets, one after another, each packet_bytes bytes
 """
 
 from contextlib import ExitStack
@@ -14,7 +14,6 @@ import numpy as np
 
 from ds2c2.errors import FormatError, LinkError
 from ds2c2.files import whole
-from ds2c2.stream.packets import HEADER_BYTES
 from ds2c2.stream.streamformat import StreamFormat
 
 MAGIC = b"ds2c2-packets/1\n"
@@ -35,7 +34,7 @@ class RecordingWriter:
             self._closing = stack.pop_all()
 
     def write(self, packets: np.ndarray) -> None:
-        """Append ``uint8[n, 8 + block_size]``."""
+        """Append ``uint8[n, packet_bytes]``."""
         data = memoryview(packets.tobytes())
         while len(data):
             data = data[self._file.write(data) :]
@@ -48,7 +47,7 @@ class RecordingWriter:
 
 
 class RecordingReader:
-    """Reads a recording: ``stream`` is its format, iteration gives ``uint8[n, 8 + block_size]``.
+    """Reads a recording: ``stream`` is its format, iteration gives ``uint8[n, packet_bytes]``.
 
     ``torn_bytes`` counts the bytes of a last packet that is not whole. Raises ``LinkError``
     for a missing file and ``FormatError`` for one that is no recording.
@@ -67,7 +66,7 @@ class RecordingReader:
         self.torn_bytes = 0
 
     def __iter__(self):
-        size = HEADER_BYTES + self.stream.block_size
+        size = self.stream.packet_bytes
         with self._file:
             while data := self._file.read(READ_PACKETS * size):
                 whole = len(data) // size * size

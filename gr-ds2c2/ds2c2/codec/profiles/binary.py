@@ -40,7 +40,7 @@ class BinaryProfile(Profile):
             raise FormatError(
                 f"model {self.stream.model_name} sends every region alike; to favour one, use a model of profile coded"
             )
-        container = pack_base(reduce_picture(picture, REDUCTION), side_info, self.stream.base_bytes)
+        container = pack_base(reduce_picture(picture, REDUCTION), side_info, self.stream.base_capacity)
         base = self.read_base(container)
         latents = self.networks.latents(to_tensor(picture).to(self.device), base.picture)
         symbols = binarize(latents.float())[0].cpu().numpy().reshape(-1)

@@ -65,12 +65,12 @@ class PaperProfile(Profile):
         coded = b""
         if self.label_set != "none":
             labels = self.segmenter.labels(picture) if labels is None else labels
-            coded = encode_labels(labels, int(LABEL_SHARE * self.stream.base_bytes))
+            coded = encode_labels(labels, int(LABEL_SHARE * self.stream.base_capacity))
         side = SIDE.pack(len(coded)) + coded + side_info
         known = self._labels(coded)
         pixels = to_tensor(picture).to(self.device)
         small = to_picture(self.networks.small(known, pixels))
-        container = pack_base(small, side, self.stream.base_bytes, lossless=True)
+        container = pack_base(small, side, self.stream.base_capacity, lossless=True)
         base = self.read_base(container)
         latents = self.networks.latents(pixels, base.picture).float()
         symbols = binarize(latents)[0].cpu().numpy().reshape(-1)

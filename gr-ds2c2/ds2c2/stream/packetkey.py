@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Key files: the secret that both ends of a signed stream share. One line, 64 hexadecimal digits."""
+
+import os
+import secrets
+import stat
+from pathlib import Path
+
+from ds2c2.errors import LinkError
+
+KEY_BYTES = 32  # BLAKE2s takes 32 at most
+
+
+def make_key(path: str | Path) -> bytes:
+    """Write a new key, readable by its owner only. Raises ``LinkError`` rather than replace a file."""
+    key = secrets.token_bytes(KEY_BYTES)
+    try:
+        # Never for a moment readable by others, and never over another file.
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, stat.S_IRUSR | stat.S_IWUSR)
+    except FileExistsError:
+        raise LinkError(f"{path}: is there already, and a key is not replaced; choose another name") from None
+    except OSError as error:
+        raise LinkError(f"{path}: no place for a key ({error.strerror})") from None
+    try:
+        with os.fdopen(handle, "w", encoding="ascii") as file:
+            file.write(f"{key.hex()}\n")
+    except OSError as error:
+        Path(path).unlink(missing_ok=True)
+        raise LinkError(f"{path}: the key cannot be written ({error.strerror})") from None
+    return key
+
+
+def read_key(path: str | Path) -> bytes:
+    """The key in a file; no key for no path. Raises ``LinkError``, also when others can read the file."""
+    if not path:
+        return b""
+    try:
+        if Path(path).stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+            raise LinkError(f"{path}: others can read it; `chmod 600 {path}`, or make a new one if they may have")
+        key = bytes.fromhex(Path(path).read_text(encoding="ascii"))
+        if len(key) != KEY_BYTES:
+            raise ValueError
+    except OSError as error:
+        raise LinkError(f"{path}: cannot be read ({error.strerror}); `ds2c2 key {path}` makes a key") from None
+    except ValueError:
+        raise LinkError(f"{path}: not a key file; `ds2c2 key` writes them") from None
+    return key
