@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy.stats import binom
 
 from ds2c2.stream.protection import OUTAGE, arriving, needed
+from ds2c2.stream.streamformat import StreamFormat
 
 losses = st.integers(0, 800_000).map(lambda n: Fraction(n, 1_000_000))
 
@@ -57,3 +58,9 @@ def test_the_fewest_blocks_that_are_enough(sources, loss):
 
 def test_where_no_number_of_blocks_is_enough():
     assert needed(100, Fraction(1, 2), 120) == 121
+
+
+def test_a_frame_of_one_block_survives_what_one_block_does():
+    """Of few blocks all may be lost: 1 in 100 frames when each block is lost with 1 %."""
+    assert StreamFormat(64, 64, survive=0.5).survivable == 0.01
+    assert StreamFormat(768, 512, survive=0.5).survivable == 0.5

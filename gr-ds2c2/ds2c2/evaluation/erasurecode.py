@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# Loss rates that rivals' codes are designed for, and the share of pictures that a design may
-# lose at exactly that rate.
+from ds2c2.stream.protection import OUTAGE
+
+# Loss rates that rivals' codes are designed for; at exactly that rate a design may lose OUTAGE of the pictures.
 DESIGN_LOSSES = (0.04, 0.08, 0.16, 0.30, 0.50)
-OUTAGE = 0.01
 # Loss rates whose mean PSNR decides between designs, and what layered protection maximises.
 MEAN_LOSSES = (0.0, 0.04, 0.08, 0.16, 0.30, 0.50)
 # A packet is shared among the layers in this many equal parts: 10626 allocations to 5 layers.

@@ -6,10 +6,10 @@ import shutil
 from pathlib import Path
 
 from ds2c2.errors import ExitCode, UserError
-from ds2c2.evaluation.erasurecode import OUTAGE
 from ds2c2.evaluation.outcomes import BOTH, OURS
 from ds2c2.evaluation.rivals.rivals import LAYERED, label
 from ds2c2.evaluation.summary import mean_over_losses, value
+from ds2c2.stream.protection import OUTAGE
 
 HEADLINE_RATE = 0.26  # bits per pixel
 # Kodak, PSNR in dB at 0 and 16 % hit, table 2 of "Robust End-to-End Image Transmission with Residual

@@ -10,9 +10,10 @@ from functools import cache
 
 import numpy as np
 
-from ds2c2.evaluation.erasurecode import DESIGN_LOSSES, MEAN_LOSSES, OUTAGE, design_name
+from ds2c2.evaluation.erasurecode import DESIGN_LOSSES, MEAN_LOSSES, design_name
 from ds2c2.evaluation.outcomes import BOTH, OURS, UNPROTECTED, BenchmarkSettings, hits
 from ds2c2.evaluation.rivals import rivals
+from ds2c2.stream.protection import OUTAGE
 
 CONFIDENCE = 0.95
 WORST_SHARE = 0.05

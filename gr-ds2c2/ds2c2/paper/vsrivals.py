@@ -2,7 +2,6 @@
 """The paper's tables 3 and 4: our models beside picture codecs of the same total rate, picture by picture."""
 
 from ds2c2.channels.symbolchannel import BITS_A_BYTE
-from ds2c2.evaluation.erasurecode import OUTAGE
 from ds2c2.evaluation.rivals.rivals import label
 from ds2c2.paper import numbers as papernumbers
 from ds2c2.paper.archive import PaperModel
@@ -12,6 +11,7 @@ from ds2c2.paper.run import Measured, Wanted, WantedOfRivals, code_budgets, mean
 from ds2c2.paper.table import Column, Panel, PaperTable
 from ds2c2.paper.tables import CLEAR, MS_SSIM, PE_TEST, Asked, own
 from ds2c2.paper.units import EvaluationError
+from ds2c2.stream.protection import OUTAGE
 
 PERCENT = ".1f"
 SAME_RATE = (

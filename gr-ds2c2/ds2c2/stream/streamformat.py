@@ -15,7 +15,7 @@ import numpy as np
 
 from ds2c2.errors import FormatError
 from ds2c2.pictures.pictures import MAX_SIDE, MIN_SIDE
-from ds2c2.stream.protection import arriving, needed
+from ds2c2.stream.protection import OUTAGE, arriving, needed
 
 TEXT_PREFIX = "ds2c2"
 VERSIONS = (1, 2)  # of the text form
@@ -162,7 +162,9 @@ class StreamFormat:
         if self.layout not in LAYOUTS:
             raise FormatError(f"layout {self.layout!r} is unknown; choose one of {', '.join(LAYOUTS)}")
         if self.layout == "spread" and self.interleave == "bit":
-            raise FormatError("interleave=bit tears blocks that carry shares of the base layer; use layout=apart")
+            raise FormatError(
+                "interleave=bit tears blocks that carry shares of the base layer; use interleave=none, or layout=apart"
+            )
 
     def _check_room(self) -> None:
         size = f"bpp {self.bpp:g} is too low for the base layer: {self.width}x{self.height} gives {self.blocks} "
@@ -330,7 +332,12 @@ class StreamFormat:
         blocks, wanted = (self.base_blocks, self.base_sources)
         if self.layout == "spread":
             blocks, wanted = self.blocks, self.enough_blocks
-        lost = [share for share in range(100) if arriving(blocks, Fraction(share, 100)) >= wanted]
+        # The approximation is for many blocks; of few, all may be lost.
+        lost = [
+            share
+            for share in range(100)
+            if arriving(blocks, Fraction(share, 100)) >= wanted and (share / 100) ** blocks <= OUTAGE
+        ]
         return lost[-1] / 100 if lost else 0.0
 
     @property
