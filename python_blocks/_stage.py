@@ -8,7 +8,8 @@ import numpy as np
 import pmt
 from gnuradio import gr
 
-from ds2c2.errors import FormatError, LinkError, PictureError
+from ds2c2.errors import FormatError, LinkError, PictureError, WeightsError
+from ds2c2.networks.modelfiles import pinned
 from ds2c2.stream import streamtags
 from ds2c2.stream.streamformat import StreamFormat
 
@@ -38,6 +39,16 @@ def as_format(stream_format: StreamFormat | str) -> StreamFormat:
     if isinstance(stream_format, str):
         return StreamFormat.parse(stream_format)
     raise FormatError(f"{stream_format!r} is no stream format; give a StreamFormat or its text form")
+
+
+def as_packet_format(stream_format: StreamFormat | str) -> StreamFormat:
+    """A stream format bound to the weights here, as commands bind theirs: packets carry a digest of it. A host
+    that has no such weights (a relay's) takes it as it is. Raises ``FormatError``."""
+    stream_format = as_format(stream_format)
+    try:
+        return pinned(stream_format)
+    except WeightsError:
+        return stream_format
 
 
 def as_sources(pictures: str | list[str]) -> list[str]:

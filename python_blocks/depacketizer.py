@@ -3,11 +3,12 @@
 
 import math
 import time
+from dataclasses import replace
 
 import numpy as np
 import pmt
 
-from ds2c2.errors import FormatError
+from ds2c2.errors import FormatError, NothingReceived
 from ds2c2.stream.assembler import Frame, FrameAssembler, LinkCounts
 from ds2c2.stream.numbering import REORDER_PACKETS
 from ds2c2.stream.packetkey import read_key
@@ -15,8 +16,8 @@ from ds2c2.stream.packets import MAX_STREAM
 from ds2c2.stream.softbits import to_soft
 from ds2c2.stream.streamformat import StreamFormat
 
-from ._failures import say
-from ._stage import END_TAG, ENDED_PORT, Stage, as_format, format_tag, frame_tag
+from ._failures import record, say
+from ._stage import END_TAG, ENDED_PORT, Stage, as_format, as_packet_format, format_tag, frame_tag
 
 # Seconds at most that the last block of a complete frame waits to learn whether it is the last of all.
 END_WAIT = 0.05
@@ -65,7 +66,8 @@ class depacketizer(Stage):
         Stage.__init__(self, "depacketizer", stream_format, (np.uint8, stream_format.packet_bytes), (np.int8, 8 * size))
         self.message_port_register_out(ENDED_PORT)
         self.timeout = timeout
-        self._assembler = FrameAssembler(stream_format, stream, reorder, read_key(key))
+        self._expected = as_packet_format(stream_format)
+        self._assembler = FrameAssembler(self._expected, stream, reorder, read_key(key))
         self._format_tag = format_tag(stream_format)
         self._last: np.ndarray | None = None  # last block of a frame, kept back for the end tag
         self._kept_until = math.inf  # monotonic seconds
@@ -103,6 +105,8 @@ class depacketizer(Stage):
     def stop(self) -> bool:
         if self._other_digest is not None and self.counts.used == 0:
             self._tell_other_format()
+            others = self.counts.other_format
+            record(self.name(), NothingReceived(f"no packet of this stream came, but {others} with another format"))
         say(self.name(), self.counts.line())
         return True
 
@@ -136,11 +140,17 @@ class depacketizer(Stage):
         if len(digests):
             self._other_digest = int(digests[seen.argmax()])
 
+    def _known_difference(self) -> str:
+        """Words for the one difference that a digest gives away: the same settings, weights not named."""
+        unnamed = replace(self._expected, model=self.format.model_name).digest
+        return ", which differs only in the weights it names: none" if self._other_digest == unnamed else ""
+
     def _tell_other_format(self) -> None:
         if not self._told:
             say(
                 self.name(),
-                f"the sender uses another stream format: its digest is {self._other_digest:04x}, "
-                f"ours {self.format.digest:04x} ({self.format.text}); give both ends the same",
+                f"the sender uses another stream format{self._known_difference()}: its digest is "
+                f"{self._other_digest:04x}, ours {self._expected.digest:04x} ({self._expected.text}); give both ends "
+                "the same",
             )
         self._told = True

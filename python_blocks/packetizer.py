@@ -2,13 +2,14 @@
 """Packetizer: code blocks to numbered packets."""
 
 import numpy as np
+import pmt
 
 from ds2c2.errors import FormatError
 from ds2c2.stream.packetkey import read_key
 from ds2c2.stream.packets import MAX_STREAM, Packetizer
 from ds2c2.stream.streamformat import StreamFormat
 
-from ._stage import END_TAG, ENDED_PORT, Stage, as_format, refuse_tag_header
+from ._stage import END_TAG, ENDED_PORT, Stage, as_format, as_packet_format, refuse_tag_header
 
 
 class packetizer(Stage):
@@ -36,7 +37,15 @@ class packetizer(Stage):
         size = stream_format.block_size
         Stage.__init__(self, "packetizer", stream_format, (np.uint8, size), (np.uint8, stream_format.packet_bytes))
         self.message_port_register_out(ENDED_PORT)
-        self._packetizer = Packetizer(stream_format, stream, read_key(key))
+        self._make = lambda known: Packetizer(known, stream, read_key(key))
+        self._packetizer = self._make(as_packet_format(stream_format))
+
+    def _agree(self, value) -> None:
+        super()._agree(value)
+        # What a stream from another host says of its weights goes before those of this host.
+        known = StreamFormat.parse(pmt.symbol_to_string(value))
+        if known.model_digest and not self.nitems_read(0):
+            self._packetizer = self._make(known)
 
     def take(self, rows: np.ndarray, tags: list[tuple]) -> None:
         if self.nitems_read(0) == 0:

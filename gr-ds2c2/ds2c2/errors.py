@@ -60,6 +60,12 @@ class LinkError(UserError):
     exit_code = ExitCode.PLACE
 
 
+class NothingReceived(LinkError):
+    """A receiving end that got no packet of its stream, or none at all."""
+
+    exit_code = ExitCode.NOTHING_RECEIVED
+
+
 class FileError(UserError):
     """A file that cannot be written: no such folder, no right to, no space left."""
 

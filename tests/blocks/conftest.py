@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ds2c2.networks.modelfiles import pinned
 from ds2c2.stream.streamformat import StreamFormat
 
 WIDTH, HEIGHT = 192, 128
@@ -13,13 +14,13 @@ WIDTH, HEIGHT = 192, 128
 @pytest.fixture
 def stream_format():
     """46 blocks of 40 bytes a frame, bits interleaved: the most that a link's blocks have to do."""
-    return StreamFormat(WIDTH, HEIGHT, bpp=0.6, block_size=40, interleave="bit", model="binary")
+    return pinned(StreamFormat(WIDTH, HEIGHT, bpp=0.6, block_size=40, interleave="bit", model="binary"))
 
 
 @pytest.fixture
 def grouped_format():
     """The same, with blocks interleaved over 4 frames."""
-    return StreamFormat(WIDTH, HEIGHT, bpp=0.6, block_size=40, interleave="block", depth=4, model="binary")
+    return pinned(StreamFormat(WIDTH, HEIGHT, bpp=0.6, block_size=40, interleave="block", depth=4, model="binary"))
 
 
 @pytest.fixture(autouse=True)

@@ -3,10 +3,11 @@
 
 import numpy as np
 import pytest
-from flowgraph import ends_of, formats_of, frame_tags, numbers_of, random_frames, row_sink, run, through
+from flowgraph import ends_of, formats_of, frame_tags, numbers_of, random_frames, row_sink, run, run_to_error, through
 from gnuradio import blocks, ds2c2, gr
 
-from ds2c2.errors import FormatError
+from ds2c2.errors import FormatError, NothingReceived
+from ds2c2.networks.modelfiles import pinned
 from ds2c2.stream.packets import END_COPIES, Packetizer
 from ds2c2.stream.softbits import to_soft
 from ds2c2.stream.streamformat import StreamFormat
@@ -198,11 +199,20 @@ def test_ends_before_its_input(stream_format):
 def test_other_format_is_said(stream_format, capfd, frames, share):
     """Nothing of ours, all of another format, many packets or few: both digests are named, once."""
     other = StreamFormat(192, 128, bpp=0.6, block_size=40, interleave="bit", seed=2, model="binary")
+    other = pinned(other)
     _, packets, _ = sent(other, frames)
     packets = packets[: int(share * len(packets))]
-    out, _, counts = receive(stream_format, packets)
-    assert len(out) == 0
-    assert counts.other_format == len(packets) > 0
+    block = ds2c2.depacketizer(stream_format, timeout=TIMEOUT)
+    sink = blocks.vector_sink_b(8 * stream_format.block_size)
+    source = blocks.vector_source_b(packets.reshape(-1).tolist(), False, stream_format.packet_bytes)
+    graph = gr.top_block()
+    graph.connect(source, block, sink)
+    run_to_error(graph)
+    assert len(sink.data()) == 0
+    assert block.counts.other_format == len(packets) > 0
+    (error,) = ds2c2.errors()
+    ds2c2.clear_errors()
+    assert isinstance(error, NothingReceived)
     said = capfd.readouterr().err
     assert said.count("another stream format") == 1
     assert f"{other.digest:04x}" in said

@@ -10,6 +10,7 @@ from PIL import Image
 from ds2c2.channels.channel import BlockChannel
 from ds2c2.codec.codec import Codec
 from ds2c2.errors import FormatError
+from ds2c2.networks.modelfiles import pinned
 from ds2c2.stream.interleaver import Interleaver
 from ds2c2.stream.packetcheck import signed_with
 from ds2c2.stream.packetkey import make_key
@@ -70,7 +71,7 @@ def test_signed_pictures_are_the_librarys(stream, key, picture_folder, tmp_path)
 def test_forged_and_replayed_packets_move_nothing(key):
     """Between genuine packets come an older session's, whose key was right, and some of who has another key."""
     file, secret = key
-    stream = signed_with(SPREAD, secret)
+    stream = pinned(signed_with(SPREAD, secret))
     rows, old = random_frames(stream, FRAMES, 1), random_frames(stream, FRAMES, 2)
     packetizer = Packetizer(stream, 0, secret, 2000)
     genuine, ends = packetizer.pack(rows), packetizer.end()

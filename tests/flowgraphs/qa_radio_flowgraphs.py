@@ -15,6 +15,7 @@ from PIL import Image
 from qa_flowgraphs import DEADLINE, compiled
 
 from checkout import CHECKOUT
+from ds2c2.errors import ExitCode
 from ds2c2.links.iqrecording import IqReader
 from ds2c2.links.radiosettings import RadioError
 
@@ -98,6 +99,79 @@ def test_virtual_radio_runs_in_two_processes_to_the_end(made, tmp_path, endpoint
     # The air has its seed: some packets do not pass.
     passed = int(re.search(r"packets detected, (\d+) passed", said)[1])
     assert 20 < passed < int(re.search(r"ofdm_demodulator: (\d+) packets detected", said)[1])
+
+
+# What the flowgraphs' Stream Format says.
+SETTINGS = ("--size", f"{SIZE[0]}x{SIZE[1]}", "--redundancy", "2", "--bpp", "0.6")
+
+
+def command(*words) -> list[str]:
+    return [sys.executable, "-m", "ds2c2", *words]
+
+
+def together(tmp_path, *lines) -> list[tuple[int, str]]:
+    """Run programs side by side to their ends: exit code and all they said, of each."""
+    path = os.pathsep.join([str(CHECKOUT / "gr-ds2c2"), os.environ.get("PYTHONPATH", "")])
+    environment = os.environ | {"PYTHONPATH": path}
+    running = [
+        subprocess.Popen(
+            line, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+        )
+        for line in lines
+    ]
+    try:
+        said = [process.communicate(timeout=DEADLINE)[0] for process in running]
+    finally:
+        for process in running:
+            process.kill()
+    return [(process.returncode, text) for process, text in zip(running, said, strict=True)]
+
+
+def stream_text(tmp_path) -> str:
+    """The stream format of these flowgraphs as a command prints it, weights and all."""
+    ((code, said),) = together(tmp_path, command("info", SETTINGS[1], *SETTINGS[2:]))
+    assert code == 0, said
+    return said.splitlines()[0]
+
+
+def test_a_flowgraph_sends_and_the_command_receives(made, tmp_path, endpoint):
+    sender = [sys.executable, str(made("tx_zmq", {r"tcp://127\.0\.0\.1:5557": endpoint}))]
+    words = ("receive", "--radio", "zmq", "--address", endpoint, "--format", stream_text(tmp_path), "--out", "received")
+    (code, said), (sent, _) = together(tmp_path, command(*words), sender)
+    assert (code, sent) == (0, 0), said
+    assert "wrote 2 pictures" in said and "0 of them concealed" in said
+
+
+def test_the_command_sends_and_a_flowgraph_receives(made, tmp_path, endpoint):
+    receiver = [sys.executable, str(made("rx_zmq", {r"tcp://127\.0\.0\.1:5557": endpoint}))]
+    words = ("send", "pictures", "--radio", "zmq", "--address", endpoint, *SETTINGS)
+    (code, said), (sent, told) = together(tmp_path, receiver, command(*words))
+    assert (code, sent) == (0, 0), said + told
+    assert "decoder_sink: 2 frames" in said
+
+
+def test_a_receiving_flowgraph_that_gets_another_stream_does_not_end_well(made, tmp_path, endpoint):
+    receiver = [sys.executable, str(made("rx_zmq", {r"tcp://127\.0\.0\.1:5557": endpoint}))]
+    words = ("send", "pictures", "--radio", "zmq", "--address", endpoint, *SETTINGS[:-1], "0.8")
+    (code, said), (sent, told) = together(tmp_path, receiver, command(*words))
+    assert (code, sent) == (ExitCode.NOTHING_RECEIVED, 0), said + told
+    assert "the sender uses another stream format" in said and "Traceback" not in said
+
+
+def test_recordings_are_understood_both_ways(made, tmp_path):
+    """SigMF of the sending flowgraph by the command, of the command by the replaying flowgraph."""
+    ((code, said),) = together(tmp_path, [sys.executable, str(made("ofdm_tx_uhd", USRP_IS_A_FILE))])
+    assert code == 0, said
+    text = stream_text(tmp_path)
+    words = ("receive", "--radio", "file", "--address", "on-air", "--format", text, "--out", "received")
+    ((code, said),) = together(tmp_path, command(*words))
+    assert code == 0 and "wrote 2 pictures" in said, said
+
+    words = ("send", "pictures", "--radio", "file", "--address", "recording", *SETTINGS)
+    ((code, said),) = together(tmp_path, command(*words))
+    assert code == 0, said
+    ((code, said),) = together(tmp_path, [sys.executable, str(made("replay_sigmf"))])
+    assert code == 0 and "decoder_sink: 2 frames" in said, said
 
 
 def test_usrp_flowgraphs_and_recordings_run_without_a_usrp(made, tmp_path, monkeypatch):

@@ -96,6 +96,33 @@ def test_numpy_2_ahead_of_numpy_1(tmp_path: Path) -> None:
     assert not gnuradio.ok and "numpy" in gnuradio.found
 
 
+def test_a_relative_folder_of_models_is_the_users(tmp_path: Path) -> None:
+    """Probes run elsewhere; a pointer of git-lfs in place of weights is found all the same."""
+    (tmp_path / "mine").mkdir()
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:" + "0" * 64 + "\nsize 5\n"
+    (tmp_path / "mine" / "coded.safetensors").write_text(pointer)
+    code = "from ds2c2.cli import installation as doctor; print(*doctor.check_weights(), sep='\\n')"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=SECONDS,
+        env=os.environ | {"PYTHONPATH": str(ROOT / "gr-ds2c2"), "DS2C2_MODELS": "mine"},
+    )  # fmt: skip
+    (line,) = (line for line in done.stdout.splitlines() if "'weights, coded'" in line)
+    assert "ok=False" in line and str(tmp_path / "mine") in line
+
+
+def test_checks_as_json_and_extras_that_are_missing_are_notes() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "ds2c2", "doctor", "--library-only", "--json"], capture_output=True, text=True,
+        timeout=SECONDS, env=os.environ | {"PYTHONPATH": str(ROOT / "gr-ds2c2")},
+    )  # fmt: skip
+    checks = [Check(**check) for check in json.loads(done.stdout)]
+    assert doctor.exit_code(checks) == done.returncode == 0
+    extras = [named(checks, module) for module, _, _ in doctor.EXTRAS]
+    assert not any(check.required for check in extras)
+    assert all(check.ok or "pip install" in check.remedy for check in extras)
+    assert named(checks, "sigmf").ok
+
+
 def test_venv_that_does_not_see_the_system(tmp_path: Path) -> None:
     python = make_venv(tmp_path / "venv")
     gnuradio = diagnose("check_gnuradio_and_ours", python=python)[0]

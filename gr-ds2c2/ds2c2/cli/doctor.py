@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """``ds2c2 doctor``: names the cause when something is not right."""
 
+import json
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -11,11 +13,15 @@ console = Console(highlight=False, soft_wrap=True)
 
 def doctor(
     library_only: Annotated[bool, typer.Option("--library-only", help="For hosts that do without GNU Radio.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the checks as a JSON list.")] = False,
 ) -> None:
     """Check GNU Radio, numpy's ABI, torch, CUDA, block paths and weights; explain what is wrong and how to fix it."""
     from ds2c2.cli.installation import exit_code, run_checks
 
     checks = run_checks(library_only)
+    if as_json:
+        typer.echo(json.dumps([asdict(check) for check in checks], indent=2))
+        raise typer.Exit(exit_code(checks))
     for check in checks:
         mark = "[green]ok  [/]" if check.ok else ("[red]FAIL[/]" if check.required else "[yellow]note[/]")
         console.print(mark, end=" ")

@@ -20,6 +20,19 @@ MIN_TORCH = (2, 11)
 SYSTEM_PYTHON = "/usr/bin/python3"  # the one that Debian's GNU Radio is for
 NVIDIA_VENDOR = "0x10de"  # PCI
 BLOCK_FILES = "ds2c2_*.block.yml"
+WITHOUT_GNURADIO = "library, UDP, recordings and serve work without it: `ds2c2 doctor --library-only`"
+# Packages that are asked for only where they are used: module, what for, extra of pyproject.toml.
+EXTRAS = (
+    ("sigmf", "SigMF recordings of samples", "radio"),
+    ("av", "HEVC in the benchmark", "benchmark"),
+    ("matplotlib", "plots of the benchmark and of compare", "benchmark"),
+    ("pillow_jxl", "JPEG XL in the benchmark", "benchmark"),
+    ("tensorboardX", "`train --tensorboard`", "tensorboard"),
+    ("compressai", "CompressAI's codecs in the benchmark", "compressai"),
+    ("lpips", "LPIPS", "lpips"),
+    ("ray", "`evaluate --ray-address`", "ray"),
+    ("segmentation_models_pytorch", "the paper's own SegNet", "segmentation"),
+)
 MODELS = ("coded", "coded-perceptual", "binary", "paper-camvid", "segnet-camvid")  # what is shipped, the default first
 
 
@@ -44,7 +57,7 @@ class Check:
 
 def run_checks(library_only: bool = False) -> list[Check]:
     """All checks, in the order in which to mend. ``library_only``: for hosts without GNU Radio."""
-    groups: list[Callable[[], list[Check]]] = [check_python, check_torch, check_coders, check_weights]
+    groups: list[Callable[[], list[Check]]] = [check_python, check_torch, check_coders, check_weights, check_extras]
     if not library_only:
         groups[1:1] = [check_numpy, check_gnuradio_and_ours]
     with ThreadPoolExecutor(max_workers=len(groups)) as pool:
@@ -72,20 +85,23 @@ def check_python() -> list[Check]:
 
 
 def check_numpy() -> list[Check]:
-    """GNU Radio's bindings are built for one major version of numpy; on Debian 12 that is 1."""
+    """GNU Radio's bindings are built for numpy 1 (Debian 12, Ubuntu 24.04) or for 2, which also takes late 1."""
     result = probe(
         "import numpy\nfound = {'version': numpy.__version__, 'file': numpy.__file__}", path=_absolute_path()
     )
     if result.value is None:
-        return [Check("numpy", False, f"does not import: {result.error}", "pip install 'numpy>=1.24,<2'")]
+        return [Check("numpy", False, f"does not import: {result.error}", "pip install 'numpy>=1.24,<3'")]
     version, file = result.value["version"], result.value["file"]
     if int(version.split(".")[0]) < 2:
+        return [Check("numpy", True, version)]
+    gnuradio = probe(_GNURADIO, path=_absolute_path())
+    if gnuradio.value is not None or "numpy" not in gnuradio.said.lower():
         return [Check("numpy", True, version)]
     return [
         Check(
             "numpy",
             False,
-            f"{version} at {file}; GNU Radio's bindings here are built for numpy 1",
+            f"{version} at {file}; GNU Radio does not import with it, its bindings here are built for another one",
             "pip install 'numpy>=1.24,<2' into this environment, or take that folder off PYTHONPATH",
         )
     ]
@@ -135,7 +151,12 @@ def _missing_gnuradio() -> Check:
     name = "GNU Radio"
     elsewhere = probe(_HAS_GNURADIO, SYSTEM_PYTHON, path=[]).value
     if not (elsewhere and elsewhere["there"]):
-        return Check(name, False, "not installed", "apt-get install gnuradio (Debian, Ubuntu), or `make setup`")
+        return Check(
+            name,
+            False,
+            "not installed",
+            f"apt-get install gnuradio (Debian, Ubuntu), or `make setup`; {WITHOUT_GNURADIO}",
+        )
     same = os.path.realpath(sys._base_executable) == os.path.realpath(SYSTEM_PYTHON)
     if same and _venv_without_system():
         return Check(
@@ -170,7 +191,7 @@ def check_gnuradio(gnuradio: Probe) -> Check:
         return _missing_gnuradio()
     if "numpy" in gnuradio.said.lower():
         return Check(
-            name, False, f"does not import with this numpy: {gnuradio.error}", "it needs numpy 1: mend numpy first"
+            name, False, f"does not import with this numpy: {gnuradio.error}", "it needs another numpy: mend that first"
         )
     return Check(name, False, f"does not import: {gnuradio.error}", "apt-get install --reinstall gnuradio")
 
@@ -352,6 +373,17 @@ def check_coders() -> list[Check]:
         else:
             checks.append(Check(module, True, purpose))
     return checks
+
+
+def check_extras() -> list[Check]:
+    """Optional packages; what is not there is a note. Found, not imported: some take seconds."""
+    code = f"import importlib.util\nfound = {{m: bool(importlib.util.find_spec(m)) for m, _, _ in {EXTRAS!r}}}"
+    found = probe(code, path=_absolute_path()).value or {}
+    return [
+        Check(module, found.get(module, False), purpose if found.get(module) else f"not installed; it is for {purpose}",
+              "" if found.get(module) else f"pip install 'gr-ds2c2[{extra}]', where that is wanted", required=False)
+        for module, purpose, extra in EXTRAS
+    ]  # fmt: skip
 
 
 # Weights.

@@ -2,9 +2,12 @@
 """Trying a piece of Python in a process of its own, which may crash without harm."""
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
+
+from ds2c2.networks.modelfiles import FOLDER_VARIABLE
 
 PROBE_SECONDS = 120.0  # importing torch from a cold disk takes tens of seconds
 
@@ -25,11 +28,15 @@ def probe(code: str, python: str = sys.executable, path: list[str] | None = None
     """Run ``code``, which leaves a dict in ``found``, in another process."""
     path = sys.path if path is None else path
     program = f"import json, sys\nsys.path[:] = {path!r} or sys.path\n{code}\nprint({_MARK!r} + json.dumps(found))"
+    # Not in the current folder: what lies there is found only where sys.path says so.
+    environment = dict(os.environ)
+    if environment.get(FOLDER_VARIABLE):
+        environment[FOLDER_VARIABLE] = os.path.abspath(environment[FOLDER_VARIABLE])
     try:
-        # Not in the current folder: what lies there is found only where sys.path says so.
         done = subprocess.run(
-            [python, "-c", program], capture_output=True, text=True, timeout=PROBE_SECONDS, cwd="/", errors="replace"
-        )
+            [python, "-c", program], capture_output=True, text=True, timeout=PROBE_SECONDS, cwd="/", errors="replace",
+            env=environment,
+        )  # fmt: skip
     except subprocess.TimeoutExpired:
         return Probe(None, f"no answer within {PROBE_SECONDS:g} s", "")
     except OSError as error:

@@ -9,7 +9,7 @@ from rich.console import Console
 from ds2c2.cli import options, sources
 from ds2c2.cli.radio import ReceivingOptions
 from ds2c2.cli.spread import takes
-from ds2c2.errors import ExitCode, LinkError
+from ds2c2.errors import NothingReceived
 from ds2c2.stream.assembler import LinkCounts
 from ds2c2.stream.packetcheck import check_key
 from ds2c2.stream.packetkey import read_key
@@ -107,7 +107,3 @@ def explain_nothing(counts: LinkCounts, stream: StreamFormat) -> None:
             "give the sender's with --format"
         )
     raise NothingReceived("no picture: no packet of this stream came; check the address, --stream and --format")
-
-
-class NothingReceived(LinkError):
-    exit_code = ExitCode.NOTHING_RECEIVED
