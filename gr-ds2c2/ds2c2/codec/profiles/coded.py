@@ -225,11 +225,10 @@ class CodedProfile(Profile):
         everything = (values, features, slice(None))
 
         def cost(log_step: int, part: tuple) -> float:
-            index, symbols = self._quantize(log_step, shifts, *part)
-            sent = index >= 0
-            if np.count_nonzero(sent) * values.shape[1] / part[0].shape[1] >= MOST_SENT:
+            bits = self._bits(log_step, shifts, *part)
+            if len(bits) * values.shape[1] / part[0].shape[1] >= MOST_SENT:
                 return float("inf")  # more than an index can name: a larger step sends fewer
-            return float(self.bits[index[sent], np.abs(symbols[sent])].sum()) * values.shape[1] / part[0].shape[1]
+            return float(bits.sum()) * values.shape[1] / part[0].shape[1]
 
         low, high = FINEST, COARSEST
         while low < high:
@@ -266,11 +265,10 @@ class CodedProfile(Profile):
         # Where nothing fitted, the last symbols are not sent: they read as lost.
         return min(tried, key=lambda step: tried[step]) if best is None else best
 
-    def _quantize(
+    def _scaled(
         self, log_step: int, shifts: np.ndarray | None, values: np.ndarray, features: np.ndarray, cells
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Tables ``int16[2K, cells]`` of symbols and copies, negative where nothing is sent,
-        and what is sent, ``int16``."""
+        """Tables ``int16[K, cells]``, negative where nothing is sent, and coefficients in steps, ``float32``."""
         steps = self._cell_steps(log_step, shifts)[cells]
         index = self.scales.indices(features, steps)
         if shifts is None:
@@ -278,17 +276,39 @@ class CodedProfile(Profile):
         else:
             log_steps = torch.from_numpy((steps / 256).astype(np.float32)).to(self.device)
             sizes = self.networks.steps(log_steps.view(1, 1, 1, -1))[0, :, 0]
-        scaled = values / sizes.cpu().numpy()
+        return index, values / sizes.cpu().numpy()
+
+    def _bits(
+        self, log_step: int, shifts: np.ndarray | None, values: np.ndarray, features: np.ndarray, cells
+    ) -> np.ndarray:
+        """Bits of each symbol and copy that would be sent, in the order of ``_quantize``."""
+        index, scaled = self._scaled(log_step, shifts, values, features, cells)
+        sent = index >= 0
+        index, size = index[sent], np.abs(scaled[sent])
+        twice = index >= self.copy_table
+        copies = index[twice] - COPY_OCTAVES * TABLES_PER_OCTAVE
+        tables, sizes = np.concatenate([index, copies]), np.concatenate([size, size[twice] / 2**COPY_OCTAVES])
+        return self.bits[tables, self._magnitudes(sizes, tables)]
+
+    def _quantize(
+        self, log_step: int, shifts: np.ndarray | None, values: np.ndarray, features: np.ndarray, cells
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Tables ``int16[2K, cells]`` of symbols and copies, negative where nothing is sent,
+        and what is sent, ``int16``."""
+        index, scaled = self._scaled(log_step, shifts, values, features, cells)
         copies = self._copy_tables(index)
         tables = np.concatenate([index, copies])
         symbols = np.concatenate([self._round(scaled, index), self._round(scaled / 2**COPY_OCTAVES, copies)])
         return tables, symbols
 
     def _round(self, scaled: np.ndarray, index: np.ndarray) -> np.ndarray:
-        size = np.abs(scaled)
-        offset = np.where(size < 1, self.offsets[0][index], self.offsets[1][index])
-        magnitude = np.minimum(np.floor(size + offset), self.tables.most[index])
+        magnitude = self._magnitudes(np.abs(scaled), index)
         return np.copysign(magnitude, scaled).astype(np.int16)
+
+    def _magnitudes(self, size: np.ndarray, index: np.ndarray) -> np.ndarray:
+        """Whole steps ``int16`` of sizes in steps, towards zero where the bits saved are worth it."""
+        offset = np.where(size < 1, self.offsets[0][index], self.offsets[1][index])
+        return np.minimum(np.floor(size + offset), self.tables.most[index]).astype(np.int16)
 
 
 def copy_table(stream: StreamFormat) -> int:
