@@ -12,6 +12,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 from packaging.requirements import Requirement
 from PIL import Image
 
@@ -186,3 +187,21 @@ def test_exact_versions_are_within_the_ranges() -> None:
         for text in [*project["dependencies"], *project["optional-dependencies"]["dev"]]:
             wanted = Requirement(text)
             assert pins[wanted.name] in wanted.specifier, text
+
+
+def test_what_others_read_of_the_module_is_true(prefix: Path) -> None:
+    """CGRAN and Companion's browser read the manifest, GitHub and Zenodo the citation."""
+    from ds2c2 import __version__
+
+    manifest, citation = (yaml.safe_load((ROOT / name).read_text()) for name in ("MANIFEST.yml", "CITATION.cff"))
+    wanted = (
+        "title version brief description tags author copyright_owner license repo website icon dependencies "
+        "gr_supported_version file_format"
+    )
+    assert set(manifest) == set(wanted.split())
+    assert manifest["version"] == citation["version"] == __version__
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert manifest["license"] == citation["license"] == project["license"]
+    torch = next(text for text in project["dependencies"] if text.startswith("torch"))
+    assert f"torch ({torch.removeprefix('torch').replace('>=', '>= ')})" in manifest["dependencies"]
+    assert (prefix / "share/ds2c2/MANIFEST.yml").read_text() == (ROOT / "MANIFEST.yml").read_text()

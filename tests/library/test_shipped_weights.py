@@ -107,11 +107,11 @@ def test_the_decoder_for_the_eye_reads_what_coded_sends_and_is_sharper():
 
 
 def test_all_weights_together_are_small_and_have_cards():
-    """20 MB is what a checkout may carry of them."""
+    """32 MB is what a checkout may carry of them."""
     files = sorted((CHECKOUT / "models").glob("*.safetensors"))
     expected = {"binary", "coded", "coded-perceptual", "paper-camvid", "segnet-camvid"}
     assert expected == {path.stem for path in files}
-    assert sum(path.stat().st_size for path in files) <= 20e6
+    assert sum(path.stat().st_size for path in files) <= 32e6
     assert all(path.with_suffix(".md").is_file() for path in files)
 
 

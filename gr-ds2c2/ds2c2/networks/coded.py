@@ -42,8 +42,8 @@ class CodedShape:
     luma: int = 200
     chroma: int = 48
     widths: tuple[int, int, int] = (64, 96, 160)
-    encoder_blocks: tuple[int, int, int] = (2, 1, 1)
-    decoder_blocks: tuple[int, int, int] = (4, 2, 3)
+    encoder_blocks: tuple[int, int, int] = (3, 2, 3)
+    decoder_blocks: tuple[int, int, int] = (4, 4, 6)
     scale_width: int = 128
 
     @property

@@ -109,15 +109,20 @@ def draw_step(batch: int, generator: torch.Generator) -> Tensor:
     return (log_step * STEP_FRACTIONS).round() / STEP_FRACTIONS
 
 
-def _bits(scaled: Tensor, symbols: Tensor, log_scale: Tensor, generator: torch.Generator) -> Tensor:
+def _uniform(like: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Draws from [0, 1) of a tensor's shape, on its device."""
+    return torch.rand_like(like) if generator is None else torch.rand(like.shape, generator=generator).to(like.device)
+
+
+def _bits(scaled: Tensor, symbols: Tensor, log_scale: Tensor, generator: torch.Generator | None) -> Tensor:
     """Bits of the rounded symbols, with the encoder's gradient through noise instead."""
-    noise = torch.rand(scaled.shape, generator=generator).to(scaled.device) - 0.5
+    noise = _uniform(scaled, generator) - 0.5
     soft = laplace_bits(scaled + noise, log_scale.detach())
     return laplace_bits(symbols, log_scale) + soft - soft.detach()
 
 
-def _arrived(symbols: Tensor, loss: Tensor, generator: torch.Generator) -> Tensor:
-    return torch.rand(symbols.shape, generator=generator).to(symbols.device) >= loss.view(-1, 1, 1, 1)
+def _arrived(symbols: Tensor, loss: Tensor, generator: torch.Generator | None) -> Tensor:
+    return _uniform(symbols, generator) >= loss.view(-1, 1, 1, 1)
 
 
 def forward(
@@ -126,15 +131,15 @@ def forward(
     small: Tensor,
     log_step: Tensor,
     loss: Tensor,
-    generator: torch.Generator,
+    generator: torch.Generator | None,
     copies: bool = True,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Send a batch: ``(x-hat, x', rate)``.
 
     ``pictures`` ``float32[B, 3, H, W]`` and ``small`` c ``float32[B, 3, H/8, W/8]`` in [-1, 1],
     ``log_step`` and ``loss`` ``float32[B]``, all on the networks' device; the generator is the
-    CPU's, so that all devices draw the same. x-hat and x' are ``float32[B, 3, H, W]``; the rate
-    ``float32[B]`` counts bits of the enhancement a pixel.
+    CPU's, so that all devices draw the same; None takes the device's own, which is faster there.
+    x-hat and x' are ``float32[B, 3, H, W]``; the rate ``float32[B]`` counts bits of the enhancement a pixel.
 
     Symbols are truly rounded. Gradients pass the rounding as if it were not there; the
     encoder's share of the rate's gradient is taken with uniform noise in place of rounding,
