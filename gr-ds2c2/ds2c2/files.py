@@ -9,6 +9,8 @@ from pathlib import Path
 
 from ds2c2.errors import FileError
 
+# Names a folder of models that goes before those that are shipped.
+MODELS_VARIABLE = "DS2C2_MODELS"
 PACKAGE = Path(__file__).resolve().parent
 # In a checkout the library lies in gr-ds2c2/ds2c2/, with the module's other parts beside it.
 _MODULE = PACKAGE.parent if PACKAGE.parent.name == "gr-ds2c2" else None

@@ -20,7 +20,7 @@ from ds2c2.codec.codec import Codec
 from ds2c2.errors import FormatError, UserError
 from ds2c2.evaluation.erasurecode import design_k
 from ds2c2.evaluation.rivals.rivals import RIVALS, best_within
-from ds2c2.networks.modelfiles import FOLDER_VARIABLE
+from ds2c2.networks.modelfiles import MODELS_VARIABLE
 from ds2c2.networks.paper import PaperNetworks
 from ds2c2.networks.weights import save_weights
 from ds2c2.paper import run as paperrun
@@ -84,7 +84,7 @@ def work(tmp_path, monkeypatch, trained):
         Image.fromarray(classes.repeat(16, 0).repeat(16, 1)).save(tmp_path / f"camvid/testannot/{number}.png")
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
-    monkeypatch.setenv(FOLDER_VARIABLE, str(trained))
+    monkeypatch.setenv(MODELS_VARIABLE, str(trained))
     monkeypatch.delenv("DS2C2_VGG", raising=False)
     before = torch.get_num_threads()
     torch.set_num_threads(1)

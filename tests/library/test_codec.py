@@ -20,7 +20,7 @@ from ds2c2.codec.mapcoder import decode_map
 from ds2c2.ends.session import ReceivingEnd
 from ds2c2.errors import DeviceError, FormatError, PictureError, WeightsError
 from ds2c2.networks.binary import BinaryNetworks
-from ds2c2.networks.modelfiles import FOLDER_VARIABLE, weights_digest
+from ds2c2.networks.modelfiles import MODELS_VARIABLE, weights_digest
 from ds2c2.networks.weights import save_weights
 from ds2c2.pictures.pictures import fit_picture
 from ds2c2.stream.geometry import MID_GREY, REDUCTION
@@ -230,7 +230,7 @@ def test_other_weights_than_the_sender_has_are_refused(models, stream):
 def test_weights_with_too_few_symbols_for_the_rate_are_refused(tmp_path, monkeypatch, tiny_shape):
     torch.manual_seed(1)
     save_weights(tmp_path / "half.safetensors", BinaryNetworks(replace(tiny_shape, channels=128)), {})
-    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
+    monkeypatch.setenv(MODELS_VARIABLE, str(tmp_path))
     with pytest.raises(WeightsError) as error:
         Codec(StreamFormat(128, 96, bpp=1.0, interleave="bit", model="half"), "cpu")
     # The rate that it proposes works.

@@ -18,7 +18,7 @@ from ds2c2.codec.segmentation import open_segmenter
 from ds2c2.codec.smallpicture import SmallPictureError, decode_lossless, encode_lossless
 from ds2c2.ends.session import PictureFeed, SendingEnd
 from ds2c2.errors import FormatError, PictureError, UserError, WeightsError
-from ds2c2.networks.modelfiles import FOLDER_VARIABLE
+from ds2c2.networks.modelfiles import MODELS_VARIABLE
 from ds2c2.networks.paper import PaperNetworks, PaperShape
 from ds2c2.networks.weights import save_weights
 from ds2c2.pictures.pictures import fit_picture, write_picture
@@ -177,7 +177,7 @@ def test_other_cells_and_no_label_map(tmp_path, monkeypatch, tiny_paper_shape, c
     shape = replace(tiny_paper_shape, **change)
     torch.manual_seed(1)
     save_weights(tmp_path / "paper.safetensors", PaperNetworks(shape), {})
-    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
+    monkeypatch.setenv(MODELS_VARIABLE, str(tmp_path))
     stream = exact(replace(STREAM, width=100, base_bpp=0.1))
     codec = Codec(stream, "cpu")
     wide, high = (-(-side // shape.cell) * shape.cell for side in (100, 96))
@@ -200,7 +200,7 @@ def test_without_segnet_a_stream_says_so_before_its_first_picture(tmp_path, monk
     import shutil
 
     shutil.copy(models / "paper.safetensors", tmp_path)
-    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
+    monkeypatch.setenv(MODELS_VARIABLE, str(tmp_path))
     monkeypatch.setattr("ds2c2.networks.modelfiles.models_folders", lambda: [tmp_path])
     write_picture(tmp_path / "pictures" / "a.png", picture_for(STREAM))
     feed = PictureFeed([str(tmp_path / "pictures")], 128, 96)

@@ -11,7 +11,7 @@ from skimage.data import astronaut
 
 from ds2c2.codec.codec import Codec
 from ds2c2.errors import WeightsError
-from ds2c2.networks.modelfiles import FOLDER_VARIABLE
+from ds2c2.networks.modelfiles import MODELS_VARIABLE
 from ds2c2.networks.profiles import PROFILES, ProfileSpec
 from ds2c2.networks.weights import codec_profile, load_networks, resolve_interleave, save_weights
 from ds2c2.pictures.metrics import psnr
@@ -104,7 +104,7 @@ def toy(tmp_path, monkeypatch):
     (tmp_path / "toy_codec.py").write_text(textwrap.dedent(CODEC))
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setitem(PROFILES, "toy", SPEC)
-    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
+    monkeypatch.setenv(MODELS_VARIABLE, str(tmp_path))
     networks = SPEC.load("networks")(SPEC.load("shape")())
     torch.nn.init.constant_(networks.size, 0.04)
     save_weights(tmp_path / "toy.safetensors", networks, {})

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from ds2c2.errors import DeviceError, WeightsError
 from ds2c2.networks.binary import BinaryNetworks, BinaryShape
-from ds2c2.networks.modelfiles import FOLDER_VARIABLE, find_weights, weights_digest
+from ds2c2.networks.modelfiles import MODELS_VARIABLE, find_weights, weights_digest
 from ds2c2.networks.weights import choose_device, load_networks, read_metadata, save_weights, weights_storage
 from ds2c2.networks.weightstorage import round_as_stored
 from ds2c2.training.loop import take_weights
@@ -82,7 +82,7 @@ def assert_one_line(error, *words):
 def test_an_unknown_name_lists_what_is_known(models):
     with pytest.raises(WeightsError) as error:
         find_weights("nosuch")
-    assert_one_line(error, "'nosuch'", str(models), "binary", FOLDER_VARIABLE)
+    assert_one_line(error, "'nosuch'", str(models), "binary", MODELS_VARIABLE)
 
 
 def test_a_missing_path_is_named(tmp_path):

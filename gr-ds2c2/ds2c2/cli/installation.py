@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ds2c2.cli.probe import Probe, probe
-from ds2c2.files import PACKAGE, shipped_folders
+from ds2c2.files import MODELS_VARIABLE, PACKAGE, shipped_folders
 
 MIN_PYTHON = (3, 11)
 MIN_TORCH = (2, 11)
@@ -405,7 +405,7 @@ for model in {MODELS!r}:
 
 def check_weights() -> list[Check]:
     """The shipped weights load, and $DS2C2_MODELS holds some if it is set."""
-    variable = "DS2C2_MODELS"
+    variable = MODELS_VARIABLE
     checks = []
     named = os.environ.get(variable)
     if named and not list(Path(named).glob("*.safetensors")):

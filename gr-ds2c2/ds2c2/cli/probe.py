@@ -7,7 +7,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 
-from ds2c2.networks.modelfiles import FOLDER_VARIABLE
+from ds2c2.files import MODELS_VARIABLE
 
 PROBE_SECONDS = 120.0  # importing torch from a cold disk takes tens of seconds
 
@@ -30,8 +30,8 @@ def probe(code: str, python: str = sys.executable, path: list[str] | None = None
     program = f"import json, sys\nsys.path[:] = {path!r} or sys.path\n{code}\nprint({_MARK!r} + json.dumps(found))"
     # Not in the current folder: what lies there is found only where sys.path says so.
     environment = dict(os.environ)
-    if environment.get(FOLDER_VARIABLE):
-        environment[FOLDER_VARIABLE] = os.path.abspath(environment[FOLDER_VARIABLE])
+    if environment.get(MODELS_VARIABLE):
+        environment[MODELS_VARIABLE] = os.path.abspath(environment[MODELS_VARIABLE])
     try:
         done = subprocess.run(
             [python, "-c", program], capture_output=True, text=True, timeout=PROBE_SECONDS, cwd="/", errors="replace",

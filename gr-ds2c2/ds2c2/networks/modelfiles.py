@@ -6,16 +6,15 @@ import os
 from pathlib import Path
 
 from ds2c2.errors import WeightsError
-from ds2c2.files import shipped_folders
+from ds2c2.files import MODELS_VARIABLE, shipped_folders
 from ds2c2.stream.streamformat import StreamFormat
 
-FOLDER_VARIABLE = "DS2C2_MODELS"
 SUFFIX = ".safetensors"
 
 
 def models_folders() -> list[Path]:
     """Where a model's name is looked up: $DS2C2_MODELS, the checkout, the installation."""
-    named = os.environ.get(FOLDER_VARIABLE)
+    named = os.environ.get(MODELS_VARIABLE)
     return [*([Path(named)] if named else []), *shipped_folders("models")]
 
 
@@ -32,7 +31,7 @@ def find_weights(model: str | Path) -> Path:
     known = sorted({p.stem for folder in models_folders() for p in folder.glob(f"*{SUFFIX}")})
     raise WeightsError(
         f"model {model!r} is unknown: no {model}{SUFFIX} in {models_folders()[0]}; "
-        f"known: {', '.join(known) or 'none'}; or set {FOLDER_VARIABLE}, or give a path"
+        f"known: {', '.join(known) or 'none'}; or set {MODELS_VARIABLE}, or give a path"
     )
 
 
