@@ -25,7 +25,7 @@ import numpy as np
 
 from ds2c2.evaluation.rivals.rivalcodec import Encodings, Rival, RivalError, ladder
 
-MODELS_VARIABLE = "DS2C2_COMPRESSAI"
+FOLDER_VARIABLE = "DS2C2_COMPRESSAI"
 HEAD = struct.Struct(">BHH")
 LENGTH = struct.Struct(">I")
 SIDE = 64  # pixels that sides are padded to a multiple of, right and below, by the last pixel
@@ -54,7 +54,7 @@ CODECS = {
 
 def folder() -> Path:
     """Where weights are looked for."""
-    if named := os.environ.get(MODELS_VARIABLE):
+    if named := os.environ.get(FOLDER_VARIABLE):
         return Path(named)
     import torch
 
@@ -73,7 +73,7 @@ def _missing(name: str) -> str:
         return (
             f"no weights {codec.file}-{absent[0]}-*.pth.tar in {folder()} "
             f"({len(absent)} of {codec.qualities} are missing); "
-            f"put CompressAI's published files there, or name their folder in ${MODELS_VARIABLE}"
+            f"put CompressAI's published files there, or name their folder in ${FOLDER_VARIABLE}"
         )
     return ""
 
