@@ -34,26 +34,13 @@ from ds2c2.networks.coded import CodedNetworks, CodedShape
 from ds2c2.networks.weights import save_weights
 from ds2c2.pictures.pictures import list_pictures, read_picture
 from ds2c2.stream.geometry import LEVELS, REDUCTION
-from ds2c2.training.coded import (
-    ALL_LOST_SHARE,
-    CLEAN_SHARE,
-    HIGH_LOSS,
-    HIGH_UNTIL,
-    LEAST_LOG_STEP,
-    MOST_LOG_STEP,
-    STEP_FRACTIONS,
-    USUAL_LOG_STEP,
-    USUAL_LOSS,
-    USUAL_UNTIL,
-    WIDE_SHARE,
-    forward,
-)
+from ds2c2.training.coded import LEAST_LOG_STEP, draw_loss, draw_step, forward
+from ds2c2.training.crops import LARGE_SIDE
 from ds2c2.training.finish import origin
 from ds2c2.training.loop import CLIP, EMA_DECAY, take_weights
 from ds2c2.training.recipes import CodedRecipe
 
 VARIANTS = 8  # of c for each picture
-LARGE_SIDE = 900  # pixels; larger pictures are also drawn reduced
 
 
 def prepare(job: tuple[str, float], crop: int) -> tuple[np.ndarray, list[tuple[int, int, np.ndarray]]]:
@@ -139,18 +126,6 @@ class Pictures:
         return parts[0], parts[1]
 
 
-def draws(batch: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """log2 of steps and shares of loss, as ``training.coded`` draws them."""
-    kind, level, rest, wide, step = torch.rand(5, batch, device=device)
-    loss = torch.where(kind < CLEAN_SHARE, torch.zeros_like(level), level * USUAL_LOSS)
-    loss = torch.where(kind > USUAL_UNTIL, USUAL_LOSS + (HIGH_LOSS - USUAL_LOSS) * level, loss)
-    heavy = torch.where(rest < ALL_LOST_SHARE, torch.ones_like(level), HIGH_LOSS + (1 - HIGH_LOSS) * level)
-    loss = torch.where(kind > HIGH_UNTIL, heavy, loss)
-    least = torch.where(wide < WIDE_SHARE, LEAST_LOG_STEP, USUAL_LOG_STEP)
-    log_step = least + (MOST_LOG_STEP - least) * step
-    return (log_step * STEP_FRACTIONS).round() / STEP_FRACTIONS, loss
-
-
 class Run:
     def __init__(self, arguments: argparse.Namespace, device: torch.device):
         torch.manual_seed(arguments.seed)
@@ -207,7 +182,7 @@ class Run:
         flip = torch.rand(len(places), device=self.device) < 0.5
         crops, small = pictures.crops(places, flip)
         crops = crops.contiguous(memory_format=torch.channels_last)
-        log_step, loss = draws(len(places), self.device)
+        log_step, loss = (draw(len(places), None, self.device) for draw in (draw_step, draw_loss))
         total, means, counts, seen = self.objective(crops, small, log_step, loss)
         total.backward()
         torch.nn.utils.clip_grad_norm_(self.networks.parameters(), CLIP)

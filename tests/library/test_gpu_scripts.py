@@ -19,7 +19,7 @@ def test_the_run_for_a_card_goes_through_without_one(tmp_path):
     for name, picture in (("a", astronaut()), ("b", coffee())):
         Image.fromarray(picture[:160, :208]).save(tmp_path / "pictures" / f"{name}.png")
     small = '{"encoder_blocks":[1,1,1],"decoder_blocks":[1,1,1],"widths":[64,96,160]}'
-    words = f"--steps 2 --batch 1 --crop 64 --workers 1 --checkpoint {tmp_path}/kept.pt --shape {small}"
+    words = f"--steps 2 --batch 1 --crop 64 --workers 1 --tables --checkpoint {tmp_path}/kept.pt --shape {small}"
 
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     environment = os.environ | {"DS2C2_DEVICE": "cpu", "DS2C2_TRAIN": words, "PATH": path, "OMP_NUM_THREADS": "1"}
@@ -32,5 +32,6 @@ def test_the_run_for_a_card_goes_through_without_one(tmp_path):
     assert "768x512 sent by cpu" in check and "256x256 decode on cpu" in check and "not read" not in check
     assert "step 2" in (tmp_path / "train.txt").read_text()
     with safe_open(tmp_path / "coded.safetensors", "pt") as file:
+        assert file.get_tensor("level_counts").any()
         assert file.metadata()["steps"] == "2" and file.metadata()["profile"] == "coded"
     assert (tmp_path / "kept.pt").is_file()

@@ -89,21 +89,21 @@ def round_for_rate(scaled: Tensor, log_scale: Tensor) -> Tensor:
     return torch.sign(scaled) * torch.floor(size + offset)
 
 
-def draw_loss(batch: int, generator: torch.Generator) -> Tensor:
-    """Shares of lost symbols, ``float32[batch]`` in [0, 1]."""
-    kind = torch.rand(batch, generator=generator)
-    level = torch.rand(batch, generator=generator)
-    loss = torch.where(kind < CLEAN_SHARE, torch.zeros(batch), level * USUAL_LOSS)
+def draw_loss(batch: int, generator: torch.Generator | None, device: torch.device | None = None) -> Tensor:
+    """Shares of lost symbols, ``float32[batch]`` in [0, 1], on the device, where generator is None drawn there."""
+    kind = torch.rand(batch, generator=generator, device=device)
+    level = torch.rand(batch, generator=generator, device=device)
+    loss = torch.where(kind < CLEAN_SHARE, torch.zeros_like(level), level * USUAL_LOSS)
     loss = torch.where(kind > USUAL_UNTIL, USUAL_LOSS + (HIGH_LOSS - USUAL_LOSS) * level, loss)
-    rest = torch.where(level < ALL_LOST_SHARE, torch.ones(batch), HIGH_LOSS + (1 - HIGH_LOSS) * level)
+    rest = torch.where(level < ALL_LOST_SHARE, torch.ones_like(level), HIGH_LOSS + (1 - HIGH_LOSS) * level)
     return torch.where(kind > HIGH_UNTIL, rest, loss)
 
 
-def draw_step(batch: int, generator: torch.Generator) -> Tensor:
+def draw_step(batch: int, generator: torch.Generator | None, device: torch.device | None = None) -> Tensor:
     """log2 of the quantizer step in 8-bit levels, ``float32[batch]``, multiples of 1/256;
     most of them where 0.1 to 0.4 bpp lie."""
-    level = torch.rand(batch, generator=generator)
-    wide = torch.rand(batch, generator=generator) < WIDE_SHARE
+    level = torch.rand(batch, generator=generator, device=device)
+    wide = torch.rand(batch, generator=generator, device=device) < WIDE_SHARE
     least = torch.where(wide, LEAST_LOG_STEP, USUAL_LOG_STEP)
     log_step = least + (MOST_LOG_STEP - least) * level
     return (log_step * STEP_FRACTIONS).round() / STEP_FRACTIONS
