@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Version 2 of the wire format, layout spread, by docs/wire-format.md alone: plain Python reads packets and kept blocks.
+"""Version 2 of the wire format, layout spread, by docs/wire-format.md alone: plain Python reads packets and blocks.
 
 What version 1 has too (range coder, symbol tables) is read as in test_wire_format_coded.py.
 """

@@ -6,7 +6,7 @@ ratio by which those fall off. Rows become entropy models of constriction's rang
 (Martin 1979; Bamler, "Understanding entropy coding with asymmetric numeral systems", 2022).
 """
 
-from functools import lru_cache
+from functools import cache
 
 import constriction
 import numpy as np
@@ -62,7 +62,7 @@ def rounding_offsets(rows: np.ndarray) -> np.ndarray:
     return np.clip(0.5 - 0.5 * ROUNDING_PRICE * extra, 0.0, 0.5)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _log(number: int) -> int:
     """floor(256 log2 number), exact: doubles may fall on either side of a whole number, by machine."""
     return (number**LOG_GRAIN).bit_length() - 1
