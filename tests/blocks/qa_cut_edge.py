@@ -8,7 +8,6 @@ import pytest
 from flowgraph import DEADLINE, frame_tags, random_frames, row_sink, run
 from gnuradio import blocks, ds2c2, gr
 
-from ds2c2.stream.packets import HEADER_BYTES
 from ds2c2.stream.softbits import to_soft
 
 FRAMES = 12
@@ -18,7 +17,7 @@ def test_packets_over_zmq(stream_format):
     """The receiver, which never sees its input end, ends by the end-of-stream packets."""
     zeromq = pytest.importorskip("gnuradio.zeromq")
     rows = random_frames(stream_format, FRAMES)
-    size = HEADER_BYTES + stream_format.block_size
+    size = stream_format.packet_bytes
 
     push = zeromq.push_sink(1, size, "tcp://127.0.0.1:*", 100, False, -1)
     pull = zeromq.pull_source(1, size, push.last_endpoint(), 100, False, -1)

@@ -11,10 +11,10 @@ from ds2c2.stream.numbering import RESYNC_PACKETS
 from ds2c2.stream.packets import END_COPIES, FRAME_MODULUS, HEADER_BYTES, TYPE_BLOCK, Packetizer, build_headers
 from ds2c2.stream.streamformat import StreamFormat
 
-STREAM = StreamFormat(64, 64, bpp=1.0, block_size=32)
+STREAM = StreamFormat(64, 64, bpp=1.0, block_size=32, base_redundancy=1)
 N = STREAM.blocks
 # 40 frames of 3 blocks fit into the reordering window: what is small must not be special.
-FEW_BLOCKS = StreamFormat(64, 64, bpp=0.6, block_size=100)
+FEW_BLOCKS = StreamFormat(64, 64, bpp=0.6, block_size=100, base_redundancy=1)
 
 
 def content(frame: int, stream: StreamFormat = STREAM) -> np.ndarray:

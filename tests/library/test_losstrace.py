@@ -16,7 +16,7 @@ from ds2c2.traces.losstrace import COLUMNS, STATUSES, LossTrace, TraceError, rea
 from ds2c2.traces.tracerecorder import TraceRecorder
 
 GOLDEN = Path(__file__).parent / "data" / "trace-1.csv"
-FORMAT = StreamFormat(64, 64, bpp=0.9, block_size=32, base_bpp=0.1)
+FORMAT = StreamFormat(64, 64, bpp=0.9, block_size=32, base_bpp=0.1, base_redundancy=1)
 N = FORMAT.blocks
 
 

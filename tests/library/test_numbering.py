@@ -15,10 +15,10 @@ from ds2c2.stream.streamformat import StreamFormat
 from ds2c2.traces.losstrace import DUPLICATE, OK
 from ds2c2.traces.tracerecorder import TraceRecorder
 
-FORMAT = StreamFormat(64, 64, bpp=1.0, block_size=32)
+FORMAT = StreamFormat(64, 64, bpp=1.0, block_size=32, base_redundancy=1)
 N = FORMAT.blocks
 # 86 frames of 3 blocks fit into the reordering window.
-FEW_BLOCKS = StreamFormat(64, 64, bpp=0.6, block_size=100)
+FEW_BLOCKS = StreamFormat(64, 64, bpp=0.6, block_size=100, base_redundancy=1)
 
 
 def packets(sequences, stream_format: StreamFormat = FORMAT, first: int = 0) -> np.ndarray:
@@ -153,7 +153,7 @@ def test_pictures_and_trace_agree_on_any_mess_of_packets(mess):
 def test_jumps_in_the_numbering_cost_no_frames_of_memory():
     """Each packet is 64 frames ahead of the one before; the frames between are all given, and share one
     empty content."""
-    stream_format = StreamFormat(768, 512, bpp=0.5, block_size=200)
+    stream_format = StreamFormat(768, 512, bpp=0.5, block_size=200, base_redundancy=1)
     jumps = 300
     rows = packets(np.arange(jumps) * 64 * stream_format.blocks, stream_format)
     assembler = FrameAssembler(stream_format)

@@ -15,7 +15,7 @@ from ds2c2.transport.packetsource import Arrivals, Listener, PacketSource, Queue
 from ds2c2.transport.recording import RecordingWriter
 from ds2c2.transport.udp import UdpSender
 
-FORMAT = StreamFormat(64, 64, bpp=0.9, block_size=32, base_bpp=0.1, model="binary@00000000")
+FORMAT = StreamFormat(64, 64, bpp=0.9, block_size=32, base_bpp=0.1, model="binary@00000000", base_redundancy=1)
 PATIENCE = 20.0  # seconds that a busy machine may take
 
 

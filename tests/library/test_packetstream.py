@@ -14,7 +14,7 @@ from ds2c2.stream.streamformat import StreamFormat
 from ds2c2.transport.recording import RecordingReader, RecordingWriter
 
 DEPTH = 4
-STREAM = StreamFormat(96, 64, bpp=0.9, block_size=40, interleave="block", depth=DEPTH)
+STREAM = StreamFormat(96, 64, bpp=0.9, block_size=40, interleave="block", depth=DEPTH, base_redundancy=1)
 
 
 def blocks_of(frame: int, stream: StreamFormat = STREAM) -> np.ndarray:
@@ -69,8 +69,8 @@ def packets_of(frames: int, stream: StreamFormat = STREAM) -> np.ndarray:
     "stream",
     [
         STREAM,
-        StreamFormat(96, 64, bpp=0.9, block_size=40, interleave="bit"),
-        StreamFormat(96, 64, bpp=0.9, block_size=40, interleave="none"),
+        StreamFormat(96, 64, bpp=0.9, block_size=40, interleave="bit", base_redundancy=1),
+        StreamFormat(96, 64, bpp=0.9, block_size=40, interleave="none", base_redundancy=1),
     ],
     ids=["groups of 4", "bits", "nothing"],
 )
@@ -136,7 +136,7 @@ def test_a_silence_within_a_group_does_not_scramble_it():
 
 
 def test_a_restart_within_a_group_does_not_mix_the_two():
-    stream = StreamFormat(256, 192, bpp=1.0, block_size=40, interleave="block", depth=DEPTH)
+    stream = StreamFormat(256, 192, bpp=1.0, block_size=40, interleave="block", depth=DEPTH, base_redundancy=1)
     packets = packets_of(4, stream)
     receiver = Receiver(stream)
     way = PacketsToPictures(receiver)

@@ -134,7 +134,7 @@ def stream_for(
     if "base_redundancy" in asked:
         values |= {"survive": None, "layout": "", "key": ""}
     values |= asked
-    if values["survive"] is not None and not values["layout"]:
+    if values["base_redundancy"] is None and not values["layout"]:
         values["layout"] = codec_profile(values["model"]).layout
     values["interleave"] = resolve_interleave(values["interleave"], values["model"])
     if recorded and size is None:

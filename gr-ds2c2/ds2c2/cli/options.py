@@ -9,7 +9,7 @@ import typer
 
 from ds2c2.channels.channel import DEFAULT_BURST
 from ds2c2.errors import FormatError
-from ds2c2.stream.streamformat import DEFAULT_REDUNDANCY, StreamFormat
+from ds2c2.stream.streamformat import DEFAULT_SURVIVE, StreamFormat
 
 Render = Annotated[
     str,
@@ -81,14 +81,14 @@ class RateOptions:
     bpp: _stream(float, "Bits per pixel, all code blocks counted, 0.1 to 1.0.") = StreamFormat.bpp
     block_size: _stream(int, "Bytes of a code block, 32 to 1056.") = StreamFormat.block_size
     base_bpp: _stream(float, "Bits per pixel of the base layer before redundancy.") = StreamFormat.base_bpp
-    redundancy: _stream(
-        float | None,
-        f"Repair blocks per source block of the base layer; default without --survive: {DEFAULT_REDUNDANCY:g}.",
-    ) = None
     survive: _stream(
         float | None,
-        "Share of the blocks that may be lost before the base layer goes, 0 to 0.8: version 2 of the wire format, in "
-        "which every block of a coded model carries a share of it.",
+        f"Share of the blocks that may be lost before the base layer goes, 0 to 0.8; {DEFAULT_SURVIVE:g} if not said.",
+    ) = None
+    redundancy: _stream(
+        float | None,
+        "For receivers of version 1 of the wire format, in place of --survive: repair blocks per source block of the "
+        "base layer.",
     ) = None
     interleave: _stream(
         Literal["auto", "bit", "block", "none"],
@@ -103,7 +103,7 @@ class RateOptions:
         from ds2c2.networks.weights import codec_profile, resolve_interleave
 
         settings = self.asked() | {"interleave": resolve_interleave(self.interleave, self.model)}
-        if self.survive is not None:
+        if self.redundancy is None:
             settings["layout"] = codec_profile(self.model.partition("@")[0]).layout
         return settings
 
@@ -153,7 +153,9 @@ class ChannelOptions:
     burst: _channel(float, "Mean burst of the gilbert-elliott channel, in blocks.") = DEFAULT_BURST
     trace: _channel(str, "Loss trace for --channel trace: 0 and 1, one a line.", metavar="FILE") = ""
     channel_seed: _channel(int, "Seed of the emulated channel.") = 1
-    protect_base: _channel(bool, "Base blocks are never hit (the paper's rule).", "--protect-base") = False
+    protect_base: _channel(
+        bool, "Base blocks are never hit (the paper's rule, with --redundancy 0).", "--protect-base"
+    ) = False
 
     def settings(self) -> dict:
         """Arguments of ``PacketChannel`` and of the Block Erasure Channel beside the stream format."""
