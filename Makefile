@@ -3,7 +3,7 @@
 # make demo       set up what is missing, then send a few pictures over an emulated bad link
 # make test       ruff over the sources, then all tests
 # make companion  GNU Radio Companion with the example flowgraph
-# make setup      only set up: Debian packages, .venv, the module installed into it
+# make setup      only set up: Debian packages, .venv, the module installed into it; TORCH=cpu: without CUDA
 # make lint       ruff over the sources
 # make clean      forget builds and caches; `make distclean` also forgets .venv
 
@@ -18,7 +18,7 @@ TORCH_PIN := $(shell sed -n 's/^torch==//p' constraints.txt)
 # What .venv takes on disk while pip fills it and afterwards: docs/install.md has the measurements.
 ifeq ($(TORCH),cpu)
   FREE_GB := 2
-  VENV_SIZE := 0.4 GB to download, 1.3 GB on disk, with PyTorch's CPU build
+  VENV_SIZE := 0.4 GB to download, 1.5 GB on disk, with PyTorch's CPU build
 else
   FREE_GB := 10
   VENV_SIZE := 3.2 GB to download, 6 GB on disk, with PyTorch's CUDA libraries
@@ -79,7 +79,7 @@ define install-missing
 	fi; \
 	echo "Installing Debian packages:$$missing"; \
 	$$as_root apt-get update -qq && \
-	{ LC_ALL=C apt-get install --assume-no --no-install-recommends $$missing 2>/dev/null | \
+	{ LC_ALL=C apt-get install --assume-no -o APT::Get::Assume-Yes=false --no-install-recommends $$missing 2>/dev/null | \
 	  grep -E '^(Need to get|After this op| *Download size| *Space needed)' || true; } && \
 	$$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null
 endef
