@@ -50,6 +50,15 @@ def main() -> None:
     except UserError as error:
         Console(stderr=True, soft_wrap=True, highlight=False).print(f"ds2c2: {error}", markup=False)
         sys.exit(error.exit_code)
+    except ModuleNotFoundError as error:
+        # Ours is a fault of ours; anyone else's is a package that this installation lacks.
+        if (error.name or "ds2c2").partition(".")[0] == "ds2c2":
+            raise
+        Console(stderr=True, soft_wrap=True, highlight=False).print(
+            f"ds2c2: no Python package {error.name!r} here; `ds2c2 doctor` says how to get what is missing",
+            markup=False,
+        )
+        sys.exit(ExitCode.OTHER)
     except OSError as error:
         if not no_room(error):
             raise
