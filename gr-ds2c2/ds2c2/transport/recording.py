@@ -88,8 +88,8 @@ class RecordingReader:
     def _alone(self, stream: StreamFormat | None) -> StreamFormat:
         if stream is None:
             raise FormatError(
-                f"{self.path}: not a recording of `ds2c2 send --to`; if packets alone are in it, as a File Sink writes "
-                "them, give their stream format with --format"
+                f"{self.path}: not a packet recording as `ds2c2 send --to` writes it; packets alone, as a File Sink "
+                "writes them, are read with --format"
             )
         size = stream.packet_bytes
         self._file.seek(0)
