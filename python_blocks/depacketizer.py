@@ -12,7 +12,7 @@ from ds2c2.stream.assembler import Frame, FrameAssembler, LinkCounts
 from ds2c2.stream.numbering import REORDER_PACKETS
 from ds2c2.stream.packetkey import read_key
 from ds2c2.stream.packets import MAX_STREAM, known_difference
-from ds2c2.stream.packetsize import LOOKED_AT, misfit
+from ds2c2.stream.packetsize import LOOKED_AT, misfit, packet_size_in
 from ds2c2.stream.softbits import to_soft
 from ds2c2.stream.streamformat import StreamFormat
 
@@ -89,10 +89,8 @@ class depacketizer(Stage):
         if not self._told and self.counts.used == 0:
             if len(self._strange) < LOOKED_AT:
                 self._strange += rows.tobytes()
-            if self.counts.other_format >= TELL_AFTER:
-                self._tell(self._other_format())
-            elif self.counts.malformed >= TELL_AFTER and len(self._strange) >= LOOKED_AT:
-                self._tell(self._other_size())
+            if self.counts.other_format + self.counts.malformed >= TELL_AFTER and len(self._strange) >= LOOKED_AT:
+                self._tell_difference()
         self._release(frames)
         self._let_go_in_time()
 
@@ -109,11 +107,9 @@ class depacketizer(Stage):
         counts = self.counts
         # A stream that lost all but its end is one.
         if counts.used == counts.end == 0 and (counts.other_format or counts.malformed):
-            self._tell(self._other_format() if counts.other_format else self._other_size())
-            others = (
-                f"{counts.other_format} with another format" if counts.other_format else f"{counts.malformed} others"
-            )
-            record(self.name(), NothingReceived(f"no packet of this stream came, but {others}"))
+            self._tell_difference()
+            others = counts.other_format + counts.malformed
+            record(self.name(), NothingReceived(f"no packet of this stream came, but {others} others"))
         say(self.name(), counts.line())
         return True
 
@@ -142,17 +138,18 @@ class depacketizer(Stage):
             self.put(self._last, tags)
             self._last, self._kept_until = None, math.inf
 
-    def _other_format(self) -> str:
-        ours, digest = self._expected, self._assembler.other_digest
-        return (
-            f"the sender uses another stream format{known_difference(ours, digest)}: its digest is {digest:04x}, ours "
-            f"{ours.digest:04x} ({ours.text}); give both ends the same"
-        )
-
-    def _other_size(self) -> str:
-        return f"{misfit(self._strange, self._expected)}; give both ends the same stream format"
-
-    def _tell(self, words: str) -> None:
-        if not self._told:
-            say(self.name(), words)
+    def _tell_difference(self) -> None:
+        """Say, once, in what the packets that come are not ours."""
+        if self._told:
+            return
         self._told = True
+        ours, digest = self._expected, self._assembler.other_digest
+        # Of packets of another size some fit by chance and show another format.
+        if digest is not None and packet_size_in(self._strange) in (None, ours.packet_bytes):
+            words = (
+                f"the sender uses another stream format{known_difference(ours, digest)}: its digest is {digest:04x}, "
+                f"ours {ours.digest:04x} ({ours.text})"
+            )
+        else:
+            words = misfit(self._strange, ours)
+        say(self.name(), f"{words}; give both ends the same")

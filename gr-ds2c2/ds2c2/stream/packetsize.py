@@ -19,6 +19,7 @@ LOOKED_AT = 16 * LARGEST  # bytes; enough packets of any size
 # Of the packets that there would be, this share must count on by one; the rest may be lost or be ends of frames.
 FOLLOWING = 0.5
 LEAST = 3  # packets that count on
+PLACE_BITS = 15  # of a place in LOOKED_AT bytes
 
 
 def packet_size_in(data: bytes | np.ndarray) -> int | None:
@@ -27,19 +28,24 @@ def packet_size_in(data: bytes | np.ndarray) -> int | None:
     found = np.frombuffer(bytes(data[:LOOKED_AT]), np.uint8)
     if len(found) < NUMBER_BYTES + SMALLEST:
         return None
-    first, last = found[: -NUMBER_BYTES + 1], len(found) - NUMBER_BYTES + 1
-    begins = np.isin(first, [version << 4 | TYPE_BLOCK for version in VERSIONS])
-    stream = found[1 : 1 + last]
-    number = sum(found[2 + place : 2 + place + last].astype(np.int64) << 8 * (3 - place) for place in range(4))
-    best = (0.0, None)
-    for size in range(SMALLEST, min(LARGEST, last - 1) + 1):
-        counts_on = begins[:-size] & (first[:-size] == first[size:]) & (stream[:-size] == stream[size:])
-        # The index in its frame begins anew with each frame; that is few of them.
-        following = int(np.count_nonzero(counts_on & (number[size:] - number[:-size] == 1)))
-        share = following / (last // size)
-        if following >= LEAST and share >= FOLLOWING and share > best[0]:
-            best = (share, size)
-    return best[1]
+    last = len(found) - NUMBER_BYTES + 1
+    head = sum(
+        found[place : place + last].astype(np.int64) << 8 * (NUMBER_BYTES - 1 - place) for place in range(NUMBER_BYTES)
+    )
+    places = np.flatnonzero(np.isin(found[:last], [version << 4 | TYPE_BLOCK for version in VERSIONS]))
+    # All headers, in the order of what they say and then of where they stand: the nearest that says one more.
+    known = np.sort(head[places] << PLACE_BITS | places)
+    wanted = head[places] + 1
+    nearest = np.searchsorted(known, wanted << PLACE_BITS | places + SMALLEST)
+    next_ = known[np.minimum(nearest, len(known) - 1)] if len(known) else known
+    sizes = (next_ & (1 << PLACE_BITS) - 1) - places
+    follow = sizes[(next_ >> PLACE_BITS == wanted) & (sizes >= SMALLEST) & (sizes <= LARGEST)]
+    if len(follow) < LEAST:
+        return None
+    counts = np.bincount(follow)
+    size = int(counts.argmax())
+    # The index in its frame begins anew with each frame; that is few of them.
+    return size if counts[size] >= max(LEAST, FOLLOWING * (last // size)) else None
 
 
 def misfit(data: bytes, stream_format: StreamFormat) -> str:

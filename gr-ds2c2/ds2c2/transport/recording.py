@@ -17,15 +17,15 @@ import numpy as np
 from ds2c2.errors import FormatError, LinkError
 from ds2c2.files import whole
 from ds2c2.stream.packets import plausible
-from ds2c2.stream.packetsize import LOOKED_AT, misfit
+from ds2c2.stream.packetsize import LOOKED_AT, misfit, packet_size_in
 from ds2c2.stream.streamformat import StreamFormat
 
 MAGIC = b"ds2c2-packets/1\n"
 LONGEST_TEXT = 1024  # bytes of the text form
 READ_PACKETS = 4096  # packets per read
-# Of the first packets of a file of packets alone, this share must begin as the stream format's do; of bytes that
-# are none, 1 in 100 does.
-LEAST_PLAUSIBLE = 0.1
+# Of the first packets of a file of packets alone, this share begins as the stream format's do, or it is no such file:
+# of any bytes, 1 in 100 does. Below the larger one packets of another size are looked for, some of which would fit.
+LEAST_PLAUSIBLE, PLAUSIBLE = 0.1, 0.5
 
 
 class RecordingWriter:
@@ -95,7 +95,8 @@ class RecordingReader:
         self._file.seek(0)
         first = self._file.read(max(LOOKED_AT, size))
         rows = np.frombuffer(first[: len(first) // size * size], np.uint8).reshape(-1, size)
-        if not len(rows) or plausible(rows, stream).mean() < LEAST_PLAUSIBLE:
+        share = plausible(rows, stream).mean() if len(rows) else 0.0
+        if share < LEAST_PLAUSIBLE or (share < PLAUSIBLE and packet_size_in(first) not in (None, size)):
             length = self.path.stat().st_size
             rest = f" ({length} bytes, no whole number of them)" if length % size else ""
             raise FormatError(f"{self.path}: {misfit(first, stream)}{rest}; give the sender's --format")
