@@ -88,7 +88,7 @@ class depacketizer(Stage):
         frames = self._assembler.push(rows)
         if not self._told and self.counts.used == 0:
             if len(self._strange) < LOOKED_AT:
-                self._strange += rows.tobytes()
+                self._strange += rows[: -(-LOOKED_AT // rows.shape[1])].tobytes()
             if self.counts.other_format + self.counts.malformed >= TELL_AFTER and len(self._strange) >= LOOKED_AT:
                 self._tell_difference()
         self._release(frames)
