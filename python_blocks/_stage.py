@@ -75,6 +75,13 @@ def frame_number(value) -> int:
     return pmt.to_long(pmt.car(value))
 
 
+def check_format(value, ours: StreamFormat) -> None:
+    """Raises ``FormatError`` when the value of a format tag is of another stream format."""
+    text = pmt.symbol_to_string(value)
+    if not StreamFormat.parse(text).agrees(ours):
+        raise FormatError(f"the stream comes as {text}, the block is set to {ours.text}: give both the same")
+
+
 def refuse_tag_header(rows: np.ndarray) -> None:
     """Raises ``LinkError`` when a stream of code blocks begins with a ZeroMQ block's tag header."""
     if bytes(rows[0, : len(streamtags.HEADER_START)]) == streamtags.HEADER_START:
@@ -158,9 +165,7 @@ class Stage(Lasting, gr.basic_block):
 
     def _agree(self, value) -> None:
         """Raises ``FormatError`` when the stream is of another format: it would come out as noise."""
-        text = pmt.symbol_to_string(value)
-        if not StreamFormat.parse(text).agrees(self.format):
-            raise FormatError(f"the stream comes as {text}, the block is set to {self.format.text}: give both the same")
+        check_format(value, self.format)
         self._agreed = value
 
     def _drain(self, out: np.ndarray) -> int:

@@ -3,7 +3,6 @@
 
 import math
 import time
-from dataclasses import replace
 
 import numpy as np
 import pmt
@@ -12,7 +11,8 @@ from ds2c2.errors import FormatError, NothingReceived
 from ds2c2.stream.assembler import Frame, FrameAssembler, LinkCounts
 from ds2c2.stream.numbering import REORDER_PACKETS
 from ds2c2.stream.packetkey import read_key
-from ds2c2.stream.packets import MAX_STREAM
+from ds2c2.stream.packets import MAX_STREAM, known_difference
+from ds2c2.stream.packetsize import LOOKED_AT, misfit, packet_size_in
 from ds2c2.stream.softbits import to_soft
 from ds2c2.stream.streamformat import StreamFormat
 
@@ -21,7 +21,7 @@ from ._stage import END_TAG, ENDED_PORT, Stage, as_format, as_packet_format, for
 
 # Seconds at most that the last block of a complete frame waits to learn whether it is the last of all.
 END_WAIT = 0.05
-# Packets of another format, and none of ours, after which the user is told: not one by accident.
+# Items that are none of ours, and none of ours, after which the user is told: not one by accident.
 TELL_AFTER = 32
 
 
@@ -71,7 +71,7 @@ class depacketizer(Stage):
         self._format_tag = format_tag(stream_format)
         self._last: np.ndarray | None = None  # last block of a frame, kept back for the end tag
         self._kept_until = math.inf  # monotonic seconds
-        self._other_digest: int | None = None  # of packets of our stream in another format
+        self._strange = b""  # the first bytes of what is none of ours
         self._told = False
 
     @property
@@ -86,10 +86,11 @@ class depacketizer(Stage):
 
     def take(self, rows: np.ndarray, tags: list[tuple]) -> None:
         frames = self._assembler.push(rows)
-        if not self._told and self.counts.used == 0 and self.counts.other_format:
-            self._note_other_format(rows)
-            if self.counts.other_format >= TELL_AFTER:
-                self._tell_other_format()
+        if not self._told and self.counts.used == 0:
+            if len(self._strange) < LOOKED_AT:
+                self._strange += rows[: -(-LOOKED_AT // rows.shape[1])].tobytes()
+            if self.counts.other_format + self.counts.malformed >= TELL_AFTER and len(self._strange) >= LOOKED_AT:
+                self._tell_difference()
         self._release(frames)
         self._let_go_in_time()
 
@@ -103,11 +104,13 @@ class depacketizer(Stage):
                 self.end()
 
     def stop(self) -> bool:
-        if self._other_digest is not None and self.counts.used == 0:
-            self._tell_other_format()
-            others = self.counts.other_format
-            record(self.name(), NothingReceived(f"no packet of this stream came, but {others} with another format"))
-        say(self.name(), self.counts.line())
+        counts = self.counts
+        # A stream that lost all but its end is one.
+        if counts.used == counts.end == 0 and (counts.other_format or counts.malformed):
+            self._tell_difference()
+            others = counts.other_format + counts.malformed
+            record(self.name(), NothingReceived(f"no packet of this stream came, but {others} others"))
+        say(self.name(), counts.line())
         return True
 
     def _release(self, frames: list[Frame]) -> None:
@@ -135,22 +138,18 @@ class depacketizer(Stage):
             self.put(self._last, tags)
             self._last, self._kept_until = None, math.inf
 
-    def _note_other_format(self, rows: np.ndarray) -> None:
-        digests, seen = np.unique(self._assembler.parser.other_digests(rows), return_counts=True)
-        if len(digests):
-            self._other_digest = int(digests[seen.argmax()])
-
-    def _known_difference(self) -> str:
-        """Words for the one difference that a digest gives away: the same settings, weights not named."""
-        unnamed = replace(self._expected, model=self.format.model_name).digest
-        return ", which differs only in the weights it names: none" if self._other_digest == unnamed else ""
-
-    def _tell_other_format(self) -> None:
-        if not self._told:
-            say(
-                self.name(),
-                f"the sender uses another stream format{self._known_difference()}: its digest is "
-                f"{self._other_digest:04x}, ours {self._expected.digest:04x} ({self._expected.text}); give both ends "
-                "the same",
-            )
+    def _tell_difference(self) -> None:
+        """Say, once, in what the packets that come are not ours."""
+        if self._told:
+            return
         self._told = True
+        ours, digest = self._expected, self._assembler.other_digest
+        # Of packets of another size some fit by chance and show another format.
+        if digest is not None and packet_size_in(self._strange) in (None, ours.packet_bytes):
+            words = (
+                f"the sender uses another stream format{known_difference(ours, digest)}: its digest is {digest:04x}, "
+                f"ours {ours.digest:04x} ({ours.text})"
+            )
+        else:
+            words = misfit(self._strange, ours)
+        say(self.name(), f"{words}; give both ends the same")

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Depacketizer: what links do to packets, and the frames that must come out all the same."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from flowgraph import ends_of, formats_of, frame_tags, numbers_of, random_frames, row_sink, run, run_to_error, through
@@ -217,6 +219,39 @@ def test_other_format_is_said(stream_format, capfd, frames, share):
     assert said.count("another stream format") == 1
     assert f"{other.digest:04x}" in said
     assert f"{stream_format.digest:04x}" in said
+
+
+@pytest.mark.parametrize("frames", [1, 8])
+def test_packets_of_another_size_are_said(stream_format, capfd, frames):
+    """Their size and the one that is wanted, once, few or many; the flowgraph does not end well."""
+    other = replace(stream_format, block_size=48)
+    _, packets, ends = sent(other, frames)
+    data = np.concatenate([packets, ends]).reshape(-1)
+    size = stream_format.packet_bytes
+    items = data[: len(data) // size * size].reshape(-1, size)
+    block, sink = ds2c2.depacketizer(stream_format, timeout=TIMEOUT), row_sink(8 * stream_format.block_size)
+    graph = gr.top_block()
+    graph.connect(blocks.vector_source_b(items.reshape(-1), False, size), block, sink)
+    run_to_error(graph)
+    (error,) = ds2c2.errors()
+    ds2c2.clear_errors()
+    assert isinstance(error, NothingReceived) and block.counts.used == 0
+    said = capfd.readouterr().err
+    assert said.count(f"packets of 56 bytes came where {size} are wanted; give both ends the same") == 1
+
+
+def test_weights_that_are_not_named_are_said(stream_format, capfd):
+    """The sender's format has no digest of weights and is the same but for that."""
+    _, packets, ends = sent(replace(stream_format, model=stream_format.model_name))
+    block, sink = ds2c2.depacketizer(stream_format, timeout=TIMEOUT), row_sink(8 * stream_format.block_size)
+    queue = np.concatenate([packets, ends])
+    graph = gr.top_block()
+    graph.connect(blocks.vector_source_b(queue.reshape(-1), False, queue.shape[1]), block, sink)
+    run_to_error(graph)
+    assert isinstance(ds2c2.errors()[0], NothingReceived)
+    ds2c2.clear_errors()
+    said = capfd.readouterr().err
+    assert said.count("another stream format, which differs only in the weights it names: none: its digest is") == 1
 
 
 def test_counts_are_said_once_at_the_end(stream_format, capfd):

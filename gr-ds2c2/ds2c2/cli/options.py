@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from ds2c2.channels.channel import DEFAULT_BURST
+from ds2c2.channels.channel import DEFAULT_BURST, ChannelError
 from ds2c2.errors import FormatError
 from ds2c2.stream.streamformat import DEFAULT_SURVIVE, StreamFormat
 
@@ -158,7 +158,19 @@ class ChannelOptions:
     ) = False
 
     def settings(self) -> dict:
-        """Arguments of ``PacketChannel`` and of the Block Erasure Channel beside the stream format."""
+        """Arguments of ``PacketChannel`` and of the Block Erasure Channel beside the stream format. Raises
+        ``ChannelError`` for options that this channel would not heed."""
+        given = {entry.name for entry in fields(self) if getattr(self, entry.name) != entry.default}
+        if "trace" in given and self.channel != "trace":
+            raise ChannelError(f"--trace {self.trace}: only --channel trace reads it; add that, or leave it out")
+        if "loss" in given and self.channel == "trace":
+            raise ChannelError(
+                f"--loss {self.loss:g}: --channel trace loses what the trace says; leave one of them out"
+            )
+        if "burst" in given and self.channel != "gilbert-elliott":
+            raise ChannelError(
+                f"--burst {self.burst:g}: only --channel gilbert-elliott has it; add that, or leave it out"
+            )
         values = {entry.name: getattr(self, entry.name) for entry in fields(ChannelOptions)}
         return {_ARGUMENTS.get(name, name): value for name, value in values.items()}
 

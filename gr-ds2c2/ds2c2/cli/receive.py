@@ -10,9 +10,10 @@ from ds2c2.cli import options, sources
 from ds2c2.cli.radio import ReceivingOptions
 from ds2c2.cli.spread import takes
 from ds2c2.errors import NothingReceived
-from ds2c2.stream.assembler import LinkCounts
+from ds2c2.stream.assembler import FrameAssembler
 from ds2c2.stream.packetcheck import check_key
 from ds2c2.stream.packetkey import read_key
+from ds2c2.stream.packets import known_difference
 from ds2c2.stream.streamformat import StreamFormat
 from ds2c2.transport.packetsource import Listener
 
@@ -64,8 +65,12 @@ def receive(
         recorder = TraceRecorder(codec.stream, stream, about=link.about, key=secret) if trace else None
         listener = Listener(link, timeout, wait, lambda: way.assembler.ended)
         sources.say_listening(console, radio, source)
+        misfit_said = False
         try:
             for arrivals in listener:
+                if link.misfit and not misfit_said:
+                    misfit_said = True
+                    console.print(f"{link.misfit}: {same_size(wanted)}", markup=False)
                 if recorder:
                     recorder.take(arrivals)
                 # Silence of a source that is not live is this host's: there is nothing to be late.
@@ -80,7 +85,7 @@ def receive(
     counts = way.assembler.counts
     console.print(f"packets: {counts.line()}{f', {listener.trouble}' if listener.trouble else ''}")
     if not receiving.results:
-        explain_nothing(counts, codec.stream)
+        explain_nothing(way.assembler, link.misfit)
     if recorder:
         console.print(f"wrote loss trace {write_trace(trace, recorder.finish())}", markup=False)
     console.print(
@@ -100,10 +105,19 @@ def describe(result) -> str:  # noqa: ANN001 - FrameResult; importing it would i
     return " ".join([*words, f"-> {result.path}"])
 
 
-def explain_nothing(counts: LinkCounts, stream: StreamFormat) -> None:
+def same_size(stream: StreamFormat) -> str:
+    """The remedy where packets have another size."""
+    return f"give the sender's --format, and a UDP Sink of GNU Radio the payload size {stream.packet_bytes}"
+
+
+def explain_nothing(assembler: FrameAssembler, misfit: str) -> None:
+    counts, stream = assembler.counts, assembler.format
     if counts.other_format:
+        difference = known_difference(stream, assembler.other_digest)
         raise NothingReceived(
-            f"{counts.other_format} packets came with another stream format than {stream.text}; "
+            f"{counts.other_format} packets came with another stream format than {stream.text}{difference}; "
             "give the sender's with --format"
         )
+    if misfit:
+        raise NothingReceived(f"no picture: {misfit}; {same_size(stream)}")
     raise NothingReceived("no picture: no packet of this stream came; check the address, --stream and --format")

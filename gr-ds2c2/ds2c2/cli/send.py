@@ -13,8 +13,9 @@ from ds2c2.channels.packetchannel import PacketChannel
 from ds2c2.cli import options
 from ds2c2.cli.options import ChannelOptions, StreamOptions, unsuited_effect
 from ds2c2.cli.radio import SendingOptions, check_duration, flowgraphs, show_dry_run
-from ds2c2.cli.sources import one_place
+from ds2c2.cli.sources import no_bare_address, one_place
 from ds2c2.cli.spread import takes
+from ds2c2.errors import LinkError
 from ds2c2.networks.modelfiles import pinned
 from ds2c2.stream.packetcheck import signed_with
 from ds2c2.stream.packetkey import read_key
@@ -50,6 +51,9 @@ def send(
 
     one_place("--to", to, radio)
     address = parse_address(to) if "://" in to else None
+    no_bare_address("--to", to)
+    if address is None and rate != DEFAULT_RATE:
+        raise LinkError(f"--rate {rate:g}: nothing but UDP has a rate; leave it out, or give --to udp://host:port")
     secret = read_key(key)
     stream_format = signed_with(stream.stream(lambda: common_size(list_pictures(pictures))), secret)
     feed = PictureFeed(pictures, stream_format.width, stream_format.height, fit)
@@ -78,6 +82,13 @@ def send(
                 link.send(emulated.through(packets))
         finally:
             link.close()
+        # Of two datagrams that nobody takes the kernel refuses one; a receiver that leaves at the stream's end has
+        # the last ones refused, and that is no fault.
+        if 2 * link.refused >= link.sent - 1:
+            raise LinkError(
+                f"{to}: nobody listens there, {link.refused} of {link.sent} packets were refused; start the receiver "
+                "first"
+            )
         if link.refused:
             console.print(f"{link.refused} packets were refused by {to}: nobody listens there?", markup=False)
     blocks = emulated.passed + emulated.hit

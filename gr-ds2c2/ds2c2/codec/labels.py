@@ -122,6 +122,10 @@ def fitted_labels(folder: Path, picture: Path, width: int, height: int, fit: str
             f"{path}: {labels.shape[1]}x{labels.shape[0]}, its picture {picture.name} is {wide}x{high}; "
             "a label map is as large as its picture"
         )
+    if not (labels <= void).any():
+        raise PictureError(
+            f"{path}: no pixel has a class's number, which are 0 to {void}; they have {labels.min()} to {labels.max()}"
+        )
     return fit_picture(labels, width, height, fit, Image.Resampling.NEAREST, void)
 
 

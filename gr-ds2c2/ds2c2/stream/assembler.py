@@ -60,6 +60,9 @@ class FrameAssembler:
     Frame numbers are continued beyond 16 bits. ``counts`` says what became of each packet. Of a signed stream
     (``key``) only the newest sender that the key has signed is heard.
 
+    Attributes:
+        other_digest: of the stream format that packets showed before any of ours came, None where none did
+
     Raises ``FormatError`` when the format names another key.
     """
 
@@ -72,6 +75,7 @@ class FrameAssembler:
         self.stream_number = stream_number
         self.reorder = reorder
         self.counts = LinkCounts()
+        self.other_digest: int | None = None
         self._tracker = SequenceTracker(stream_format.blocks, reorder)
         self._open: dict[int, Frame] = {}
         self._released: dict[int, np.ndarray] = {}  # what arrived of the frames released last
@@ -104,6 +108,9 @@ class FrameAssembler:
         counts.received += len(packets)
         for name in ("malformed", "damaged", "forged", "foreign", "other_format"):
             setattr(counts, name, getattr(counts, name) + getattr(parsed, name))
+        if parsed.other_format and not counts.used:
+            digests, seen = np.unique(self.parser.other_digests(packets), return_counts=True)
+            self.other_digest = int(digests[seen.argmax()])
         frames: list[Frame] = []
         for begins, piece in self._sessions.sort(parsed):
             if begins:

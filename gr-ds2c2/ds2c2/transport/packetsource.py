@@ -56,6 +56,15 @@ class Arrivals:
         return not (len(self.packets) or self.unreadable or self.events)
 
 
+def misfit_words(sizes: Counter[int], what: str, wanted: int) -> str:
+    """``12 datagrams of 100 bytes where 110 are wanted``; empty without any."""
+    if not sizes:
+        return ""
+    (size, _), count = sizes.most_common(1)[0], sizes.total()
+    others = f" and {len(sizes) - 1} other sizes" if len(sizes) > 1 else ""
+    return f"{count} {what}{'' if count == 1 else 's'} of {size} bytes{others} where {wanted} are wanted"
+
+
 class PacketSource(ABC):
     """Packets of one stream. ``stream`` is its format; ``about`` names the link for a loss trace,
     keys of small letters like ``link`` and ``radio``; a ``live`` one comes at its own speed and is left
@@ -81,6 +90,11 @@ class PacketSource(ABC):
         """What the source itself lost or refused, as words for the user; empty if nothing."""
         return ""
 
+    @property
+    def misfit(self) -> str:
+        """What came in a size that no packet of this stream has, as words for the user; empty if nothing."""
+        return ""
+
     def nothing(self) -> np.ndarray:
         """No packets, ``uint8[0, packet_bytes]``."""
         return np.zeros((0, self.stream.packet_bytes), np.uint8)
@@ -93,12 +107,13 @@ class PacketSource(ABC):
 
 
 class RecordingSource(PacketSource):
-    """The packets of a recording, whose times are not known. Raises ``LinkError`` and ``FormatError``."""
+    """The packets of a recording, or of a file of packets alone in the format ``stream``; their times are not known.
+    Raises ``LinkError`` and ``FormatError``."""
 
     live = False
 
-    def __init__(self, path: str):
-        self._reader = RecordingReader(path)
+    def __init__(self, path: str, stream: StreamFormat | None = None):
+        self._reader = RecordingReader(path, stream)
         self.stream = self._reader.stream
         self.about = {"link": "recording"}
         self._packets = iter(self._reader)
@@ -137,12 +152,14 @@ class UdpSource(PacketSource):
     @property
     def trouble(self) -> str:
         link = self._link
-        if not (link.wrong_size or link.dropped or link.overflowed):
-            return ""
-        return (
-            f"{link.wrong_size} datagrams of another size, {link.dropped} dropped by a full queue, "
-            f"{link.overflowed} by the kernel"
-        )
+        words = [self.misfit] if self.misfit else []
+        if link.dropped or link.overflowed:
+            words.append(f"{link.dropped} dropped by a full queue, {link.overflowed} by the kernel")
+        return ", ".join(words)
+
+    @property
+    def misfit(self) -> str:
+        return misfit_words(self._link.other_sizes, "datagram", self.stream.packet_bytes)
 
 
 class QueuedSource(PacketSource):

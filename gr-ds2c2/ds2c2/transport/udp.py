@@ -7,6 +7,7 @@ import socket
 import sys
 import threading
 import time
+from collections import Counter
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -18,6 +19,7 @@ DEFAULT_RATE = 2000.0  # packets per second; 1.6 Mbit/s with blocks of 100 bytes
 LONGEST_DATAGRAM = 65536
 # The reader's thread holds at most so many packets while pictures are decoded.
 QUEUE_PACKETS = 1 << 20
+OTHER_SIZES = 64  # of datagrams that are told apart: a flood of them costs no memory
 SLICE_PACKETS = 32  # packets sent between two looks at the clock
 # Linux gives each datagram the number that the socket's full buffer has dropped before it
 # (socket(7)); Python has no name for the option.
@@ -84,14 +86,15 @@ class UdpSender:
 class UdpReceiver:
     """Collects datagrams in a thread, so that none is lost while a picture is decoded.
 
-    ``wrong_size`` counts datagrams of another length, ``dropped`` those that found the queue
-    full, ``overflowed`` those that the kernel had no room for (known on Linux only). Raises
-    ``LinkError`` when the port is taken or the address is not this host's.
+    A datagram holds one packet or, as GNU Radio's UDP Sink can send them, several whole ones. ``other_sizes`` counts
+    datagrams of other lengths by their bytes, ``dropped`` packets that found the queue full, ``overflowed`` datagrams
+    that the kernel had no room for (known on Linux only). Raises ``LinkError`` when the port is taken or the address
+    is not this host's.
     """
 
     def __init__(self, host: str, port: int, packet_size: int):
         self.packet_size = packet_size
-        self.wrong_size = 0
+        self.other_sizes: Counter[int] = Counter()
         self.dropped = 0
         self.overflowed = 0
         try:
@@ -130,14 +133,18 @@ class UdpReceiver:
                 if lost and lost[0] != self.overflowed:
                     self.overflowed = lost[0]
                     self._drops.append(now)
-                if len(data) != self.packet_size:
-                    self.wrong_size += 1
-                elif len(self._packets) >= QUEUE_PACKETS:
-                    self.dropped += 1
+                count, rest = divmod(len(data), self.packet_size)
+                if not data:
+                    pass  # what a UDP Sink says at its end
+                elif rest:
+                    known = len(data) in self.other_sizes or len(self.other_sizes) < OTHER_SIZES
+                    self.other_sizes[len(data) if known else min(self.other_sizes)] += 1
+                elif len(self._times) + count > QUEUE_PACKETS:
+                    self.dropped += count
                     self._drops.append(now)
                 else:
                     self._packets.append(data)
-                    self._times.append(now)
+                    self._times += [now] * count
                 self._came.notify()
 
     def read(self, wait: float) -> np.ndarray:
