@@ -13,8 +13,6 @@ import yaml
 from PIL import Image
 from qa_flowgraphs import BLOCKS, DEADLINE
 
-from checkout import CHECKOUT
-
 pytestmark = pytest.mark.usefixtures("models")
 
 FORMAT = "variable_ds2c2_stream_format"
