@@ -39,6 +39,13 @@ def format_remedy(block) -> str:
 
 def fed_by_widgets(block) -> list[str]:
     """A line for each parameter that follows a slider or the like and cannot change while the flowgraph runs."""
+    try:
+        return _fed_by_widgets(block)
+    except AttributeError:  # another Companion, whose blocks are made otherwise: then it is not known
+        return []
+
+
+def _fed_by_widgets(block) -> list[str]:
     variables = {other.name: other for other in block.parent_flowgraph.iter_enabled_blocks() if other.is_variable}
     callbacks = "\n".join(block.templates.get("callbacks") or [])
     lines = []

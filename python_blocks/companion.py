@@ -17,7 +17,7 @@ from ds2c2.channels.channel import read_trace
 from ds2c2.channels.packetchannel import PacketChannel
 from ds2c2.errors import FormatError, PictureError, UserError, WeightsError
 from ds2c2.links.air import AirSettings
-from ds2c2.links.radiosettings import ReceiveSettings, TransmitSettings
+from ds2c2.links.radiosettings import RadioSettings, ReceiveSettings, TransmitSettings
 from ds2c2.networks.modelfiles import agreed_digest, check_interleave, weights_profile
 from ds2c2.pictures.pictures import check_sources
 from ds2c2.stream.assembler import FrameAssembler
@@ -217,11 +217,20 @@ def link(block, stream_format, **air) -> None:
 @_answered
 def radio_sink(block, stream_format, **settings) -> None:
     """That a real radio may send is asked at the run: a flowgraph is made before an antenna is connected."""
-    TransmitSettings(**settings)
+    _ring(block, TransmitSettings(**settings))
     if stream_format:
         _known(stream_format)
 
 
 @_answered
 def radio_source(block, **settings) -> None:
-    ReceiveSettings(**settings)
+    radio = ReceiveSettings(**settings)
+    if ring := _ring(block, radio):
+        ring.other(radio.peer)
+
+
+def _ring(block, radio: RadioSettings):
+    """The keys that a radio's settings name, None for none."""
+    from ds2c2.serve.keys import load_keys
+
+    return load_keys(_near(block, radio.keys)) if radio.backend == "zmq" and radio.keys else None

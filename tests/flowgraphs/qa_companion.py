@@ -173,6 +173,7 @@ WRONG = [
     ("radio_source", RADIO | {"frequency": "0"}, "radio uhd: no centre frequency is given"),
     ("radio_source", {"air": "snr=20 fadding=rayleigh"}, "air 'snr=20 fadding=rayleigh': 'fadding=rayleigh' is not"),
     ("radio_source", {"backend": "zmq", "address": "127.0.0.1:5557"}, "radio zmq: '127.0.0.1:5557' is no endpoint"),
+    ("radio_sink", {"backend": "zmq", "keys": "/nowhere"}, "/nowhere: "),
     ("radio_sink", {"backend": "file"}, "radio file: no recording is named"),
 ]  # fmt: skip
 
