@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """GNU Radio blocks that send pictures as code blocks which may be lost; see ``ds2c2`` for the library."""
 
+from ds2c2.pictures.pictures import sample_photographs
+
+from . import companion
 from ._failures import clear_errors, errors, exit_code
 from .block_erasure_channel import block_erasure_channel
 from .decoder_sink import decoder_sink
@@ -26,6 +29,7 @@ from .radio_source import radio_source
 __all__ = [
     "block_erasure_channel",
     "clear_errors",
+    "companion",
     "decoder_sink",
     "deinterleaver",
     "depacketizer",
@@ -47,4 +51,5 @@ __all__ = [
     "radio_sink",
     "radio_source",
     "radio_transmitter",
+    "sample_photographs",
 ]

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Bursts for a radio that must not run dry: with zeros between them, or each by itself."""
 
+import math
 import time
 
 import numpy as np
@@ -87,6 +88,12 @@ class _Bursts(Lasting, gr.basic_block):
         self.consume(0, len(samples))
         return self.cutter.push(samples)
 
+    def set_rate(self, before: float, after: float) -> None:
+        """The radio has another rate from now on, samples/s: the time on the air that is left stays."""
+        if self._limit is not None:
+            written = self.nitems_written(0)
+            self._limit = written + math.ceil((self._limit - written) * after / before)
+
     def left(self) -> int:
         """Samples that may still be written."""
         return (1 << 62) if self._limit is None else self._limit - self.nitems_written(0)
@@ -111,6 +118,10 @@ class burst_filler(_Bursts):
         self._tail = int(TAIL_SECONDS * rate)
         self._ready = [np.zeros(int(LEAD_SECONDS * rate), np.complex64)]
         self._capacity = 1
+
+    def set_rate(self, before: float, after: float) -> None:
+        super().set_rate(before, after)
+        self._tail = int(TAIL_SECONDS * after)
 
     @guarded
     def general_work(self, input_items: list, output_items: list) -> int:

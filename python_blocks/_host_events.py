@@ -95,6 +95,16 @@ class receive_events(Lasting, gr.sync_block):
         self.lost = 0
         self._rate = rate
         self._tags = TimeTags(rate)
+        self._origin = (0, 0.0)  # sample and seconds from which the rate has been what it is
+
+    def set_rate(self, rate: float) -> None:
+        """The radio has another rate from now on, samples/s."""
+        now = self.nitems_read(0)
+        self._origin, self._rate, self._tags = (now, self._seconds(now)), rate, TimeTags(rate)
+
+    def _seconds(self, place: int) -> float:
+        sample, seconds = self._origin
+        return seconds + (place - sample) / self._rate
 
     @guarded
     def work(self, input_items: list, output_items: list) -> int:
@@ -102,7 +112,7 @@ class receive_events(Lasting, gr.sync_block):
         for tag in self.get_tags_in_window(0, 0, count):
             if pmt.eq(tag.key, RX_TIME) and (lost := self._tags.lost(tag.offset, time_of(tag.value))):
                 self.lost += lost
-                self.events.append(("overrun", tag.offset / self._rate))
+                self.events.append(("overrun", self._seconds(tag.offset)))
         return count
 
     def stop(self) -> bool:

@@ -54,3 +54,11 @@ class PacketLink(Lasting, gr.hier_block2):
     def set_cfo(self, cfo: float) -> None:
         """Change the carrier offset in cycles/sample while running."""
         self.air.set_cfo(cfo)
+
+    def set_doppler(self, doppler: float) -> None:
+        """Change the maximum Doppler shift in cycles/sample while running."""
+        self.air.set_doppler(doppler)
+
+    def set_k(self, k: float) -> None:
+        """Change the Rician factor while running."""
+        self.air.set_k(k)

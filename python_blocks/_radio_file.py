@@ -7,7 +7,7 @@ from gnuradio import gr
 
 from ds2c2.errors import FileError, FormatError
 from ds2c2.links.iqrecording import IqReader, IqWriter
-from ds2c2.links.radiosettings import ReceiveSettings, TransmitSettings
+from ds2c2.links.radiosettings import RadioError, RadioSettings, ReceiveSettings, TransmitSettings
 
 from ._backend import RecordingNote
 from ._failures import WORK_DONE, guarded, record, say
@@ -29,6 +29,14 @@ def source(settings: ReceiveSettings):
     return file_source(settings)
 
 
+def change(name: str, block, before: RadioSettings, after: RadioSettings) -> None:
+    """A recording has one sample rate; a centre frequency begins a capture of its own."""
+    if before.rate != after.rate:
+        raise RadioError("radio file: a recording has one sample rate from its beginning to its end")
+    if isinstance(block, file_sink):
+        block.tuned = after.frequency
+
+
 class file_sink(Lasting, gr.sync_block):
     """Complex samples into a recording; a radio's time tags begin captures of their own."""
 
@@ -38,10 +46,14 @@ class file_sink(Lasting, gr.sync_block):
             settings.address, settings.rate, settings.frequency, stream_format=note.stream_format, about=note.about
         )
         self._tags = TimeTags(settings.rate)
+        self.tuned = self._frequency = settings.frequency  # as it shall be, and as it is
 
     @guarded
     def work(self, input_items: list, output_items: list) -> int:
         samples, first = input_items[0], self.nitems_read(0)
+        if self.tuned != self._frequency:
+            self._frequency = self.tuned
+            self.writer.retune(self._frequency)
         stamps: dict[int, dict] = {}
         for tag in self.get_tags_in_window(0, 0, len(samples)):
             if pmt.eq(tag.key, RX_TIME):

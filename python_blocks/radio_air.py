@@ -3,16 +3,20 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 from gnuradio import analog, blocks, channels, filter, gr
 
-from ds2c2.links.air import AirSettings
+from ds2c2.links.air import AirError, AirSettings
 
 from ._carrier_offset import carrier_offset
+from ._failures import say
 from ._lasting import Lasting
 
 # Gaussian values that the noise is drawn from; more of them give more different large ones.
 NOISE_VALUES = 1 << 18
+# Settings that may change while samples pass.
+CHANGEABLE = ("snr", "cfo", "signal_power", "doppler", "k")
 SINUSOIDS = 8  # of a fading path; 8 is what GNU Radio recommends
 
 
@@ -64,12 +68,15 @@ class radio_air(Lasting, gr.hier_block2):
         gr.hier_block2.__init__(self, "radio_air", samples, samples)
         fading_seed, noise_seed = self.settings.seeds()
         parts = []
+        self._fader = None
         scattered = (SINUSOIDS, doppler, fading == "rician", k, fading_seed)
         if delays:
             echoes = (list(delays), list(self.settings.echo_magnitudes), self.settings.echo_taps)
-            parts.append(channels.selective_fading_model(*scattered, *echoes))
+            self._fader = channels.selective_fading_model(*scattered, *echoes)
         elif fading != "none":
-            parts.append(channels.fading_model(*scattered))
+            self._fader = channels.fading_model(*scattered)
+        if self._fader is not None:
+            parts.append(self._fader)
         if self.settings.taps != (1,):
             parts.append(filter.fir_filter_ccc(1, self.settings.taps))
         if clock:
@@ -83,11 +90,41 @@ class radio_air(Lasting, gr.hier_block2):
         self.connect(self._noise, (add, 1))
 
     def set_snr(self, snr: float) -> None:
-        """Change the SNR in dB while running."""
-        self.settings = AirSettings(**{**vars(self.settings), "snr": snr})
-        self._noise.set_amplitude(self.settings.noise_amplitude)
+        """Change the SNR in dB while running; like all of these, one that cannot be is refused with a line."""
+        self._change(snr=snr)
 
     def set_cfo(self, cfo: float) -> None:
         """Change the carrier offset in cycles/sample while running."""
-        self.settings = AirSettings(**{**vars(self.settings), "cfo": cfo})
-        self._carrier.set_cfo(cfo)
+        self._change(cfo=cfo)
+
+    def set_signal_power(self, signal_power: float) -> None:
+        """Change the mean power that the SNR refers to while running."""
+        self._change(signal_power=signal_power)
+
+    def set_doppler(self, doppler: float) -> None:
+        """Change the maximum Doppler shift in cycles/sample while running."""
+        self._change(doppler=doppler)
+
+    def set_k(self, k: float) -> None:
+        """Change the Rician factor while running."""
+        self._change(k=k)
+
+    def _change(self, **wanted: float) -> None:
+        try:
+            self.set_air(replace(self.settings, **wanted))
+        except AirError as error:
+            say(self.name(), str(error))
+
+    def set_air(self, air: AirSettings) -> None:
+        """Change what can change while running, several at once. Raises ``AirError``."""
+        fixed = [name for name, value in vars(self.settings).items() if value != getattr(air, name)]
+        fixed = [name for name in fixed if name not in CHANGEABLE]
+        if fixed:
+            raise AirError(f"air: {', '.join(fixed)} cannot change while running; {', '.join(CHANGEABLE)} can")
+        self.settings = air
+        self._noise.set_amplitude(air.noise_amplitude)
+        self._carrier.set_cfo(air.cfo)
+        if self._fader is not None:
+            self._fader.set_fDTs(air.doppler)
+            if air.fading == "rician":
+                self._fader.set_K(air.k)

@@ -12,13 +12,15 @@ from ._burst_streams import burst_filler, burst_sender, transmit_guard
 from ._host_events import EVENTS_PORT, transmit_events
 from ._lasting import Lasting
 from ._stage import as_format
+from ._tunable import Tunable
 
 
-class radio_sink(Lasting, gr.hier_block2):
+class radio_sink(Tunable, Lasting, gr.hier_block2):
     """Sends samples: to a Radio Source of this process or another one, into a recording, or on the air.
 
     A real radio (uhd, soapy) gets a stream that never pauses, zeros between the bursts, unless
-    ``continuous`` is false. It is opened, set, read back and locked before this constructor returns.
+    ``continuous`` is false. It is opened, set, read back and locked before this constructor returns. Its gain,
+    frequency and rate can change while it runs.
 
     Input:
         complex samples; the modems' bursts have mean power 1
@@ -98,6 +100,15 @@ class radio_sink(Lasting, gr.hier_block2):
     def events(self) -> list[tuple[str, float]]:
         """Underruns and late packets so far: kind, and seconds on the device's clock."""
         return self._events.events if self._events is not None else []
+
+    @property
+    def device(self):
+        """The back end's block."""
+        return self.end
+
+    def _changed(self, before: TransmitSettings, after: TransmitSettings) -> None:
+        if before.rate != after.rate and after.on_air:
+            self._parts[-1].set_rate(before.rate, after.rate)
 
     def _end(self, note: RecordingNote):
         backend = BACKENDS[self.settings.backend]

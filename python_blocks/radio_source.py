@@ -1,27 +1,32 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Radio Source: samples from wherever they come, one block for all back ends."""
 
+from dataclasses import replace
+
 import pmt
 from gnuradio import gr
 
-from ds2c2.links.air import AirSettings
+from ds2c2.links.air import AirError, AirSettings, as_air
 from ds2c2.links.radiobackends import BACKENDS
 from ds2c2.links.radiosettings import DEFAULT_RATE, LOCK_SECONDS, WAIT_SECONDS, ReceiveSettings
 
 from ._backend import open_backend
+from ._failures import say
 from ._host_events import receive_events
 from ._lasting import Lasting
+from ._tunable import Tunable
 from .radio_air import radio_air
 
 ENDED_PORT = pmt.intern("ended")
 
 
-class radio_source(Lasting, gr.hier_block2):
+class radio_source(Tunable, Lasting, gr.hier_block2):
     """Receives samples: from a Radio Sink of this process or another one, a recording, or the air.
 
     sim, zmq and file end when their samples do. A real radio never ends: connect the Depacketizer's
     port ``ended`` to the port of the same name here. A radio is opened, set, read back and locked
-    before this constructor returns.
+    before this constructor returns. Its gain, frequency and rate can change while it runs, and so can
+    signal-to-noise ratio, carrier offset, signal power, Doppler shift and Rician factor of the simulated air.
 
     Input:
         none; message port ``ended``: finishes this source
@@ -81,8 +86,10 @@ class radio_source(Lasting, gr.hier_block2):
         self._watch = None
         self.start_block = self._start()
         parts = [self.start_block]
+        self._air = None
         if self.settings.air != AirSettings():
-            parts.append(radio_air(**vars(self.settings.air)))
+            self._air = radio_air(**vars(self.settings.air))
+            parts.append(self._air)
         self._parts = parts
         self.connect(*parts, self)
         self.msg_connect(self, "ended", self.start_block, "system")
@@ -96,6 +103,28 @@ class radio_source(Lasting, gr.hier_block2):
     def lost(self) -> int:
         """Samples that this host lost so far."""
         return self._watch.lost if self._watch is not None else 0
+
+    @property
+    def device(self):
+        """The back end's block."""
+        return self.start_block
+
+    def set_air(self, air: AirSettings | str) -> None:
+        """Change the simulated air while running, settings or text form; what cannot change is a line."""
+        try:
+            air = as_air(air)
+            if self._air is not None:
+                self._air.set_air(air)
+            elif air != self.settings.air:
+                raise AirError("there is no simulated air to change; give one from the beginning, such as snr=100")
+        except AirError as error:
+            say(self.name(), f"{error}; the air stays as it is")
+        else:
+            self.settings = replace(self.settings, air=air)
+
+    def _changed(self, before: ReceiveSettings, after: ReceiveSettings) -> None:
+        if self._watch is not None and before.rate != after.rate:
+            self._watch.set_rate(after.rate)
 
     def _start(self):
         settings = self.settings

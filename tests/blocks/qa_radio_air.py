@@ -6,7 +6,7 @@ import pytest
 from flowgraph import run
 from gnuradio import blocks, ds2c2, gr
 
-from ds2c2.links.air import AirError
+from ds2c2.links.air import AirError, AirSettings
 
 SAMPLES = 100_000
 ALL = {
@@ -105,7 +105,7 @@ class changer(gr.sync_block):
         return len(input_items[0])
 
 
-def test_noise_and_carrier_change_while_running():
+def test_noise_and_carrier_change_while_running(capfd):
     """The phase goes on where it was: every step is the old offset or the new one."""
     air = ds2c2.radio_air(cfo=0.1)
     graph, sink = gr.top_block(), changer(air)
@@ -117,8 +117,22 @@ def test_noise_and_carrier_change_while_running():
     assert steps[0] == pytest.approx(0.1, abs=1e-4) and steps[-1] == pytest.approx(0.2, abs=1e-2)
     assert np.all(np.minimum(abs(steps - 0.1), abs(steps - 0.2)) < 1e-2)
     assert np.mean(np.abs(np.abs(out[-1000:]) - 1)) > 1e-5
-    with pytest.raises(AirError, match="cfo 0.7"):
-        air.set_cfo(0.7)
+    # From a slider: an exception would end its window.
+    air.set_cfo(0.7)
+    assert "radio_air: cfo 0.7 is out of range" in capfd.readouterr().err and air.settings.cfo == 0.2
+
+
+def test_power_and_fading_change_while_running():
+    """What cannot change is named."""
+    air = ds2c2.radio_air(snr=20, fading="rician", doppler=1e-5, k=4)
+    air.set_signal_power(4.0)
+    air.set_doppler(2e-3)
+    air.set_k(9.0)
+    assert (air.settings.signal_power, air.settings.doppler, air.settings.k) == (4.0, 2e-3, 9.0)
+    assert air._noise.amplitude() == pytest.approx(0.2 / np.sqrt(2))  # of each of I and Q
+    assert air._fader.fDTs() == pytest.approx(2e-3) and air._fader.K() == pytest.approx(9)
+    with pytest.raises(AirError, match="air: taps, seed cannot change while running; snr, cfo"):
+        air.set_air(AirSettings(fading="rician", taps=(1, 0.1), seed=2))
 
 
 def test_what_no_air_has_is_refused():

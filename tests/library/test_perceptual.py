@@ -105,7 +105,7 @@ def test_with_another_rest_it_is_refused(source, trained, tiny_coded_shape):
 def test_a_program_that_knows_no_partial_files_refuses_the_version(trained, monkeypatch):
     """One that read them as whole ones would lack an encoder, or decode with the wrong one."""
     assert read_metadata(trained)["objective"] == "perceptual"
-    monkeypatch.setattr("ds2c2.networks.weights.KNOWN_VERSIONS", ("1", "2"))
+    monkeypatch.setattr("ds2c2.networks.modelfiles.KNOWN_VERSIONS", ("1", "2"))
     with pytest.raises(WeightsError, match="weights version '3', this program reads '1', '2'; update the program"):
         load_networks(trained)
 

@@ -13,7 +13,6 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from ds2c2.cli import options
-from ds2c2.cli.demo import sample_photographs
 from ds2c2.cli.options import StreamOptions, parse_size
 from ds2c2.cli.spread import changed, takes
 from ds2c2.cli.trace import write_json
@@ -61,7 +60,7 @@ def compare(
     from ds2c2.evaluation.compare.compare import compare as run
     from ds2c2.evaluation.outcomes import describe
     from ds2c2.evaluation.summary import machine
-    from ds2c2.pictures.pictures import list_pictures
+    from ds2c2.pictures.pictures import list_pictures, sample_photographs
     from ds2c2.traces.lossmodels import fit as fit_models
     from ds2c2.traces.lossstatistics import statistics
     from ds2c2.traces.losstrace import TraceError, read_trace_file

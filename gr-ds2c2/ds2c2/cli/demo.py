@@ -18,7 +18,6 @@ from ds2c2.errors import UserError
 
 console = Console(highlight=False, soft_wrap=True)
 warnings = Console(stderr=True, highlight=False, soft_wrap=True)
-PHOTOGRAPHS = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg")  # in scikit-image's wheel
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ def demo(
     device: options.Device = "auto",
 ) -> None:
     """Send photographs through a GNU Radio flowgraph that loses code blocks; show what arrives."""
-    from ds2c2.pictures.pictures import list_pictures
+    from ds2c2.pictures.pictures import list_pictures, sample_photographs
 
     paths = list_pictures(pictures or sample_photographs())
     emulated = channel.settings()
@@ -77,14 +76,6 @@ def demo(
     console.print(rate_table(crossings))
     for crossing in crossings:
         console.print(f"wrote {crossing.sheet}", markup=False)
-
-
-def sample_photographs() -> list[str]:
-    """Paths of scikit-image's own photographs; they come with its wheel, nothing is fetched."""
-    import skimage.data
-
-    folder = Path(skimage.data.__file__).parent
-    return [str(folder / name) for name in PHOTOGRAPHS]
 
 
 def flowgraph_class() -> type:

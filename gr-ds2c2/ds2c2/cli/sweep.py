@@ -11,7 +11,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from ds2c2.cli import options
-from ds2c2.cli.demo import sample_photographs
 from ds2c2.cli.options import StreamOptions
 from ds2c2.cli.spread import takes
 from ds2c2.errors import UserError
@@ -48,7 +47,7 @@ def sweep(
     from ds2c2.evaluation.sweep import SweepFile, SweepStream, parse_snrs
     from ds2c2.evaluation.sweepplot import draw_sweep
     from ds2c2.links.air import as_air
-    from ds2c2.pictures.pictures import list_pictures
+    from ds2c2.pictures.pictures import list_pictures, sample_photographs
     from ds2c2.traces.losstrace import write_trace
 
     snrs, around = parse_snrs(snr), as_air(air)

@@ -15,13 +15,13 @@ import torch
 from ds2c2.codec.baselayer import BaseLayerError, protect_base, recover_base
 from ds2c2.codec.baseshares import gather_base, share_base
 from ds2c2.codec.profiles import Base, make_profile
-from ds2c2.errors import FormatError, PictureError, WeightsError
-from ds2c2.networks.modelfiles import weights_digest
-from ds2c2.networks.weights import choose_device, load_networks, sending_part
+from ds2c2.errors import FormatError, PictureError
+from ds2c2.networks.modelfiles import agreed_digest
+from ds2c2.networks.weights import choose_device, load_networks
 from ds2c2.pictures.pictures import pad_to_multiple, to_picture
 from ds2c2.stream.geometry import MID_GREY
 from ds2c2.stream.softbits import to_hard
-from ds2c2.stream.streamformat import DIGEST_HEX, StreamFormat
+from ds2c2.stream.streamformat import StreamFormat
 
 
 @dataclass(frozen=True)
@@ -74,19 +74,9 @@ class Codec:
 
     def __init__(self, stream: StreamFormat, device: str = "auto", render: str = "", weights: str | Path | None = None):
         self.device = choose_device(device)
-        model = stream.model_name if weights is None else weights
-        digest = weights_digest(model)
-        if stream.model_digest not in ("", digest[:DIGEST_HEX]):
-            raise WeightsError(
-                f"model {stream.model}: the weights here are {stream.model_name}@{digest[:DIGEST_HEX]}; "
-                "both ends need the same file"
-            )
+        digest = agreed_digest(stream, render, weights)
         self.stream = stream.pinned(digest)
-        if render and sending_part(render) != sending_part(model):
-            raise WeightsError(
-                f"render {render}: was not trained from {self.stream.model}, so it cannot read what that sends; "
-                f"choose weights that `ds2c2 train --objective perceptual` made from {stream.model_name}"
-            )
+        model = stream.model_name if weights is None else weights
         self.profile = make_profile(load_networks(render or model, self.device), self.stream)
 
     @property

@@ -129,6 +129,10 @@ class IqWriter:
         self._from_air = True
         self._begin_capture(seconds, frequency)
 
+    def retune(self, frequency: float) -> None:
+        """From the next sample on the centre is another one, Hz."""
+        self._begin_capture(time.time(), frequency)
+
     def _begin_capture(self, seconds: float, frequency: float | None = None) -> None:
         if frequency is not None:
             self._frequency = frequency

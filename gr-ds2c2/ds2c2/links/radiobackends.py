@@ -18,6 +18,10 @@ RADIO_FIELDS = COMMON_FIELDS | {
     "lock_timeout", "continuous", "transmit", "max_duration",
 }  # fmt: skip
 
+# What UHD's devices call their clocks and their time (its manual, "Synchronization", and the pages of X410 and E31x).
+UHD_CLOCK_SOURCES = frozenset({"internal", "external", "mimo", "gpsdo", "mboard", "nsync"})
+UHD_TIME_SOURCES = frozenset({"none", *UHD_CLOCK_SOURCES, "_external_", "gps", "pps", "sfp0", "qsfp0"})
+
 
 def _no_trouble(address: str, keys: str) -> str:
     return ""
@@ -37,6 +41,7 @@ class RadioBackend:
         between_processes: its two ends need not be in one process
         trouble: what is wrong with an address (and a folder of keys), and the remedy; empty if nothing is
         events: its sink tells of underruns and late packets, on message port ``async_msgs``
+        clock_sources, time_sources: that its devices have; empty: only the device knows
     """
 
     module: str
@@ -47,6 +52,8 @@ class RadioBackend:
     between_processes: bool = True
     trouble: Callable[[str, str], str] = _no_trouble
     events: bool = False
+    clock_sources: frozenset[str] = frozenset()
+    time_sources: frozenset[str] = frozenset()
 
 
 def _endpoint_trouble(address: str, keys: str) -> str:
@@ -92,7 +99,15 @@ BACKENDS = {
     "file": RadioBackend(
         "_radio_file", "a SigMF recording", fields=COMMON_FIELDS | {"frequency"}, trouble=_recording_trouble
     ),
-    "uhd": RadioBackend("_radio_uhd", "USRP", hardware=True, fields=RADIO_FIELDS, events=True),
+    "uhd": RadioBackend(
+        "_radio_uhd",
+        "USRP",
+        hardware=True,
+        fields=RADIO_FIELDS,
+        events=True,
+        clock_sources=UHD_CLOCK_SOURCES,
+        time_sources=UHD_TIME_SOURCES,
+    ),
     "soapy": RadioBackend(
         "_radio_soapy", "whatever SoapySDR knows", hardware=True, fields=RADIO_FIELDS, trouble=_driver_trouble
     ),

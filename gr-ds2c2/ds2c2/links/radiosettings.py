@@ -87,6 +87,8 @@ class RadioSettings:
         self._check("timeout", 0, math.inf, "seconds")
         if trouble := BACKENDS[self.backend].trouble(self.address, self.keys):
             raise RadioError(f"radio {self.backend}: {trouble}")
+        self._check_source("clock_source", BACKENDS[self.backend].clock_sources)
+        self._check_source("time_source", BACKENDS[self.backend].time_sources)
         if self.on_air and not self.frequency:
             raise RadioError(f"radio {self.backend}: no centre frequency is given; give one in Hz")
 
@@ -94,6 +96,11 @@ class RadioSettings:
         value = getattr(self, name)
         if not low <= value <= high:
             raise RadioError(f"{name} {value:g} is out of range: {low:g} to {high:g} {unit}")
+
+    def _check_source(self, name: str, known: frozenset[str]) -> None:
+        value = getattr(self, name)
+        if value and known and value not in known:
+            raise RadioError(f"{name} {value!r} is unknown; choose one of {', '.join(sorted(known))}")
 
     @property
     def on_air(self) -> bool:

@@ -5,25 +5,27 @@ import json
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
 
 from ds2c2.errors import DeviceError, WeightsError
 from ds2c2.files import make_folder, write_bytes
-from ds2c2.networks.modelfiles import SUFFIX, find_weights, weights_digest
+from ds2c2.networks.modelfiles import (
+    PART_VERSION,
+    REST_NOTE,
+    SUFFIX,
+    WEIGHTS_VERSIONS,
+    find_weights,
+    read_metadata,
+    weights_digest,
+    weights_profile,
+)
 from ds2c2.networks.profiles import PROFILES, ProfileSpec
 from ds2c2.networks.weightstorage import from_stored, to_stored
 from ds2c2.stream.streamformat import DIGEST_HEX
 
-# By storage. A program that knows only the first would take whole numbers for weights, so they have
-# a version of their own, which it refuses.
-WEIGHTS_VERSIONS = {"float16": "1", "int8": "2"}
 STORAGE_NOTE = "storage"  # of a file's metadata; the first files had none and half precision
-# A file that holds a part of its networks names the weights that have the rest, ``name@digest``.
-REST_NOTE = "rest_from"
-PART_VERSION = "3"
-KNOWN_VERSIONS = (*WEIGHTS_VERSIONS.values(), PART_VERSION)
 
 
 def save_weights(
@@ -65,27 +67,6 @@ def _sorted_header(data: bytes) -> bytes:
     header = json.dumps(json.loads(data[8:end]), sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
     header += b" " * (-len(header) % 8)
     return len(header).to_bytes(8, "little") + header + data[end:]
-
-
-def read_metadata(path: Path) -> dict[str, str]:
-    """The file's metadata. Raises ``WeightsError`` when it is truncated or not ours."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(f"{path}: truncated or not a safetensors file ({error}); fetch it again") from None
-    profile = metadata.get("profile")
-    if profile not in PROFILES:
-        raise WeightsError(
-            f"{path}: holds profile {profile!r}; this program knows {', '.join(map(repr, PROFILES))}: "
-            "update it or choose other weights"
-        )
-    if metadata.get("version") not in KNOWN_VERSIONS:
-        raise WeightsError(
-            f"{path}: weights version {metadata.get('version')!r}, this program reads "
-            f"{', '.join(map(repr, KNOWN_VERSIONS))}; update the program or take the matching weights"
-        )
-    return metadata
 
 
 def read_tensors(path: Path) -> dict[str, torch.Tensor]:
@@ -131,11 +112,6 @@ def weights_storage(model: str | Path) -> str:
     return read_metadata(find_weights(model)).get(STORAGE_NOTE, "float16")
 
 
-def weights_profile(model: str | Path) -> str:
-    """The profile of a model's weights, one of ``PROFILES``. Raises ``WeightsError``."""
-    return read_metadata(find_weights(model))["profile"]
-
-
 def resolve_interleave(interleave: str, model: str | Path) -> str:
     """``auto`` to what the model's profile wants; anything else is left as it is.
 
@@ -170,13 +146,6 @@ def load_networks(model: str | Path, device: torch.device | str = "cpu") -> nn.M
     except (RuntimeError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise _no_fit(path, error) from None
     return networks.to(device, memory_format=torch.channels_last).eval().requires_grad_(False)
-
-
-def sending_part(model: str | Path) -> str:
-    """First digits of the digest of the weights that have a model's encoder: its own, or those that
-    a partial file goes with. Models of one encoder send the same. Raises ``WeightsError``."""
-    rest_from = read_metadata(find_weights(model)).get(REST_NOTE)
-    return rest_from.partition("@")[2] if rest_from else weights_digest(model)[:DIGEST_HEX]
 
 
 def choose_device(name: str) -> torch.device:

@@ -7,7 +7,8 @@ in [-1, 1] ("better when normalised to [-1, 1]", the paper).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ MIN_SIDE = 64  # pixels; below it c has fewer than 8x8 pixels
 MAX_SIDE = 4096  # pixels; a frame then has 21 000 blocks of 100 bytes at 1 bpp
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm")
 FITS = ("pad", "scale")
+PHOTOGRAPHS = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg")  # in scikit-image's wheel
 
 # Pillow's guard against decompression bombs, set to what we accept anyway.
 Image.MAX_IMAGE_PIXELS = 4 * MAX_SIDE * MAX_SIDE
@@ -143,8 +145,14 @@ def write_picture(path: str | Path, picture: np.ndarray) -> Path:
     return path
 
 
-def _pictures_among(paths: Iterable[Path]) -> list[Path]:
-    return sorted(path for path in paths if path.suffix.lower() in SUFFIXES and path.is_file())
+def sample_photographs() -> list[str]:
+    """Paths of scikit-image's own photographs; they come with its wheel, nothing is fetched or loaded."""
+    folder = Path(find_spec("skimage").origin).parent / "data"
+    return [str(folder / name) for name in PHOTOGRAPHS]
+
+
+def _pictures_among(paths: Iterable[Path]) -> Iterator[Path]:
+    return (path for path in paths if path.suffix.lower() in SUFFIXES and path.is_file())
 
 
 def list_pictures(sources: list[str]) -> list[Path]:
@@ -155,21 +163,37 @@ def list_pictures(sources: list[str]) -> list[Path]:
     """
     found: list[Path] = []
     for source in sources:
-        path = Path(source).expanduser()
-        if path.is_dir():
-            matches = _pictures_among(path.rglob("*"))
-        elif any(sign in source for sign in "*?[") and not path.exists():
-            folder = Path(path.anchor) if path.is_absolute() else Path()
-            pattern = str(path.relative_to(path.anchor)) if path.is_absolute() else source
-            try:
-                matches = _pictures_among(folder.glob(pattern))
-            except ValueError as error:
-                raise PictureError(f"{source}: not a glob ({error}); ** stands alone between slashes") from None
-        else:
-            if not path.exists():
-                raise PictureError(f"{source}: no such file; give a picture, a folder or a glob")
-            matches = [path]
+        matches = sorted(_matches(source))
         if not matches:
-            raise PictureError(f"{source}: no pictures there; looked for {', '.join(SUFFIXES)}")
+            raise _no_pictures(source)
         found += matches
     return found
+
+
+def check_sources(sources: list[str]) -> None:
+    """Raises ``PictureError`` where ``list_pictures`` would, and looks no further than the first picture of each
+    source."""
+    for source in sources:
+        if next(_matches(source), None) is None:
+            raise _no_pictures(source)
+
+
+def _matches(source: str) -> Iterator[Path]:
+    path = Path(source).expanduser()
+    if path.is_dir():
+        yield from _pictures_among(path.rglob("*"))
+    elif any(sign in source for sign in "*?[") and not path.exists():
+        folder = Path(path.anchor) if path.is_absolute() else Path()
+        pattern = str(path.relative_to(path.anchor)) if path.is_absolute() else source
+        try:
+            yield from _pictures_among(folder.glob(pattern))
+        except ValueError as error:
+            raise PictureError(f"{source}: not a glob ({error}); ** stands alone between slashes") from None
+    else:
+        if not path.exists():
+            raise PictureError(f"{source}: no such file; give a picture, a folder or a glob")
+        yield path
+
+
+def _no_pictures(source: str) -> PictureError:
+    return PictureError(f"{source}: no pictures there; looked for {', '.join(SUFFIXES)}")

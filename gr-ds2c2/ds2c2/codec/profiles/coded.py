@@ -21,8 +21,9 @@ from ds2c2.codec.profiles.profile import Base, EncodedLayers, Profile
 from ds2c2.codec.scalemodel import ScaleModel
 from ds2c2.codec.smallpicture import reduce_picture
 from ds2c2.codec.symboltables import SymbolTables, laplace_rows, rounding_offsets
-from ds2c2.errors import FormatError, PictureError
+from ds2c2.errors import PictureError
 from ds2c2.networks.coded import CodedNetworks
+from ds2c2.networks.modelfiles import check_interleave
 from ds2c2.networks.scales import (
     COPY_MASK,
     COPY_OCTAVES,
@@ -61,11 +62,7 @@ class CodedProfile(Profile):
 
     def __init__(self, networks: CodedNetworks, stream: StreamFormat):
         super().__init__(networks, stream)
-        if stream.interleave == "bit":
-            raise FormatError(
-                f"interleave=bit tears the code blocks of model {stream.model_name} (profile coded), which permutes "
-                "its symbols itself; use interleave=none, or block to spread bursts over frames"
-            )
+        check_interleave(stream, networks.profile)
         self.scales = ScaleModel(networks)
         rows = networks.symbol_rows.cpu().numpy()
         rows = rows if rows.any() else laplace_rows()
