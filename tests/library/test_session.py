@@ -103,7 +103,9 @@ def test_a_receiver_writes_and_measures(models, album, stream, tmp_path):
     assert (lost.concealed, lost.base_psnr, lost.base_lost) == (True, None, stream.base_blocks)
     assert lost.enhancement_lost == stream.enhancement_blocks
     assert lost.psnr == psnr(feed.picture(2), receiver.picture)
-    assert receiver.concealed == 1
+    assert (receiver.frames, receiver.concealed, receiver.lost, receiver.written) == (3, 1, 1, 2)
+    # A frame of which nothing came is no file, however many there are.
+    assert lost.path is None and not receiver.path_of(2).exists()
     assert [result.frame for result in receiver.results] == [0, 1, 2]
 
 
@@ -112,6 +114,7 @@ def test_a_sender_that_counts_anew_replaces_nothing(models, album, stream, tmp_p
     codec = Codec(stream)
     receiver = ReceivingEnd(codec, tmp_path / "received")
     soft = np.zeros((stream.blocks, 8 * stream.block_size), np.int8)
+    soft[-1] = 1  # something came
     paths = [receiver.take(frame, soft).path.relative_to(tmp_path / "received") for frame in (0, 1, 0, 1, 2, 1)]
     assert [str(path) for path in paths] == [
         *(f"frame-00000{frame}.png" for frame in (0, 1)),
@@ -123,6 +126,7 @@ def test_a_sender_that_counts_anew_replaces_nothing(models, album, stream, tmp_p
 
 def test_pictures_of_before_are_kept_when_told_so(models, stream, tmp_path):
     soft = np.zeros((stream.blocks, 8 * stream.block_size), np.int8)
+    soft[-1] = 1  # something came
     first, again, kept = (
         ReceivingEnd(Codec(stream), tmp_path / "out", replace=replace) for replace in (True, True, False)
     )

@@ -143,10 +143,12 @@ def decode(
         say(f"no message for {wait:g} s and no end of stream: stopping")
     left = f", {host.left} messages not looked at" if host.left else ""
     say(f"messages: {host.reader.counts.line()}{left}")
-    results = host.receiving.results if host.receiving else []
-    concealed = sum(result.concealed for result in results)
-    say(f"wrote {options.counted(len(results), 'picture')} to {out}, {concealed} of them concealed")
-    if not (results or host.stopped):
+    written, concealed, lost = 0, 0, 0
+    if (got := host.receiving) is not None:
+        written, concealed, lost = got.written, got.concealed - got.lost, got.lost
+    nothing = f"; nothing came of {options.counted(lost, 'frame')}" if lost else ""
+    say(f"wrote {options.counted(written, 'picture')} to {out}, {concealed} of them concealed{nothing}")
+    if not (written or lost or host.stopped):
         raise NothingReceived(f"{at}: no picture came; is the flowgraph running, with Pass Tags set?")
 
 

@@ -16,8 +16,9 @@ from ds2c2.transport.udp import is_loopback, parse_address
 From = Annotated[
     str, typer.Option("--from", metavar="WHERE", help="udp://host:port to listen on, or a recording of packets.")
 ]
+END_SILENCE = 1.0  # seconds without a packet after which an announced end is believed
 Silence = Annotated[float, typer.Option("--timeout", help="Seconds of silence after which what is under way is shown.")]
-Wait = Annotated[float, typer.Option(help="Seconds without a packet after which to stop.")]
+Wait = Annotated[float, typer.Option(help="Seconds without a packet of this stream after which to stop.")]
 OffLoopback = Annotated[bool, typer.Option("--off-loopback", help="Listen on an address others can reach.")]
 
 

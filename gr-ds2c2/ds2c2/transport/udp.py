@@ -16,8 +16,11 @@ from ds2c2.errors import LinkError
 RECEIVE_BUFFER = 4 << 20  # bytes asked of the kernel, which may grant less
 DEFAULT_RATE = 2000.0  # packets per second; 1.6 Mbit/s with blocks of 100 bytes
 LONGEST_DATAGRAM = 65536
-# The reader's thread holds at most so many packets while pictures are decoded.
-QUEUE_PACKETS = 1 << 20
+# The reader's thread holds at most so many packets, and so many bytes of them, while pictures are decoded.
+QUEUE_PACKETS = 1 << 18
+QUEUE_BYTES = 64 << 20
+# Drops that lie closer together are one event.
+DROP_SECONDS = 0.01
 SLICE_PACKETS = 32  # packets sent between two looks at the clock
 # Linux gives each datagram the number that the socket's full buffer has dropped before it
 # (socket(7)); Python has no name for the option.
@@ -111,6 +114,7 @@ class UdpReceiver:
         self._began = time.monotonic()
         self._packets: list[bytes] = []
         self._times: list[float] = []
+        self._room = min(QUEUE_PACKETS, QUEUE_BYTES // packet_size)
         self._drops: list[float] = []
         self._closing = False
         self._thread = threading.Thread(target=self._collect, name="udp-receiver", daemon=True)
@@ -129,16 +133,20 @@ class UdpReceiver:
             with self._came:
                 if lost and lost[0] != self.overflowed:
                     self.overflowed = lost[0]
-                    self._drops.append(now)
+                    self._note_drop(now)
                 if len(data) != self.packet_size:
                     self.wrong_size += 1
-                elif len(self._packets) >= QUEUE_PACKETS:
+                elif len(self._packets) >= self._room:
                     self.dropped += 1
-                    self._drops.append(now)
+                    self._note_drop(now)
                 else:
                     self._packets.append(data)
                     self._times.append(now)
                 self._came.notify()
+
+    def _note_drop(self, now: float) -> None:
+        if not self._drops or now - self._drops[-1] >= DROP_SECONDS:
+            self._drops.append(now)
 
     def read(self, wait: float) -> np.ndarray:
         """Packets that have come, ``uint8[n, packet_size]``; n = 0 after ``wait`` seconds."""
