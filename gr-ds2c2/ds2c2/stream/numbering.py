@@ -209,9 +209,10 @@ class SequenceTracker:
         highest = int(sequences.max()) + 1
         if highest <= self.newest_sequence:
             return
-        # What a few packets claim lies too far from the many is theirs alone. In order the median is half of them back.
+        # What lies further from the many than a link reorders is claimed by a few alone. In order the median is half of
+        # the recent ones back.
         here = sorted(self._recent)[len(self._recent) // 2]
-        limit = here + 1 + self.reorder + RECENT_PACKETS // 2
+        limit = here + 1 + max(self.reorder, RECENT_PACKETS // 2)
         self.newest_sequence = max(self.newest_sequence, min(highest, limit))
         self.newest = max(self.newest, (self.newest_sequence - 1) // self.blocks)
 
