@@ -38,7 +38,9 @@ def receive(
         str, typer.Option(metavar="FILE", help="Write a loss trace too: what became of every packet (CSV).")
     ] = "",
     render: options.Render = "",
-    max_frames: Annotated[int, typer.Option(min=0, help="Stop after so many frames, lost ones among them; 0: any.")] = 0,
+    max_frames: Annotated[
+        int, typer.Option(min=0, help="Stop after so many frames, lost ones among them; 0: any.")
+    ] = 0,
     max_pictures: Annotated[int, typer.Option(min=0, help="Stop after so many pictures are written; 0: any.")] = 0,
 ) -> None:
     """Receive packets and write the pictures; ends when silence follows the end of the stream, or after --wait."""

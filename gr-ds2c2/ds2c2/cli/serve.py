@@ -66,6 +66,7 @@ def encode(
     frame_rate: Annotated[float, typer.Option(help="Pictures a second at most; 0 for no limit.")] = 0.0,
     keys: KeyFolder = "",
     wait: Wait = 30.0,
+    strict: options.Strict = False,
 ) -> None:
     """Encode pictures for a flowgraph: its ZMQ PULL Source takes the code blocks."""
     from ds2c2.pictures.pictures import list_pictures
@@ -77,7 +78,9 @@ def encode(
     from ds2c2.serve.hosts import EncodeHost
 
     stream_format = stream.stream(lambda: common_size(list_pictures(pictures)))
-    feed = PictureFeed(pictures, stream_format.width, stream_format.height, fit, repeat)
+    feed = PictureFeed(pictures, stream_format.width, stream_format.height, fit, repeat, strict)
+    for line in feed.skipped_lines:
+        say(line)
     sending = SendingEnd(Codec(stream_format, device), feed, favour, labels)
     host = EncodeHost(sending, Pipe(address, sends=True, listens=True, keys=ring), wait, say, frame_rate)
     until_signalled(host)

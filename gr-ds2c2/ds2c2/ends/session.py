@@ -14,30 +14,61 @@ from ds2c2.codec.segmentation import default_segnet, names_segmenter, open_segme
 from ds2c2.errors import PictureError
 from ds2c2.pictures.labelsets import label_set_of
 from ds2c2.pictures.metrics import ms_ssim, psnr
-from ds2c2.pictures.pictures import check_size, fit_picture, list_pictures, read_picture, write_picture
+from ds2c2.pictures.pictures import check_size, find_pictures, fit_picture, read_picture, write_picture
 
 
 def common_size(paths: list[Path]) -> tuple[int, int]:
-    """Width and height of a stream for these pictures: that of the first one."""
-    height, width = read_picture(paths[0]).shape[:2]
-    check_size(height, width, str(paths[0]))
-    return width, height
+    """Width and height of a stream for these pictures: that of the first one that can be sent. Raises the first
+    one's ``PictureError`` where none can."""
+    first: PictureError | None = None
+    for path in paths:
+        try:
+            height, width = _sendable(path).shape[:2]
+            return width, height
+        except PictureError as error:
+            first = first or error
+    raise first or PictureError("no pictures are named; give files, folders or globs")
+
+
+def _sendable(path: Path) -> np.ndarray:
+    picture = read_picture(path)
+    check_size(*picture.shape[:2], str(path))
+    return picture
 
 
 class PictureFeed:
     """Pictures of files, folders and globs, fitted to one size; ``repeat`` starts over for ever.
 
-    Every file is checked before the first is sent: a typo must not end a stream midway.
-    Raises ``PictureError``.
+    Every file is checked before the first is sent: a typo must not end a stream midway. Those of folders and globs
+    that cannot be sent are left out unless ``strict``, and ``skipped`` says why. Raises ``PictureError``.
     """
 
-    def __init__(self, sources: list[str], width: int, height: int, fit: str = "pad", repeat: bool = False):
-        self.paths = list_pictures(sources)
+    def __init__(
+        self, sources: list[str], width: int, height: int, fit: str = "pad", repeat: bool = False, strict: bool = False
+    ):
         self.width, self.height, self.fit, self.repeat = width, height, fit, repeat
-        for path in self.paths:
-            picture = read_picture(path)
-            check_size(*picture.shape[:2], str(path))
-            fit_picture(picture[:1, :1], width, height, fit)
+        fit_picture(np.zeros((1, 1, 3), np.uint8), width, height, fit)  # an unknown way is no picture's fault
+        self.paths: list[Path] = []
+        self.skipped: list[PictureError] = []
+        for path, named in find_pictures(sources):
+            try:
+                _sendable(path)
+                self.paths.append(path)
+            except PictureError as error:
+                if strict or named:
+                    raise
+                self.skipped.append(error)
+        if not self.paths:
+            raise PictureError(f"{len(self.skipped)} files, none of which can be sent; the first is {self.skipped[0]}")
+
+    @property
+    def skipped_lines(self) -> list[str]:
+        """What is to be said of ``skipped``, nothing where nothing was."""
+        if not self.skipped:
+            return []
+        count = len(self.skipped)
+        total = f"{count} file{'' if count == 1 else 's'} of {count + len(self.paths)} skipped"
+        return [*(f"skipped {error}" for error in self.skipped), total]
 
     def picture(self, frame: int) -> np.ndarray:
         """The picture that is sent as this frame, ``uint8[height, width, 3]``."""
@@ -152,8 +183,8 @@ class ReceivingEnd:
     """Decodes frames, writes the pictures to a folder, measures them where originals are known.
 
     A frame of which nothing came is concealed, counted and measured, and not written. The last ``KEPT_RESULTS``
-    results are kept. File names are ``frame-000012.png``; those of a sender that restarted and counts anew go into folders
-    ``stream-2``, ``stream-3`` within, and unless ``replace`` those whose names were there before too.
+    results are kept. File names are ``frame-000012.png``; those of a sender that restarted and counts anew go into
+    folders ``stream-2``, ``stream-3`` within, and unless ``replace`` those whose names were there before too.
     ``originals`` is a feed like the sender's. Raises ``PictureError`` when the folder cannot be made.
     """
 
