@@ -5,7 +5,7 @@ import pytest
 from campaign import FORMATS, run
 
 
-@pytest.mark.parametrize(("way", "packets"), [("library", 6000), ("udp", 2000), ("block", 2000)])
+@pytest.mark.parametrize(("way", "packets"), [("library", 4000), ("udp", 1200), ("block", 1500)])
 @pytest.mark.parametrize("name", FORMATS)
 def test_every_genuine_picture_comes_out(way, packets, name):
     outcome = run(way, name, packets, seed=1)

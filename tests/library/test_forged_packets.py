@@ -15,7 +15,6 @@ from ds2c2.traces.tracerecorder import TraceRecorder
 FORMATS = {
     "16 blocks": StreamFormat(64, 64, bpp=1.0, block_size=32),
     "3 blocks": StreamFormat(64, 64, bpp=0.6, block_size=100),
-    "61 blocks": StreamFormat(128, 128, bpp=0.96, block_size=32),
     "version 2": StreamFormat(64, 64, bpp=1.0, block_size=32, survive=0.3, layout="spread"),
 }
 FRAMES = 40
