@@ -21,6 +21,8 @@ from ._stage import END_TAG, ENDED_PORT, Stage, as_format, as_packet_format, for
 
 # Seconds at most that the last block of a complete frame waits to learn whether it is the last of all.
 END_WAIT = 0.05
+# Seconds without packets at most after which an end is believed: those of a radio pause longer amid a stream.
+END_SILENCE = 1.0
 # Packets of another format, and none of ours, after which the user is told: not one by accident.
 TELL_AFTER = 32
 
@@ -31,7 +33,7 @@ class depacketizer(Stage):
     A frame goes out when it is complete and all before it are out, when packets more than
     ``reorder`` behind its end have come, or after ``timeout`` seconds without packets of the stream. It ends
     with the last frame that an end-of-stream packet announces: when ``timeout`` seconds of silence
-    follow, of a signed stream at once.
+    follow, 1 at most, of a signed stream at once.
 
     Input:
         u8[packet_bytes], one item a packet; any bytes may come
@@ -103,13 +105,14 @@ class depacketizer(Stage):
     def idle(self) -> None:
         self._let_go_in_time()
         # What others send does not keep the stream waiting.
-        if time.monotonic() - max(self._heard, self.out_since) > self.timeout:
+        silence = time.monotonic() - max(self._heard, self.out_since)
+        if silence > self.timeout:
             self._release(self._assembler.flush())
-            # The end was announced and all there was is out.
-            if self._assembler.ended:
-                self._finish()
-            else:
+            if not self._assembler.ended:
                 self._let_go([])
+        # The end was announced and all there was is out.
+        if self._assembler.ended and silence > min(self.timeout, END_SILENCE):
+            self._finish()
 
     def stop(self) -> bool:
         if self._other_digest is not None and self.counts.used == 0:

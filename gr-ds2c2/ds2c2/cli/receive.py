@@ -108,6 +108,8 @@ def receive(
 
 
 def describe(result) -> str:  # noqa: ANN001 - FrameResult; importing it would import torch
+    if result.path is None:
+        return describe_lost([result])
     words = [f"frame {result.frame}:", "concealed, its base layer was lost" if result.concealed else "received"]
     words.append(
         f"({result.base_lost} base and {result.enhancement_lost} enhancement blocks lost, "
