@@ -112,6 +112,7 @@ class Stage(Lasting, gr.basic_block):
         # Monotonic seconds when something last came in or went out: a block that waits for its
         # output is not waiting for its input.
         self.quiet_since = time.monotonic()
+        self.out_since = self.quiet_since  # when something last went out
 
     def take(self, rows: np.ndarray, tags: list[tuple]) -> None:
         raise NotImplementedError
@@ -156,6 +157,7 @@ class Stage(Lasting, gr.basic_block):
         produced = self._drain(output_items[0])
         if came or produced:
             self.quiet_since = time.monotonic()
+            self.out_since = self.quiet_since if produced else self.out_since
         if produced == 0:
             if self._finished and not self._queue:
                 return WORK_DONE

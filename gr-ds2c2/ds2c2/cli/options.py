@@ -20,6 +20,9 @@ Render = Annotated[
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Fit = Annotated[Literal["pad", "scale"], typer.Option(help="How pictures of another size are fitted.")]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Stop at a file of a folder that cannot be sent, instead of skipping it.")
+]
 StreamNumber = Annotated[int, typer.Option("--stream", min=0, max=255, help="Number of the stream in its packets.")]
 Key = Annotated[
     str,

@@ -42,6 +42,7 @@ def send(
     stream_number: options.StreamNumber = 0,
     key: options.Key = "",
     rate: Annotated[float, typer.Option(help="Packets per second over UDP.")] = DEFAULT_RATE,
+    strict: options.Strict = False,
 ) -> None:
     """Send pictures as packets: over UDP, into a recording or over the air, through an emulated channel if asked."""
     from ds2c2.codec.codec import Codec
@@ -56,7 +57,9 @@ def send(
         raise LinkError(f"--rate {rate:g}: nothing but UDP has a rate; leave it out, or give --to udp://host:port")
     secret = read_key(key)
     stream_format = signed_with(stream.stream(lambda: common_size(list_pictures(pictures))), secret)
-    feed = PictureFeed(pictures, stream_format.width, stream_format.height, fit)
+    feed = PictureFeed(pictures, stream_format.width, stream_format.height, fit, strict=strict)
+    for line in feed.skipped_lines:
+        warnings.print(line, markup=False)
     if radio.radio and not opened(radio, stream_format, len(feed.paths)):
         return
     emulated = PacketChannel(stream_format, **channel.settings())

@@ -23,8 +23,9 @@ From = Annotated[
         help="udp://host:port to listen on, a recording of packets, or with --format a file of packets alone.",
     ),
 ]
+END_SILENCE = 1.0  # seconds without a packet after which an announced end is believed
 Silence = Annotated[float, typer.Option("--timeout", help="Seconds of silence after which what is under way is shown.")]
-Wait = Annotated[float, typer.Option(help="Seconds without a packet after which to stop.")]
+Wait = Annotated[float, typer.Option(help="Seconds without a packet of this stream after which to stop.")]
 OffLoopback = Annotated[bool, typer.Option("--off-loopback", help="Listen on an address others can reach.")]
 
 

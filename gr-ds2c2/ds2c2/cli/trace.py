@@ -18,7 +18,6 @@ from ds2c2.files import make_folder, write_text
 from ds2c2.networks.modelfiles import pinned
 from ds2c2.stream.packetkey import read_key
 
-POLL_SECONDS = 0.5  # between two looks at whether to end
 console = Console(highlight=False, soft_wrap=True)
 trace_app = typer.Typer(no_args_is_help=True, help="Loss traces: what became of every packet of a link.")
 File = Annotated[str, typer.Argument(metavar="FILE", help="A loss trace, or a text of 0 and 1, one a line.")]
@@ -54,12 +53,15 @@ def record(
     with sources.open_source(radio, source, format_, off_loopback) as link:
         about = link.about | ({"run": run} if run else {}) | ({"note": note} if note else {})
         recorder = TraceRecorder(pinned(link.stream), stream, first, about=about, key=secret)
-        listener = Listener(link, min(POLL_SECONDS, wait), wait, lambda: recorder.ended)
+        silence, ended = min(sources.END_SILENCE, wait), lambda: recorder.ended
+        listener = Listener(link, silence, wait, ended, lambda: recorder.taken, recorder.signed)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: listener.stop())
         sources.say_listening(console, radio, source)
         with console.status("waiting for packets") as status:
             for arrivals in listener:
+                if listener.quiet and link.live:
+                    recorder.settle()
                 recorder.take(arrivals)
                 status.update(f"{listener.good} packets")
     if listener.gave_up:

@@ -20,7 +20,7 @@ from ds2c2.transport.recording import RecordingReader
 from ds2c2.transport.udp import UdpReceiver
 
 # Packets that may wait while pictures are decoded.
-QUEUE_PACKETS = 1 << 20
+QUEUE_PACKETS = 1 << 18
 
 
 @dataclass(frozen=True, eq=False)
@@ -228,19 +228,37 @@ class QueuedSource(PacketSource):
 
 
 class Listener:
-    """Iterates over all that comes, until the source ends, ``ended()`` says so of a live one, or no
-    packet came for ``wait`` seconds: then ``gave_up`` is True.
+    """Iterates over all that comes, until the source ends, until ``ended()`` says so of a live one and silence
+    follows, or until no packet came for ``wait`` seconds: then ``gave_up`` is True.
 
-    An ``Arrivals`` that is ``silent`` says that nothing came for ``silence`` s. ``failed``,
-    ``unreadable`` and ``events`` count what came so far beside good packets, ``good`` these.
+    ``quiet`` says of what is given that no packet of the stream has come for ``silence`` s before it: nothing came, or
+    nothing that ``taken()``, packets of the stream so far, has counted (where it is not given, every packet counts).
+    ``failed``, ``unreadable`` and ``events`` count what came so far beside good packets, ``good`` these.
+
+    Args:
+        source: where packets come from
+        silence: seconds
+        wait: seconds
+        ended: whether the stream's end was announced
+        taken: packets of the stream so far; what others send keeps nobody waiting then
+        sure: nobody but the sender can have announced the end, so no silence need follow
     """
 
-    def __init__(self, source: PacketSource, silence: float, wait: float, ended: Callable[[], bool]):
+    def __init__(
+        self,
+        source: PacketSource,
+        silence: float,
+        wait: float,
+        ended: Callable[[], bool],
+        taken: Callable[[], int] | None = None,
+        sure: bool = False,
+    ):
         self.source = source
-        self.gave_up = False
+        self.gave_up = self.quiet = False
         self.good = self.failed = self.unreadable = 0
         self.events: Counter[str] = Counter()
-        self._silence, self._wait, self._ended = silence, wait, ended
+        self._silence, self._wait, self._ended, self._sure = silence, wait, ended, sure
+        self._taken = taken or (lambda: self.good + self.failed)
         self._stopped = False
 
     def stop(self) -> None:
@@ -248,8 +266,10 @@ class Listener:
         self._stopped = True
 
     def __iter__(self) -> Iterator[Arrivals]:
-        heard = time.monotonic()
-        while not self._stopped and not (self.source.live and self._ended()):
+        heard, count = time.monotonic(), self._taken()
+        while not self._stopped:
+            if self.source.live and (self.quiet or self._sure) and self._ended():
+                return
             arrivals = self.source.read(min(self._silence, self._wait))
             if arrivals is None:
                 return
@@ -258,10 +278,11 @@ class Listener:
             self.failed += len(arrivals.packets) - good
             self.unreadable += arrivals.unreadable
             self.events.update(kind for kind, _ in arrivals.events)
+            self.quiet = arrivals.silent or time.monotonic() - heard >= self._silence
             yield arrivals
             # Counted from when they were taken: decoding takes its time, too.
-            if len(arrivals.packets):
-                heard = time.monotonic()
+            if self._taken() != count:
+                heard, count, self.quiet = time.monotonic(), self._taken(), False
             elif time.monotonic() - heard > self._wait:
                 self.gave_up = True
                 return

@@ -17,8 +17,11 @@ from ds2c2.errors import LinkError
 RECEIVE_BUFFER = 4 << 20  # bytes asked of the kernel, which may grant less
 DEFAULT_RATE = 2000.0  # packets per second; 1.6 Mbit/s with blocks of 100 bytes
 LONGEST_DATAGRAM = 65536
-# The reader's thread holds at most so many packets while pictures are decoded.
-QUEUE_PACKETS = 1 << 20
+# The reader's thread holds at most so many packets, and so many bytes of them, while pictures are decoded.
+QUEUE_PACKETS = 1 << 18
+QUEUE_BYTES = 64 << 20
+# Drops that lie closer together are one event.
+DROP_SECONDS = 0.01
 OTHER_SIZES = 64  # of datagrams that are told apart: a flood of them costs no memory
 SLICE_PACKETS = 32  # packets sent between two looks at the clock
 # Linux gives each datagram the number that the socket's full buffer has dropped before it
@@ -114,6 +117,7 @@ class UdpReceiver:
         self._began = time.monotonic()
         self._packets: list[bytes] = []
         self._times: list[float] = []
+        self._room = min(QUEUE_PACKETS, QUEUE_BYTES // packet_size)
         self._drops: list[float] = []
         self._closing = False
         self._thread = threading.Thread(target=self._collect, name="udp-receiver", daemon=True)
@@ -132,20 +136,24 @@ class UdpReceiver:
             with self._came:
                 if lost and lost[0] != self.overflowed:
                     self.overflowed = lost[0]
-                    self._drops.append(now)
+                    self._note_drop(now)
                 count, rest = divmod(len(data), self.packet_size)
                 if not data:
                     pass  # what a UDP Sink says at its end
                 elif rest:
                     known = len(data) in self.other_sizes or len(self.other_sizes) < OTHER_SIZES
                     self.other_sizes[len(data) if known else min(self.other_sizes)] += 1
-                elif len(self._times) + count > QUEUE_PACKETS:
+                elif len(self._times) + count > self._room:
                     self.dropped += count
-                    self._drops.append(now)
+                    self._note_drop(now)
                 else:
                     self._packets.append(data)
                     self._times += [now] * count
                 self._came.notify()
+
+    def _note_drop(self, now: float) -> None:
+        if not self._drops or now - self._drops[-1] >= DROP_SECONDS:
+            self._drops.append(now)
 
     def read(self, wait: float) -> np.ndarray:
         """Packets that have come, ``uint8[n, packet_size]``; n = 0 after ``wait`` seconds."""
