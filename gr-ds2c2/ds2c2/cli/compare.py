@@ -57,6 +57,10 @@ def compare(
     fit: Annotated[Literal["pad", "scale"], typer.Option(help="How pictures of another size are fitted.")] = "scale",
     jobs: Annotated[int, typer.Option(min=0, help="Processes; 0: one a core.")] = 0,
     margin: Annotated[float, typer.Option(min=0.0, help="Difference of the mean PSNR that counts as none, dB.")] = 0.5,
+    also: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Emulate by this model too, may be repeated: hidden-markov, semi-markov."),
+    ] = None,
     device: options.Device = "auto",
 ) -> None:
     """Tell whether an emulated channel tells the truth about a link; HTML report, plots, JSON."""
@@ -66,6 +70,7 @@ def compare(
     from ds2c2.evaluation.outcomes import describe
     from ds2c2.evaluation.summary import machine
     from ds2c2.pictures.pictures import list_pictures
+    from ds2c2.traces.lossmodels import BASIC
     from ds2c2.traces.lossmodels import fit as fit_models
     from ds2c2.traces.lossstatistics import statistics
     from ds2c2.traces.losstrace import TraceError
@@ -86,7 +91,7 @@ def compare(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise TraceError(f"{folder}: cannot be a folder for a report ({error.strerror}); choose another") from None
-    models, shown = fit_models(lost), statistics(lost, seed)
+    models, shown = fit_models(lost, (*BASIC, *(also or ()))), statistics(lost, seed)
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
     )  # fmt: skip

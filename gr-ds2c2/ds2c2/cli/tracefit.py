@@ -12,7 +12,7 @@ from rich.table import Table
 from ds2c2.cli.reading import ReadingOptions, say
 from ds2c2.cli.spread import takes
 from ds2c2.cli.trace import console, trace_app, write_json
-from ds2c2.traces.lossmodels import NAMES
+from ds2c2.traces.lossmodels import BASIC, NAMES
 
 SHOWN_LINKS = 12  # rows of single links on the screen; all of them are in the JSON
 
@@ -28,7 +28,16 @@ def fit(
     emulate: Annotated[
         str, typer.Option(metavar="FILE", help="Write a trace drawn from a fitted model, for --channel trace.")
     ] = "",
-    model: Annotated[str, typer.Option(metavar="NAME", help=f"Which to draw: {', '.join(NAMES)}.")] = "",
+    model: Annotated[
+        str, typer.Option(metavar="NAME", help=f"Which to draw or print, fitted if it was not: {', '.join(NAMES)}.")
+    ] = "",
+    also: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Fit this one too, may be repeated: hidden-markov, semi-markov. Default: both for a single link.",
+        ),
+    ] = None,
     packets: Annotated[int, typer.Option(min=1, help="How many packets to draw.")] = 100_000,
     seed: Annotated[int, typer.Option(min=0, help="Seed of draws.")] = 1,
     netem: Annotated[
@@ -36,16 +45,18 @@ def fit(
     ] = "",
 ) -> None:
     """Fit loss models: to a link, or to many, each by itself and all together."""
-    from ds2c2.traces.lossmodels import LossModel
+    from ds2c2.traces.lossmodels import Model
     from ds2c2.traces.losstrace import TraceError, read_links
 
     links = read_links(file, other.reading())
     say(console, links.said)
     losses = {name: trace.lost() for name, trace in links.traces.items()}
-    models = _one(file, next(iter(losses.values())), json_) if len(losses) == 1 else _many(file, losses, json_, seed)
+    single = len(losses) == 1
+    names = {*BASIC, *(NAMES if single and also is None else also or ()), *([model] if model in NAMES else [])}
+    models = (_one if single else _many)(file, losses, json_, seed, names)
     if not (emulate or netem):
         return
-    known: dict[str, LossModel] = {one.name: one for one in models}
+    known: dict[str, Model] = {one.name: one for one in models}
     chosen = model or min(models, key=lambda one: one.bic).name
     if chosen not in known:
         raise TraceError(f"{file}: model {chosen!r} was not fitted; choose one of {', '.join(known)}")
@@ -69,14 +80,18 @@ def _emulate(out: str, model, packets: int, seed: int, file: str) -> None:  # no
     console.print(f"wrote {out}: {packets} packets of {model.label}", markup=False)
 
 
-def _one(file: str, lost, json_: str) -> list:  # noqa: ANN001
+def _one(file: str, losses: dict, json_: str, seed: int, names: set[str]) -> list:
     from ds2c2.evaluation.compare.compare import describe_model
     from ds2c2.traces.lossmodels import best, statistics, verdict
     from ds2c2.traces.lossmodels import fit as fit_models
 
-    models = fit_models(lost)
+    (lost,) = losses.values()
+    models = fit_models(lost, names)
     described = [describe_model(one, lost) for one in models]
     _show(f"{Path(file).name}: {len(lost)} packets", described)
+    for one in models:
+        for words in one.words():
+            console.print(words, markup=False)
     console.print(verdict(models), markup=False)
     if json_:
         shown = asdict(statistics(lost))
@@ -85,7 +100,7 @@ def _one(file: str, lost, json_: str) -> list:  # noqa: ANN001
     return models
 
 
-def _many(file: str, losses: dict, json_: str, seed: int) -> list:
+def _many(file: str, losses: dict, json_: str, seed: int, names: set[str]) -> list:
     import numpy as np
 
     from ds2c2.evaluation.compare.compare import describe_model
@@ -93,7 +108,7 @@ def _many(file: str, losses: dict, json_: str, seed: int) -> list:
 
     with Progress(console=console, transient=True) as progress:
         bar = progress.add_task("links fitted", total=len(losses))
-        found = fit_links(losses, seed, lambda name: progress.advance(bar))
+        found = fit_links(losses, seed, lambda name: progress.advance(bar), names)
     joined = np.concatenate([link.lost for link in found.links])
     described = [describe_model(one, joined) for one in found.pooled]
     _show(f"{Path(file).name}: {len(found.links)} links together, {len(joined)} packets", described)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ds2c2.traces.lossmodels import LossModel, run_lengths
+from ds2c2.traces.lossmodels import Model, run_lengths
 
 LEVEL = 0.05
 DRAWS, FEWEST_DRAWS = 199, 99
@@ -34,7 +34,7 @@ class Goodness:
         return [name for name, p in self.p.items() if p <= LEVEL / len(DISTANCES)]
 
 
-def goodness(model: LossModel, lost: np.ndarray, seed: int = 1) -> Goodness:
+def goodness(model: Model, lost: np.ndarray, seed: int = 1) -> Goodness:
     """How well losses ``bool[n]`` go with a model, by draws with this seed."""
     draws = int(min(max(DRAWN_PACKETS // len(lost), FEWEST_DRAWS), DRAWS))
     rng = np.random.default_rng(seed)
@@ -49,7 +49,7 @@ def goodness(model: LossModel, lost: np.ndarray, seed: int = 1) -> Goodness:
 class _Meter:
     """Measures traces of one length by one model."""
 
-    def __init__(self, model: LossModel, count: int):
+    def __init__(self, model: Model, count: int):
         self.loss = model.loss
         # Beyond its longest run nothing of a trace is compared.
         self.survivals = {kind: model.run_survival(kind, count) for kind in (True, False)}

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Many links at once: models fitted to each by itself and to all together, and how many links refute which."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ds2c2.traces.goodness import Goodness, goodness
-from ds2c2.traces.lossmodels import LABELS, LossModel, ModelError, best, fit
+from ds2c2.traces.lossmodels import BASIC, LABELS, Model, ModelError, best, fit
 
 FEW_PACKETS = 50  # a shorter trace refutes nothing
 
@@ -19,12 +19,12 @@ class FittedLink:
 
     name: str
     lost: np.ndarray
-    models: list[LossModel]
+    models: list[Model]
     own: dict[str, Goodness]
     pooled: dict[str, Goodness]
 
     @property
-    def best(self) -> LossModel:
+    def best(self) -> Model:
         """The one of lowest BIC."""
         return best(self.models)
 
@@ -34,7 +34,7 @@ class ManyLinks:
     """All links, the models fitted to their losses in a row, and the names of links that are too short."""
 
     links: list[FittedLink]
-    pooled: list[LossModel]
+    pooled: list[Model]
     short: list[str]
 
     def shares(self) -> list[dict]:
@@ -59,9 +59,12 @@ class ManyLinks:
 
 
 def fit_links(
-    losses: dict[str, np.ndarray], seed: int = 1, advance: Callable[[str], None] = lambda name: None
+    losses: dict[str, np.ndarray],
+    seed: int = 1,
+    advance: Callable[[str], None] = lambda name: None,
+    names: Sequence[str] = BASIC,
 ) -> ManyLinks:
-    """Fit and test every link of ``bool[n]`` by its name; ``advance`` is told of each that is done.
+    """Fit and test the models of these names on every link of ``bool[n]``; ``advance`` is told of each that is done.
 
     All links together are their losses in a row, where each joint is a neighbourhood that was none. Raises
     ``ModelError`` where no link has ``FEW_PACKETS``.
@@ -69,11 +72,19 @@ def fit_links(
     kept = {name: lost for name, lost in losses.items() if len(lost) >= FEW_PACKETS}
     if not kept:
         raise ModelError(f"none of {len(losses)} links has {FEW_PACKETS} packets; record longer ones")
-    pooled = fit(np.concatenate(list(kept.values())))
+    pooled = fit(np.concatenate(list(kept.values())), names)
     links = []
     for name, lost in kept.items():
-        models = fit(lost)
+        models = _fit(lost, names)
         own = {model.name: goodness(model, lost, seed) for model in models}
         links.append(FittedLink(name, lost, models, own, {model.name: goodness(model, lost, seed) for model in pooled}))
         advance(name)
     return ManyLinks(links, pooled, [name for name in losses if name not in kept])
+
+
+def _fit(lost: np.ndarray, names: Sequence[str]) -> list[Model]:
+    """Where losses never begin or never end only iid can be fitted, asked for or not."""
+    try:
+        return fit(lost, names)
+    except ModelError:
+        return fit(lost, ("iid",))

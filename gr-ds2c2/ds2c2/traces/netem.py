@@ -9,13 +9,13 @@ and arrivals in the bad state.
 
 import re
 
-from ds2c2.traces.lossmodels import LossModel
+from ds2c2.traces.lossmodels import Model
 from ds2c2.traces.packetfates import TraceError
 
 DEVICE = re.compile(r"[^\s/;&|<>$`'\"()]{1,15}")  # a name of an interface, and nothing that a shell takes for more
 
 
-def netem_lines(model: LossModel, device: str) -> list[str]:
+def netem_lines(model: Model, device: str) -> list[str]:
     """The commands and what their numbers mean, comments with #. Raises ``TraceError`` for a model that netem
     does not have, or a name that is none of an interface."""
     if not DEVICE.fullmatch(device):
