@@ -20,7 +20,7 @@ EVALUATIONS = 150  # of the likelihood by the search from there
 BOUND = 16.0  # of logarithms and logits: probabilities stay 1e-7 from 0 and 1
 EDGE = 1e-6  # probabilities stay this far from 0 and 1, or they could never leave again
 UNSEEN = 2  # fills the last row; any state may have given it
-STAYS = (3.0, 300.0)  # packets: mean stays in the states from which the climb begins, the others between
+SHORT_STAY, STAY, LONG_STAY = 3.0, 20.0, 200.0  # packets: mean stays in the states from which the climb begins
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,14 +167,21 @@ def fit_hidden(lost: np.ndarray, states: tuple[int, ...] = STATES) -> HiddenMark
 
 
 def _climb(lost: np.ndarray, states: int) -> HiddenMarkov:
-    """The best of some rounds of Baum-Welch from two starts, states that differ in loss and such that also differ
-    in how long they last; a quasi-Newton search with the same expectations goes on from there."""
+    """The best of some rounds of Baum-Welch from three starts: states that differ in loss alone, such that the
+    lossy ones are short, and long ones with losses not far from the mean. A quasi-Newton search with the same
+    expectations goes on from there."""
     from scipy.optimize import minimize
 
-    losses = np.linspace(0.02, 0.98, states)
+    rate = float(lost.mean())
+    far, near = np.linspace(0.02, 0.98, states), np.linspace(0.3 * rate, 0.3 + 0.6 * rate, states)
+    starts = (
+        (np.full(states, STAY), far),
+        (np.geomspace(LONG_STAY, SHORT_STAY, states), far),
+        (np.full(states, LONG_STAY), near),
+    )
     rows = _rows(lost)
     tried = []
-    for stays in (np.full(states, 20.0), np.geomspace(STAYS[1], STAYS[0], states)):
+    for stays, losses in starts:
         steps = np.repeat((1 / stays / max(states - 1, 1))[:, None], states, axis=1)
         np.fill_diagonal(steps, 1 - 1 / stays)
         tried.append(_baum_welch(rows, len(lost), steps, losses))

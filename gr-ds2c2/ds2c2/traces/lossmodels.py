@@ -253,7 +253,7 @@ def _fit_general(lost: np.ndarray, markov: LossModel) -> LossModel:
     rate = markov.loss
     # From the chain on the losses itself, and from states that last longer than the bursts.
     starts = [(markov.p, markov.r, 0.3 * rate, 0.9)]
-    starts += [(0.2 / stay, 0.5 / stay, 0.3 * rate, 0.3 + 0.6 * rate) for stay in (10, 100)]
+    starts += [(0.2 / stay, 0.5 / stay, 0.3 * rate, 0.3 + 0.6 * rate) for stay in (4, 10, 100)]
     tried = []
     for start in starts:
         values = start
