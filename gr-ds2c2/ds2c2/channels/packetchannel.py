@@ -3,7 +3,7 @@
 
 import numpy as np
 
-from ds2c2.channels.channel import DEFAULT_BURST, BlockChannel, ChannelError, read_trace
+from ds2c2.channels.channel import DEFAULT_BURST, FITTED, BlockChannel, ChannelError, read_trace
 from ds2c2.stream.packets import TYPE_BLOCK
 from ds2c2.stream.streamformat import StreamFormat
 
@@ -45,7 +45,7 @@ class PacketChannel:
             effect=effect,
             burst=burst,
             seed=seed,
-            trace=read_trace(trace) if model == "trace" and trace else None,
+            trace=read_trace(trace) if model in ("trace", *FITTED) and trace else None,
             frame_blocks=stream_format.blocks,
             base_blocks=stream_format.base_blocks if protect_base else 0,
             unit=unit,

@@ -10,6 +10,7 @@ EXTRAS = (
     ("av", "HEVC in the benchmark", "benchmark"),
     ("matplotlib", "plots of the benchmark and of compare", "benchmark"),
     ("pillow_jxl", "JPEG XL in the benchmark", "benchmark"),
+    ("dpkt", "captures (pcap) as loss traces", "pcap"),
     ("tensorboardX", "`train --tensorboard`", "tensorboard"),
     ("compressai", "CompressAI's codecs in the benchmark", "compressai"),
     ("lpips", "LPIPS", "lpips"),

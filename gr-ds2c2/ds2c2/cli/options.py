@@ -145,7 +145,10 @@ class ChannelOptions:
     """An emulated channel."""
 
     loss: _channel(float, "Share of code blocks (bits with --unit bit) that the emulated channel hits, 0 to 1.") = 0.0
-    channel: _channel(Literal["iid", "exact", "gilbert-elliott", "trace"], "Which blocks are hit.") = "iid"
+    channel: _channel(
+        Literal["iid", "exact", "gilbert-elliott", "trace", "gilbert-elliott-general", "hidden-markov", "semi-markov"],
+        "Which blocks are hit; trace: as recorded; the last three are fitted to --trace and drawn from.",
+    ) = "iid"
     effect: _channel(Literal["erase", "zero", "flip"], "A hit packet is gone, its 1s become 0, or its bits flip.") = (
         "erase"
     )
@@ -154,7 +157,7 @@ class ChannelOptions:
         "What is hit: whole blocks, or each bit by itself (with --channel iid, --effect zero or flip).",
     ) = "block"
     burst: _channel(float, "Mean burst of the gilbert-elliott channel, in blocks.") = DEFAULT_BURST
-    trace: _channel(str, "Loss trace for --channel trace: 0 and 1, one a line.", metavar="FILE") = ""
+    trace: _channel(str, "Loss trace for --channel trace, or to fit a model to.", metavar="FILE") = ""
     channel_seed: _channel(int, "Seed of the emulated channel.") = 1
     protect_base: _channel(
         bool, "Base blocks are never hit (the paper's rule, with --redundancy 0).", "--protect-base"

@@ -22,6 +22,8 @@ from ds2c2.cli import (
     study,
     sweep,
     trace,
+    traceconvert,
+    tracefit,
     train,
     update,
 )
@@ -40,6 +42,9 @@ for command in (
 ):  # fmt: skip
     app.command()(command)
 app.add_typer(serve.serve_app, name="serve")
+# Commands of a group stand in modules of their own, which put them there when they are imported.
+for module in (tracefit, traceconvert):
+    assert module.trace_app is trace.trace_app
 app.add_typer(trace.trace_app, name="trace")
 
 

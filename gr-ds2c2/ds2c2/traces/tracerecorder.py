@@ -11,7 +11,7 @@ from ds2c2.stream.numbering import REORDER_PACKETS, Dropped, Judgement, Ours, Re
 from ds2c2.stream.packets import PacketParser, ParsedPackets
 from ds2c2.stream.sessions import Sessions
 from ds2c2.stream.streamformat import StreamFormat
-from ds2c2.traces.losstrace import CRC_FAIL, DUPLICATE, HOST_DROP, MISSED, OK, LossTrace, TraceError
+from ds2c2.traces.packetfates import CRC_FAIL, DUPLICATE, HOST_DROP, MISSED, OK, LossTrace, TraceError
 from ds2c2.transport.packetsource import Arrivals
 
 # What is missing this near to an under- or overrun is the host's loss and not the channel's.
