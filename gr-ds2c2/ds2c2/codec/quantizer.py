@@ -6,7 +6,7 @@ looked up is theirs: no offset, no magnitude but 0, no bits. So nothing has to b
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ FINEST, COARSEST = 2 * 256, 9 * 256
 SPARSE = 7
 USUAL_STEP = 6 * 256  # where the search begins
 USUAL_SLOPE = 0.7 / 256  # natural log of the bits, per 1/256 octave of the step; usual at low rates
+LEAST_APART = 4  # steps between which a slope on a seventh of the cells is more than noise
 MOST_GUESSES = 8  # by the slope; after them the range is halved
 COPY_DISTANCE = COPY_OCTAVES * TABLES_PER_OCTAVE  # between a symbol's table and its copy's
 
@@ -36,6 +37,8 @@ class Cells:
     values: np.ndarray
     begun: np.ndarray
     shifts: np.ndarray | None
+    # Tables at the step that was looked at last: once found it is the one to quantize with.
+    last: dict[int, np.ndarray] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return self.values.shape[1]
@@ -81,8 +84,8 @@ class Quantizer:
     def find_step(self, cells: Cells, wanted: float) -> int:
         """The finest step, log2 in 1/256, whose symbols and copies take at most ``wanted`` bits."""
         few = cells.every(SPARSE)
-        low = finest_within(lambda step: self._cost(step, few, len(cells) / len(few)), wanted)
-        return refine(low, wanted, lambda step: self._cost(step, cells, 1.0))
+        low, slope = finest_within(lambda step: self._cost(step, few, len(cells) / len(few)), wanted)
+        return refine(low, wanted, lambda step: self._cost(step, cells, 1.0), slope)
 
     def symbols(self, log_step: int, cells: Cells) -> tuple[np.ndarray, np.ndarray]:
         """Tables ``int16[2K, cells]`` of symbols and copies, negative where nothing is sent, and what is
@@ -117,9 +120,15 @@ class Quantizer:
         coefficients in steps, ``float32``."""
         steps = self.cell_steps(log_step, cells.shifts, len(cells))
         sizes = self.step_sizes(steps, cells.shifts is None).cpu().numpy()
+        known = cells.last.get(log_step)
+        if known is None:
+            cells.last.clear()
+            cells.last[log_step] = np.empty(cells.values.shape, np.int16)
         for first in range(0, len(cells), CELLS_AT_ONCE):
             some = slice(first, first + CELLS_AT_ONCE)
-            index = self.scales.indices_at(cells.begun[:, some], steps[some]).astype(np.int64)
+            found = self.scales.indices_at(cells.begun[:, some], steps[some]) if known is None else known[:, some]
+            cells.last[log_step][:, some] = found
+            index = found.astype(np.int64)
             yield some, index, cells.values[:, some] / (sizes if sizes.shape[1] == 1 else sizes[:, some])
 
     def _sum_of_bits(self, size: np.ndarray, row: np.ndarray) -> float:
@@ -135,10 +144,10 @@ class Quantizer:
         return np.minimum(found, self._most.take(row), out=found)
 
 
-def finest_within(cost: Callable[[int], float], wanted: float) -> int:
-    """The finest step whose cost is at most ``wanted``, for a cost that falls with the step; COARSEST where
-    none is."""
-    low, high, guess = FINEST, COARSEST, USUAL_STEP
+def finest_within(cost: Callable[[int], float], wanted: float) -> tuple[int, float]:
+    """The finest step whose cost is at most ``wanted``, for a cost that falls with the step, COARSEST where
+    none is; and how fast the cost falls about there."""
+    low, high, guess, slope = FINEST, COARSEST, USUAL_STEP, USUAL_SLOPE
     tried: list[tuple[int, float]] = []
     while low < high:
         if len(tried) > MOST_GUESSES:
@@ -149,19 +158,23 @@ def finest_within(cost: Callable[[int], float], wanted: float) -> int:
             high = guess
         else:
             low = guess + 1
-        guess += _move(tried, wanted)
-    return low
+        if len(tried) > 1 and abs(tried[-1][0] - tried[-2][0]) >= LEAST_APART:
+            slope = _slope(tried, slope)
+        guess += _move(tried[-1][1], wanted, slope)
+    return low, slope
 
 
-def refine(log_step: int, wanted: float, cost: Callable[[int], float]) -> int:
-    """From a step found on some cells to the finest one that fits, on all: bits fall by about the same share
-    with every 1/256 of an octave."""
+def refine(log_step: int, wanted: float, cost: Callable[[int], float], slope: float) -> int:
+    """From a step found on some cells to the finest one that fits, on all: bits fall by about the same share,
+    ``slope``, with every 1/256 of an octave."""
     best, tried = None, {}
     for _ in range(5):
         tried[log_step] = cost(log_step)
         if tried[log_step] <= wanted and (best is None or log_step < best):
             best = log_step
-        following = min(max(log_step + _move(list(tried.items()), wanted), FINEST), COARSEST)
+        if len(tried) > 1:
+            slope = _slope(list(tried.items()), slope)
+        following = min(max(log_step + _move(tried[log_step], wanted, slope), FINEST), COARSEST)
         if following in tried:
             break
         log_step = following
@@ -169,12 +182,14 @@ def refine(log_step: int, wanted: float, cost: Callable[[int], float]) -> int:
     return min(tried, key=lambda step: tried[step]) if best is None else best
 
 
-def _move(tried: list[tuple[int, float]], wanted: float) -> int:
-    """From the last step tried to where the cost should be ``wanted``, by the slope of the last two."""
-    slope = USUAL_SLOPE
-    if len(tried) > 1:
-        (a, x), (b, y) = tried[-2:]
-        if 0 < x != y > 0 and np.isfinite([x, y]).all():
-            slope = max(0.1 / 256, abs(np.log(x / y) / (b - a)))
-    move = np.log(max(tried[-1][1], 1.0) / wanted) / slope
+def _slope(tried: list[tuple[int, float]], otherwise: float) -> float:
+    """By how much the natural log of the cost falls with every 1/256 of an octave, from the last two tried."""
+    (a, x), (b, y) = tried[-2:]
+    known = 0 < x != y > 0 and np.isfinite([x, y]).all()
+    return max(0.1 / 256, abs(np.log(x / y) / (b - a))) if known else otherwise
+
+
+def _move(cost: float, wanted: float, slope: float) -> int:
+    """From a step that costs ``cost`` to where the cost should be ``wanted``."""
+    move = np.log(max(cost, 1.0) / wanted) / slope
     return int(np.ceil(np.clip(move, FINEST - COARSEST, COARSEST - FINEST)))

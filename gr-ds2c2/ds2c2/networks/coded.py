@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ds2c2.networks.bands import Band, over_rows
 from ds2c2.networks.dct import coefficient_basis
 from ds2c2.networks.finenet import FineNet, refine
 from ds2c2.networks.layers import residual_stack
@@ -23,8 +24,6 @@ from ds2c2.stream.geometry import CELL, LEVELS, REDUCTION
 COEFFICIENT_SCALE = 32.0
 # log2 of the quantizer's step at which the gain vectors are learned; between them, linear.
 GAIN_KNOTS = (2.5, 4.0, 5.5, 7.0)
-
-
 MIDDLE_LOG_STEP = 5.0
 
 
@@ -69,6 +68,11 @@ def _zero(conv: nn.Conv2d) -> nn.Conv2d:
     return conv
 
 
+def _reach(blocks: int) -> int:
+    """Cells that the networks at H/4 reach: so many residual blocks, a 3x3 before them and a 5x5 after them."""
+    return -(-4 * (2 * blocks + 3) // CELL)
+
+
 def _shuffle_up(inputs: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(inputs, 4 * outputs, 1), nn.PixelShuffle(2))
 
@@ -79,6 +83,7 @@ class CodedEncoder(nn.Module):
     def __init__(self, shape: CodedShape):
         super().__init__()
         quarter, eighth, sixteenth = shape.widths
+        self.reach = _reach(shape.encoder_blocks[0])
         self.stage4 = nn.Sequential(
             nn.PixelUnshuffle(4),
             nn.Conv2d(6 * 16, quarter, 3, padding=1),
@@ -96,13 +101,21 @@ class CodedEncoder(nn.Module):
         self.transform = nn.Parameter(coefficient_basis(shape.luma, shape.chroma))
 
     def forward(self, residual: Tensor, base: Tensor) -> Tensor:
-        features = self.stage4(torch.cat([residual, base], dim=1))
-        filtered = residual + self.filter(features)
-        correction = self.stage16(features)
-        with torch.autocast(residual.device.type, enabled=False):
-            cells = F.pixel_unshuffle(filtered.float(), CELL)
-            linear = F.conv2d(cells * LEVELS, self.transform.float()[:, :, None, None])
-            return linear + correction.float() * COEFFICIENT_SCALE
+        down8, *rest = self.stage16
+
+        def stage4(band: Band) -> tuple[Tensor, Tensor]:
+            part = band.look(residual)
+            features = self.stage4(torch.cat([part, band.look(base)], dim=1))
+            filtered = part + self.filter(features)
+            with torch.autocast(residual.device.type, enabled=False):
+                cells = F.pixel_unshuffle(filtered.float(), CELL)
+                linear = F.conv2d(cells * LEVELS, self.transform.float()[:, :, None, None])
+            return linear, down8(features)
+
+        linear, correction = over_rows(stage4, residual.shape[-2:], self.reach, (CELL, 8))
+        for layer in rest:
+            correction = layer(correction)
+        return linear + correction.float() * COEFFICIENT_SCALE
 
 
 class CodedDecoder(nn.Module):
@@ -115,6 +128,7 @@ class CodedDecoder(nn.Module):
     def __init__(self, shape: CodedShape):
         super().__init__()
         quarter, eighth, sixteenth = shape.widths
+        self.reach = _reach(shape.decoder_blocks[0])
         self.features8 = nn.Sequential(
             nn.PixelUnshuffle(8),
             nn.Conv2d(3 * 64, eighth, 1),
@@ -136,16 +150,23 @@ class CodedDecoder(nn.Module):
         batch, _, rows, columns = coefficients.shape
         lost = 1 - mask.mean(dim=(1, 2, 3), keepdim=True)
         planes = [p.expand(batch, 1, rows, columns) for p in (spread_step(log_step) - MIDDLE_LOG_STEP, lost)]
-        features = self.features8(base)
+        size = base.shape[-2:]
+        (features,) = over_rows(lambda band: (self.features8(band.look(base)),), size, 1, (8,))
         entered = self.enter16(torch.cat([coefficients / COEFFICIENT_SCALE, mask, context, *planes], dim=1))
         x16 = self.stage16(entered + self.features16(features))
         estimate = self.estimate(F.relu(x16))
-        with torch.autocast(base.device.type, enabled=False):
-            known = coefficients.float() + estimate.float() * COEFFICIENT_SCALE
-            linear = F.pixel_shuffle(F.conv2d(known, self.transform.float()[:, :, None, None]) / LEVELS, CELL)
+        known = coefficients.float() + estimate.float() * COEFFICIENT_SCALE
         x8 = self.stage8(self.up8(x16) + features)
-        x4 = self.up4(x8) + self.enter4(torch.cat([linear, base], dim=1))
-        return linear + self.leave4(self.stage4(x4))
+
+        def stage4(band: Band) -> tuple[Tensor]:
+            part = band.look(base)
+            with torch.autocast(base.device.type, enabled=False):
+                cells = F.conv2d(band.look(known, CELL), self.transform.float()[:, :, None, None])
+                linear = F.pixel_shuffle(cells / LEVELS, CELL)
+            x4 = self.up4(band.look(x8, 8)) + self.enter4(torch.cat([linear, part], dim=1))
+            return (linear + self.leave4(self.stage4(x4)),)
+
+        return over_rows(stage4, size, self.reach, (1,))[0]
 
 
 class CodedNetworks(nn.Module):
@@ -187,5 +208,9 @@ class CodedNetworks(nn.Module):
 
     def log_scales(self, context: Tensor) -> tuple[Tensor, Tensor]:
         """Context features ``(B, F, h, w)`` to log2 of the scales in steps ``(B, K, h, w)``."""
-        hidden = F.relu(self.scale2(F.relu(self.scale1(context))))
+        hidden = self.scale_features(context)
         return self.scale3(hidden), hidden
+
+    def scale_features(self, context: Tensor) -> Tensor:
+        """Context features ``(B, F, h, w)`` to what the decoder sees of them ``(B, S, h, w)``."""
+        return F.relu(self.scale2(F.relu(self.scale1(context))))

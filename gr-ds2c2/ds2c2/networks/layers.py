@@ -24,7 +24,9 @@ class ResidualBlock(nn.Module):
         nn.init.zeros_(self.second.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.second(self.activation(self.first(self.activation(x))))
+        y = self.second(self.activation(self.first(self.activation(x))))
+        # In place where nothing has to be kept for a gradient, and nothing is rounded by it.
+        return x + y if torch.is_grad_enabled() or x.dtype != y.dtype else y.add_(x)
 
 
 class GDN(nn.Module):

@@ -48,6 +48,7 @@ COPY_TABLES = ((0.65, COPY_TABLE), (0.4, 24), (0.03, 27), (0.0, TABLES))
 USUAL_MAP_BITS = 4.5
 # Bits of a block that are on average left over: spare bits, part of a unit, part of a byte.
 UNUSED_BITS = SPARE_BITS + 6.0
+PLACES_AT_ONCE = 1 << 18
 
 
 class CodedProfile(Profile):
@@ -65,8 +66,21 @@ class CodedProfile(Profile):
 
     @cached_property
     def _order(self) -> np.ndarray:
-        """Of all symbols, channel by channel, and after them of all copies."""
-        return seeded_order(self.stream.seed, 2 * self.networks.shape.channels * self.rows * self.columns)
+        """Of all symbols, channel by channel, and after them of all copies, ``int32``."""
+        return seeded_order(self.stream.seed, 2 * self.networks.shape.channels * self.rows * self.columns, np.int32)
+
+    def _in_order(self, tables: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Tables ``int16`` of all symbols and copies to the places of those that are sent, ``int32``, in the
+        order of sending, and their tables."""
+        places, found = [], []
+        # Some at a time: numpy takes indices of 64 bits alone, and makes them of others.
+        for first in range(0, len(self._order), PLACES_AT_ONCE):
+            part = self._order[first : first + PLACES_AT_ONCE]
+            table = tables.take(part)
+            sent = np.flatnonzero(table >= 0)
+            places.append(part[sent])
+            found.append(table[sent])
+        return np.concatenate(places), np.concatenate(found)
 
     def encode(
         self, picture: np.ndarray, side_info: bytes, favour: np.ndarray | None, labels: np.ndarray | None = None
@@ -99,34 +113,42 @@ class CodedProfile(Profile):
         log_step, unit, maps, shifts = self._read_side(base.layer)
         features = self.scales.features(base.layer.small, maps)
         steps = self.quantizer.cell_steps(log_step, shifts, self.rows * self.columns)
-        index = self.scales.indices(features, steps).reshape(-1)
-        both = np.concatenate([index, self.quantizer.copy_tables(index)])
-        ordered = both[self._order]
-        places = self._order[ordered >= 0]
-        symbols, known, damaged = self._unpack(*to_hard(soft), ordered[ordered >= 0], unit)
-        if not known.any():
+        index = self.scales.indices(features, steps)
+        heard, damaged = self._values(*to_hard(soft), index, unit)
+        if heard is None:
             # Without a symbol the decoder could only guess, at times for the worse.
             return base.picture, damaged
-        values = np.zeros(both.shape, np.float32)
-        mask = np.ones(both.shape, np.float32)
-        values[places] = symbols
-        mask[places] = known
-        values, copies = np.split(values, 2)
-        mask, copied = np.split(mask, 2)
-        second = (mask == 0) & (copied > 0) & (index >= self.quantizer.copy_table)
-        values[second] = copies[second] * 2**COPY_OCTAVES
-        mask[second] = COPY_MASK
-        shape = (1, self.networks.shape.channels, self.rows, self.columns)
-        log_steps = torch.from_numpy((steps / 256).astype(np.float32).reshape(1, 1, self.rows, self.columns))
-        log_steps = log_steps.to(self.device)
-        context = torch.from_numpy((features / 1024).astype(np.float32)).view(1, -1, self.rows, self.columns)
-        context = context.to(self.device)
+        received, known = (torch.from_numpy(x).to(self.device) for x in heard)
+        received *= self.quantizer.step_sizes(steps, shifts is None)
+        shape = (1, -1, self.rows, self.columns)
+        log_steps = torch.from_numpy((steps / 256).astype(np.float32)).to(self.device).view(shape)
+        context = torch.from_numpy((features / 1024).astype(np.float32)).to(self.device).view(shape)
         context[:, -1:] = log_steps / 2
-        _, hidden = self.networks.log_scales(context)
-        received = torch.from_numpy(values.reshape(shape)).to(self.device) * self.networks.steps(log_steps)
-        known_mask = torch.from_numpy(mask.reshape(shape)).to(self.device)
-        residual = self.networks.decoder(received, known_mask, hidden, log_steps, base.picture)
-        return base.picture + residual, damaged
+        hidden = self.networks.scale_features(context)
+        residual = self.networks.decoder(received.view(shape), known.view(shape), hidden, log_steps, base.picture)
+        return residual.add_(base.picture), damaged
+
+    def _values(
+        self, blocks: np.ndarray, arrived: np.ndarray, index: np.ndarray, unit: int
+    ) -> tuple[tuple[np.ndarray, np.ndarray] | None, int]:
+        """Blocks ``uint8[N_e, block_size]`` and every symbol's table ``int16[K, cells]`` to symbols in steps,
+        0 where unknown, and how well they are known, both ``float32[K, cells]``; None where no symbol is
+        known. And how many blocks made no sense."""
+        places, ordered = self._in_order(np.concatenate([index, self.quantizer.copy_tables(index)]))
+        symbols, known, damaged = self._unpack(blocks, arrived, ordered, unit)
+        places, symbols = places[known], symbols[known]
+        if not len(places):
+            return None, damaged
+        # What is not sent is known to be 0.
+        values, mask = np.zeros(index.shape, np.float32), (index < 0).astype(np.float32)
+        first = places < index.size
+        values.reshape(-1)[places[first]] = symbols[first]
+        mask.reshape(-1)[places[first]] = 1
+        copied, symbols = places[~first] - index.size, symbols[~first]
+        alone = mask.reshape(-1)[copied] == 0
+        values.reshape(-1)[copied[alone]] = symbols[alone] * 2**COPY_OCTAVES
+        mask.reshape(-1)[copied[alone]] = COPY_MASK
+        return (values, mask), damaged
 
     def _pack(self, symbols: np.ndarray, tables: np.ndarray) -> tuple[np.ndarray, int]:
         """Blocks ``uint8[N_e, block_size]``, of layout spread with the shares' room left zero, and the unit."""
@@ -199,9 +221,8 @@ class CodedProfile(Profile):
         cells = Cells(values, begun, None if shifts is None else shifts.reshape(-1))
         log_step = self.quantizer.find_step(cells, self._payload_bits())
         tables, symbols = self.quantizer.symbols(log_step, cells)
-        ordered = tables.reshape(-1)[self._order]
-        sent = ordered >= 0
-        return log_step, symbols.reshape(-1)[self._order][sent], ordered[sent]
+        places, ordered = self._in_order(tables)
+        return log_step, symbols.take(places), ordered
 
 
 def copy_table(stream: StreamFormat) -> int:
