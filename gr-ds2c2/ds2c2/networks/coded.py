@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ds2c2.networks.bands import Band, over_rows
+from ds2c2.networks.bands import Band, add_over_rows, over_rows, through
 from ds2c2.networks.dct import coefficient_basis
 from ds2c2.networks.finenet import FineNet, refine
 from ds2c2.networks.layers import residual_stack
@@ -68,11 +68,6 @@ def _zero(conv: nn.Conv2d) -> nn.Conv2d:
     return conv
 
 
-def _reach(blocks: int) -> int:
-    """Cells that the networks at H/4 reach: so many residual blocks, a 3x3 before them and a 5x5 after them."""
-    return -(-4 * (2 * blocks + 3) // CELL)
-
-
 def _shuffle_up(inputs: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(inputs, 4 * outputs, 1), nn.PixelShuffle(2))
 
@@ -83,7 +78,6 @@ class CodedEncoder(nn.Module):
     def __init__(self, shape: CodedShape):
         super().__init__()
         quarter, eighth, sixteenth = shape.widths
-        self.reach = _reach(shape.encoder_blocks[0])
         self.stage4 = nn.Sequential(
             nn.PixelUnshuffle(4),
             nn.Conv2d(6 * 16, quarter, 3, padding=1),
@@ -101,19 +95,27 @@ class CodedEncoder(nn.Module):
         self.transform = nn.Parameter(coefficient_basis(shape.luma, shape.chroma))
 
     def forward(self, residual: Tensor, base: Tensor) -> Tensor:
-        down8, *rest = self.stage16
+        size = residual.shape[-2:]
+        unshuffle, enter, stack = self.stage4
+        down8, stack8, down16, stack16, *leave = self.stage16
 
-        def stage4(band: Band) -> tuple[Tensor, Tensor]:
-            part = band.look(residual)
-            features = self.stage4(torch.cat([part, band.look(base)], dim=1))
-            filtered = part + self.filter(features)
+        def enter4(band: Band) -> tuple[Tensor]:
+            return (enter(unshuffle(torch.cat([band.look(residual), band.look(base)], dim=1))),)
+
+        (x4,) = over_rows(enter4, size, 1, (4,))
+        x4 = through(stack, x4)
+
+        def leave4(band: Band) -> tuple[Tensor, Tensor]:
+            features = band.look(x4, 4)
+            filtered = band.look(residual) + self.filter(features)
             with torch.autocast(residual.device.type, enabled=False):
                 cells = F.pixel_unshuffle(filtered.float(), CELL)
                 linear = F.conv2d(cells * LEVELS, self.transform.float()[:, :, None, None])
             return linear, down8(features)
 
-        linear, correction = over_rows(stage4, residual.shape[-2:], self.reach, (CELL, 8))
-        for layer in rest:
+        linear, x8 = over_rows(leave4, size, 1, (CELL, 8))
+        correction = through(stack16, down16(through(stack8, x8)))
+        for layer in leave:
             correction = layer(correction)
         return linear + correction.float() * COEFFICIENT_SCALE
 
@@ -128,7 +130,6 @@ class CodedDecoder(nn.Module):
     def __init__(self, shape: CodedShape):
         super().__init__()
         quarter, eighth, sixteenth = shape.widths
-        self.reach = _reach(shape.decoder_blocks[0])
         self.features8 = nn.Sequential(
             nn.PixelUnshuffle(8),
             nn.Conv2d(3 * 64, eighth, 1),
@@ -151,22 +152,29 @@ class CodedDecoder(nn.Module):
         lost = 1 - mask.mean(dim=(1, 2, 3), keepdim=True)
         planes = [p.expand(batch, 1, rows, columns) for p in (spread_step(log_step) - MIDDLE_LOG_STEP, lost)]
         size = base.shape[-2:]
-        (features,) = over_rows(lambda band: (self.features8(band.look(base)),), size, 1, (8,))
+        unshuffle, enter, stack = self.features8
+        (features,) = over_rows(lambda band: (enter(unshuffle(band.look(base))),), size, 0, (8,))
+        features = through(stack, features)
         entered = self.enter16(torch.cat([coefficients / COEFFICIENT_SCALE, mask, context, *planes], dim=1))
-        x16 = self.stage16(entered + self.features16(features))
+        x16 = through(self.stage16, entered + self.features16(features))
         estimate = self.estimate(F.relu(x16))
         known = coefficients.float() + estimate.float() * COEFFICIENT_SCALE
-        x8 = self.stage8(self.up8(x16) + features)
 
-        def stage4(band: Band) -> tuple[Tensor]:
-            part = band.look(base)
+        def inverse(band: Band) -> tuple[Tensor]:
             with torch.autocast(base.device.type, enabled=False):
                 cells = F.conv2d(band.look(known, CELL), self.transform.float()[:, :, None, None])
-                linear = F.pixel_shuffle(cells / LEVELS, CELL)
-            x4 = self.up4(band.look(x8, 8)) + self.enter4(torch.cat([linear, part], dim=1))
-            return (linear + self.leave4(self.stage4(x4)),)
+                return (F.pixel_shuffle(cells / LEVELS, CELL),)
 
-        return over_rows(stage4, size, self.reach, (1,))[0]
+        (linear,) = over_rows(inverse, size, 0, (1,))
+        x8 = through(self.stage8, self.up8(x16) + features)
+
+        def enter4(band: Band) -> tuple[Tensor]:
+            pixels = torch.cat([band.look(linear), band.look(base)], dim=1)
+            return (self.up4(band.look(x8, 8)) + self.enter4(pixels),)
+
+        (x4,) = over_rows(enter4, size, 1, (4,))
+        x4 = through(self.stage4, x4)
+        return add_over_rows(linear, lambda band: self.leave4(band.look(x4, 4)), 1)
 
 
 class CodedNetworks(nn.Module):

@@ -24,9 +24,11 @@ class ResidualBlock(nn.Module):
         nn.init.zeros_(self.second.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.second(self.activation(self.first(self.activation(x))))
-        # In place where nothing has to be kept for a gradient, and nothing is rounded by it.
-        return x + y if torch.is_grad_enabled() or x.dtype != y.dtype else y.add_(x)
+        return x + self.branch(x)
+
+    def branch(self, x: Tensor) -> Tensor:
+        """What is added to ``x``."""
+        return self.second(self.activation(self.first(self.activation(x))))
 
 
 class GDN(nn.Module):
