@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from ds2c2.stream.geometry import CELL
 
-# Pixels of a band: 768x512 is one, 1080p two, 4K eight.
-PIXELS_AT_ONCE = 1 << 20
+# Pixels of a band: 768x512 is one, 1080p four.
+PIXELS_AT_ONCE = 1 << 19
 # Floats of a band inside a residual block, and rows at the least: the four around it are work done twice.
 FLOATS_AT_ONCE = 1 << 22
 LEAST_ROWS = 64

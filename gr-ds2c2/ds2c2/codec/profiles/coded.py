@@ -22,6 +22,7 @@ from ds2c2.codec.quantizer import COARSEST, FINEST, Cells, Quantizer
 from ds2c2.codec.smallpicture import reduce_picture
 from ds2c2.errors import FormatError, PictureError
 from ds2c2.networks.coded import CodedNetworks
+from ds2c2.networks.precision import in_bfloat16, picture_precision
 from ds2c2.networks.scales import (
     COPY_MASK,
     COPY_OCTAVES,
@@ -61,8 +62,13 @@ class CodedProfile(Profile):
                 f"interleave=bit tears the code blocks of model {stream.model_name} (profile coded), which permutes "
                 "its symbols itself; use interleave=none, or block to spread bursts over frames"
             )
+        self.mixed = in_bfloat16(self.device)
         self.quantizer = Quantizer(networks, copy_table(stream))
         self.scales, self.tables = self.quantizer.scales, self.quantizer.tables
+
+    def base_picture(self, small: np.ndarray) -> torch.Tensor:
+        with picture_precision(self.device, self.mixed):
+            return super().base_picture(small)
 
     @cached_property
     def _order(self) -> np.ndarray:
@@ -86,7 +92,6 @@ class CodedProfile(Profile):
         self, picture: np.ndarray, side_info: bytes, favour: np.ndarray | None, labels: np.ndarray | None = None
     ) -> EncodedLayers:
         small = reduce_picture(picture, REDUCTION)
-        pixels = to_tensor(picture).to(self.device)
         shifts = None if favour is None else cell_favour(favour)
         favour_bytes = b"" if shifts is None else encode_map(shifts, FAVOUR_COUNTS)
         entries = -(-self.rows // MAP_CELLS) * -(-self.columns // MAP_CELLS)
@@ -95,7 +100,10 @@ class CodedProfile(Profile):
         while True:
             container = pack_base(small, bytes(room), self.stream.base_capacity)
             base = self.read_base(container)
-            coefficients = self.networks.encoder(pixels - base.picture, base.picture).float()
+            residual = to_tensor(picture).to(self.device).sub_(base.picture)
+            with picture_precision(self.device, self.mixed):
+                coefficients = self.networks.encoder(residual, base.picture).float()
+            del residual
             maps, coded = self._maps(coefficients)
             needed = SIDE.size + sum(map(len, coded)) + len(favour_bytes) + len(side_info)
             if needed <= room:
@@ -124,8 +132,9 @@ class CodedProfile(Profile):
         log_steps = torch.from_numpy((steps / 256).astype(np.float32)).to(self.device).view(shape)
         context = torch.from_numpy((features / 1024).astype(np.float32)).to(self.device).view(shape)
         context[:, -1:] = log_steps / 2
-        hidden = self.networks.scale_features(context)
-        residual = self.networks.decoder(received.view(shape), known.view(shape), hidden, log_steps, base.picture)
+        with picture_precision(self.device, self.mixed):
+            hidden = self.networks.scale_features(context)
+            residual = self.networks.decoder(received.view(shape), known.view(shape), hidden, log_steps, base.picture)
         return residual.add_(base.picture), damaged
 
     def _values(
