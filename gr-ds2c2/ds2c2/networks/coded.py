@@ -162,7 +162,7 @@ class CodedDecoder(nn.Module):
 
         def inverse(band: Band) -> tuple[Tensor]:
             with torch.autocast(base.device.type, enabled=False):
-                cells = F.conv2d(band.look(known, CELL), self.transform.float()[:, :, None, None])
+                cells = F.conv2d(band.look(known, CELL), self.transform.float()[:, :, None, None])  # noqa: F821 - until del
                 return (F.pixel_shuffle(cells / LEVELS, CELL),)
 
         (linear,) = over_rows(inverse, size, 0, (1,))
@@ -171,7 +171,7 @@ class CodedDecoder(nn.Module):
 
         def enter4(band: Band) -> tuple[Tensor]:
             pixels = torch.cat([band.look(linear), band.look(base)], dim=1)
-            return (self.up4(band.look(x8, 8)) + self.enter4(pixels),)
+            return (self.up4(band.look(x8, 8)) + self.enter4(pixels),)  # noqa: F821 - until del
 
         (x4,) = over_rows(enter4, size, 1, (4,))
         x4 = through(self.stage4, x4)
