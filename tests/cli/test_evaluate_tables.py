@@ -148,7 +148,7 @@ def codec_pictures(run, model, effect, loss):
             channel = SymbolChannel(interleave=False)
             hits = np.zeros(stream.blocks, bool)
             bits = 800 * stream.enhancement_blocks
-            hits[stream.base_blocks :] = channel.draw(bits, loss, run.generator(index, draw))[::800]
+            hits[stream.base_blocks :] = channel.draw(bits, loss, run.generator(index, draw))[::800].numpy()
             damaged = sent.copy()
             damaged[hits] = 0
             soft = to_soft(sent, ~hits) if effect == "erase" else to_soft(damaged, np.ones(stream.blocks, bool))

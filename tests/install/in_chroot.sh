@@ -65,11 +65,12 @@ inside() {
   timed test "make test ${TEST_SECONDS:+TEST_SECONDS=$TEST_SECONDS} 2>&1 | tee /tmp/test.log"
   [ -z "${AFTER:-}" ] || timed after "$AFTER"
 
-  local version='import sys; from importlib.metadata import version as v; from gnuradio import gr
-print(f"GNU Radio {gr.version()}, Python {sys.version.split()[0]}, numpy {v(\"numpy\")}, torch {v(\"torch\")}")'
+  local versions='import sys; from importlib.metadata import version; from gnuradio import gr
+print("GNU Radio %s, Python %s, numpy %s, torch %s"
+      % (gr.version(), sys.version.split()[0], version("numpy"), version("torch")))'
   echo
   echo "Debian $(cat "$root/etc/debian_version") ($suite), commit $(cat "$root.commit")"
-  in_clone ".venv/bin/python -c '$version'" || echo "GNU Radio does not import in .venv"
+  in_clone ".venv/bin/python -c '$versions'" || echo "GNU Radio does not import in .venv"
   for name in demo test after; do
     [ -z "${passed[$name]+set}" ] || printf '%-5s %s, %d s\n' "$name" "${passed[$name]}" "${seconds[$name]}"
   done
@@ -78,27 +79,10 @@ print(f"GNU Radio {gr.version()}, Python {sys.version.split()[0]}, numpy {v(\"nu
   [[ ! "${passed[*]}" =~ FAILED ]]
 }
 
-if [ "${1:-}" = --inside ]; then
-  inside "$2" "$3"
-  exit
-fi
-
-# Stage 1.
-[ $# = 1 ] && [ "${1#-}" = "$1" ] || usage
-[ "$(id -u)" = 0 ] || { echo "$0: has to be root, for chroot and mounts" >&2; exit 1; }
-for tool in debootstrap unshare git; do
-  command -v $tool >/dev/null || { echo "$0: needs $tool: apt-get install debootstrap util-linux git" >&2; exit 1; }
-done
-script=$(realpath "$0")
-checkout=$(realpath "$(dirname "$script")/../..")
-folder=$(mktemp -d "${WORK:-${TMPDIR:-/tmp}}/debian-$1.XXXXXX")
-root=$folder/root
-child=
-
+# Stage 1 ends here, in whatever way: process 1 of the namespace goes, and with it every process and mount in there.
 finish() {
   local code=$?
   trap - EXIT INT TERM HUP
-  # Process 1 of the namespace goes, and with it every process and every mount in there.
   if [ -n "$child" ]; then kill -KILL "$child" 2>/dev/null && wait "$child" 2>/dev/null || true; fi
   if [ -n "${KEEP:-}" ]; then
     echo "$0: left in $folder"
@@ -108,16 +92,33 @@ finish() {
   fi
   exit $code
 }
-trap finish EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM HUP
 
-git clone --quiet --no-hardlinks "$checkout" "$root.clone"
-git -C "$root.clone" rev-parse --short HEAD >"$root.commit"
-mkdir "$root"
-unshare --mount --pid --fork --kill-child "$script" --inside "$1" "$root" </dev/null &
-child=$!
-code=0
-wait "$child" || code=$?
-child=
-exit $code
+# Stage 1: $1 is the suite.
+outside() {
+  [ $# = 1 ] && [ "${1#-}" = "$1" ] || usage
+  [ "$(id -u)" = 0 ] || { echo "$0: has to be root, for chroot and mounts" >&2; exit 1; }
+  for tool in debootstrap unshare git; do
+    command -v $tool >/dev/null || { echo "$0: needs $tool: apt-get install debootstrap util-linux git" >&2; exit 1; }
+  done
+  script=$(realpath "$0")
+  checkout=$(realpath "$(dirname "$script")/../..")
+  folder=$(mktemp -d "${WORK:-${TMPDIR:-/tmp}}/debian-$1.XXXXXX")
+  root=$folder/root
+  child=
+  trap finish EXIT
+  trap 'exit 130' INT
+  trap 'exit 143' TERM HUP
+
+  git clone --quiet --no-hardlinks "$checkout" "$root.clone"
+  git -C "$root.clone" rev-parse --short HEAD >"$root.commit"
+  mkdir "$root"
+  unshare --mount --pid --fork --kill-child "$script" --inside "$1" "$root" </dev/null &
+  child=$!
+  code=0
+  wait "$child" || code=$?
+  child=
+  exit $code
+}
+
+if [ "${1:-}" = --inside ]; then inside "$2" "$3"; else outside "$@"; fi
+exit
