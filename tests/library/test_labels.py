@@ -50,6 +50,17 @@ def test_wishes_are_understood(text, wish):
     assert parse_wish(text) == wish
 
 
+def test_a_map_without_any_class_is_refused(album):
+    """Grey levels, or the void of another data set; some pixels of none are well."""
+    labels = np.full((96, 128), 255, np.uint8)
+    Image.fromarray(labels).save(album / "labels" / "b.png")
+    with pytest.raises(PictureError, match="b.png: no pixel has a class's number, which are 0 to 11; .* 255 to 255"):
+        maps(album, "sign=2")
+    labels[5, 5] = SIGN
+    Image.fromarray(labels).save(album / "labels" / "b.png")
+    assert (maps(album, "sign=2").of(1) == 2).sum() == 1
+
+
 @pytest.mark.parametrize(
     ("text", "named"),
     [
