@@ -6,9 +6,11 @@ import pmt
 from gnuradio import gr
 
 from ds2c2.links.burstfinder import Burst, BurstFinder, Preamble
+from ds2c2.stream.streamformat import StreamFormat
 
 from ._failures import guarded
 from ._lasting import Lasting
+from ._stage import FORMAT_TAG, check_format
 
 TRIGGER = "ds2c2_trigger"
 # The demultiplexer keeps the trigger's tag to itself; this one goes on with the header.
@@ -19,15 +21,19 @@ REMEMBERED = 4096
 
 class burst_trigger(Lasting, gr.sync_block):
     """Samples in and out, by ``BurstFinder``; on a burst's first sample is a trigger, and its
-    key in ``bursts``."""
+    key in ``bursts``. Samples that are tagged as of another stream format end the flowgraph: packets of another size
+    would not even be noticed as such."""
 
-    def __init__(self, preamble: Preamble, threshold: float):
+    def __init__(self, preamble: Preamble, threshold: float, stream_format: StreamFormat):
         gr.sync_block.__init__(self, name="burst_trigger", in_sig=[np.complex64], out_sig=[np.complex64])
         self._finder = BurstFinder(preamble, threshold)
         self.bursts: dict[int, Burst] = {}
+        self._format = stream_format
 
     @guarded
     def work(self, input_items: list, output_items: list) -> int:
+        for tag in self.get_tags_in_window(0, 0, len(input_items[0]), FORMAT_TAG):
+            check_format(tag.value, self._format)
         output_items[0][:], bursts = self._finder.push(input_items[0])
         for burst in bursts:
             self.bursts[burst.position] = burst

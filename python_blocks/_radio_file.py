@@ -13,6 +13,7 @@ from ._backend import RecordingNote
 from ._failures import WORK_DONE, guarded, record, say
 from ._host_events import RX_TIME, TimeTags, time_of
 from ._lasting import Lasting
+from ._stage import FORMAT_TAG
 
 RX_FREQUENCY = pmt.intern("rx_freq")
 READ_SAMPLES = 1 << 16
@@ -82,7 +83,8 @@ class file_sink(Lasting, gr.sync_block):
 
 
 class file_source(Lasting, gr.sync_block):
-    """Complex samples of a recording; ``events`` has the overruns that were recorded with it."""
+    """Complex samples of a recording; ``events`` has the overruns that were recorded with it. On the first sample is
+    the tag ``ds2c2_format`` with the stream format that the recording holds, if it holds one."""
 
     def __init__(self, settings: ReceiveSettings):
         gr.sync_block.__init__(self, name="radio_source", in_sig=None, out_sig=[np.complex64])
@@ -105,6 +107,8 @@ class file_source(Lasting, gr.sync_block):
             self._read += len(self._kept)
             if not len(self._kept):
                 return WORK_DONE
+            if self.reader.stream_format and not self.nitems_written(0):
+                self.add_item_tag(0, 0, FORMAT_TAG, pmt.intern(self.reader.stream_format))
         count = min(len(out), len(self._kept))
         out[:count], self._kept = self._kept[:count], self._kept[count:]
         return count

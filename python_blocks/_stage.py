@@ -75,6 +75,13 @@ def frame_number(value) -> int:
     return pmt.to_long(pmt.car(value))
 
 
+def check_format(value, ours: StreamFormat) -> None:
+    """Raises ``FormatError`` when the value of a format tag is of another stream format."""
+    text = pmt.symbol_to_string(value)
+    if not StreamFormat.parse(text).agrees(ours):
+        raise FormatError(f"the stream comes as {text}, the block is set to {ours.text}: give both the same")
+
+
 def refuse_tag_header(rows: np.ndarray) -> None:
     """Raises ``LinkError`` when a stream of code blocks begins with a ZeroMQ block's tag header."""
     if bytes(rows[0, : len(streamtags.HEADER_START)]) == streamtags.HEADER_START:
@@ -105,6 +112,7 @@ class Stage(Lasting, gr.basic_block):
         # Monotonic seconds when something last came in or went out: a block that waits for its
         # output is not waiting for its input.
         self.quiet_since = time.monotonic()
+        self.out_since = self.quiet_since  # when something last went out
 
     def take(self, rows: np.ndarray, tags: list[tuple]) -> None:
         raise NotImplementedError
@@ -149,6 +157,7 @@ class Stage(Lasting, gr.basic_block):
         produced = self._drain(output_items[0])
         if came or produced:
             self.quiet_since = time.monotonic()
+            self.out_since = self.quiet_since if produced else self.out_since
         if produced == 0:
             if self._finished and not self._queue:
                 return WORK_DONE
@@ -158,9 +167,7 @@ class Stage(Lasting, gr.basic_block):
 
     def _agree(self, value) -> None:
         """Raises ``FormatError`` when the stream is of another format: it would come out as noise."""
-        text = pmt.symbol_to_string(value)
-        if not StreamFormat.parse(text).agrees(self.format):
-            raise FormatError(f"the stream comes as {text}, the block is set to {self.format.text}: give both the same")
+        check_format(value, self.format)
         self._agreed = value
 
     def _drain(self, out: np.ndarray) -> int:

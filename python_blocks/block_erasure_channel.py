@@ -23,13 +23,14 @@ class block_erasure_channel(Stage):
     Args:
         stream_format: a StreamFormat or its text form
         loss: share of the code blocks (bits) that are hit, 0 to 1
-        model: iid, exact (a fixed number in every frame), gilbert-elliott (bursts) or trace
+        model: iid, exact (a fixed number in every frame), gilbert-elliott (bursts), trace, or what is
+            fitted to the trace and drawn from: gilbert-elliott-general, hidden-markov, semi-markov
         effect: erase (the packet does not arrive), zero (every 1 of the code block becomes 0)
             or flip (every bit flips); the receiver does not know of zero and flip, which are
             for models of profile binary
         burst: mean length of a burst in blocks, for gilbert-elliott
         seed: of the draws
-        trace: file with a recorded loss trace, for trace
+        trace: file with a loss trace, for trace and for what is fitted to it
         protect_base: base blocks are never hit
         unit: block, or bit: each bit of the code blocks is hit by itself, with model iid and
             effect zero or flip

@@ -34,7 +34,8 @@ def _quality(result, lost_share: float):
 class decoder_sink(Lasting, gr.sync_block):
     """Decodes frames; writes, shows and measures the pictures.
 
-    A frame whose base layer is lost is concealed by the picture before it, and counted.
+    A frame whose base layer is lost is concealed by the picture before it, and counted; one of which nothing came is
+    not written.
 
     Input:
         s8[8 * block_size], soft bits of a code block (+1, -1, 0 = erased), whole frames in
@@ -86,7 +87,7 @@ class decoder_sink(Lasting, gr.sync_block):
 
     @property
     def results(self) -> list:
-        """A ``ds2c2.ends.session.FrameResult`` for each frame so far."""
+        """A ``ds2c2.ends.session.FrameResult`` for each frame, of the last ones where they are many."""
         return self.receiver.results
 
     @guarded
@@ -106,8 +107,8 @@ class decoder_sink(Lasting, gr.sync_block):
         return count
 
     def stop(self) -> bool:
-        results = self.results
-        line = f"{len(results)} frames, {self.receiver.concealed} concealed"
+        results, receiver = self.results, self.receiver
+        line = f"{receiver.frames} frames, {receiver.concealed} concealed"
         if damaged := sum(result.damaged for result in results):
             line += f", {damaged} damaged blocks"
         measured = [result.psnr for result in results if result.psnr is not None and np.isfinite(result.psnr)]

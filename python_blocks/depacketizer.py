@@ -3,7 +3,6 @@
 
 import math
 import time
-from dataclasses import replace
 
 import numpy as np
 import pmt
@@ -12,7 +11,8 @@ from ds2c2.errors import FormatError, NothingReceived
 from ds2c2.stream.assembler import Frame, FrameAssembler, LinkCounts
 from ds2c2.stream.numbering import REORDER_PACKETS
 from ds2c2.stream.packetkey import read_key
-from ds2c2.stream.packets import MAX_STREAM
+from ds2c2.stream.packets import MAX_STREAM, known_difference
+from ds2c2.stream.packetsize import LOOKED_AT, misfit, packet_size_in
 from ds2c2.stream.softbits import to_soft
 from ds2c2.stream.streamformat import StreamFormat
 
@@ -21,16 +21,19 @@ from ._stage import END_TAG, ENDED_PORT, Stage, as_format, as_packet_format, for
 
 # Seconds at most that the last block of a complete frame waits to learn whether it is the last of all.
 END_WAIT = 0.05
-# Packets of another format, and none of ours, after which the user is told: not one by accident.
+# Seconds without packets at most after which an end is believed: those of a radio pause longer amid a stream.
+END_SILENCE = 1.0
+# Items that are none of ours, and none of ours, after which the user is told: not one by accident.
 TELL_AFTER = 32
 
 
 class depacketizer(Stage):
     """Puts frames back from packets that come reordered, twice, damaged, or not at all.
 
-    A frame goes out when it is complete and all before it are out, when a packet more than
-    ``reorder`` behind its end has come, or after ``timeout`` seconds without packets. It ends
-    with the last frame that an end-of-stream packet announces.
+    A frame goes out when it is complete and all before it are out, when packets more than
+    ``reorder`` behind its end have come, or after ``timeout`` seconds without packets of the stream. It ends
+    with the last frame that an end-of-stream packet announces: when ``timeout`` seconds of silence
+    follow, 1 at most, of a signed stream at once.
 
     Input:
         u8[packet_bytes], one item a packet; any bytes may come
@@ -46,7 +49,8 @@ class depacketizer(Stage):
     Args:
         stream_format: a StreamFormat or its text form
         stream: number of the stream to receive, 0 to 255
-        timeout: seconds without packets after which unfinished frames go out
+        timeout: seconds without packets of the stream after which unfinished frames go out, and after
+            which an announced end is believed
         reorder: packets that a link may reorder
         key: file with the key of a signed stream, which the stream format names
     """
@@ -71,7 +75,9 @@ class depacketizer(Stage):
         self._format_tag = format_tag(stream_format)
         self._last: np.ndarray | None = None  # last block of a frame, kept back for the end tag
         self._kept_until = math.inf  # monotonic seconds
-        self._other_digest: int | None = None  # of packets of our stream in another format
+        self._strange = b""  # the first bytes of what is none of ours
+        self._heard = 0.0  # when a packet of the stream came, monotonic seconds
+        self._erased = np.broadcast_to(np.int8(0), (stream_format.blocks, 8 * size))
         self._told = False
 
     @property
@@ -85,48 +91,62 @@ class depacketizer(Stage):
         return self._last is not None or assembler.waiting or assembler.total_frames is not None
 
     def take(self, rows: np.ndarray, tags: list[tuple]) -> None:
+        used = self.counts.used
         frames = self._assembler.push(rows)
-        if not self._told and self.counts.used == 0 and self.counts.other_format:
-            self._note_other_format(rows)
-            if self.counts.other_format >= TELL_AFTER:
-                self._tell_other_format()
+        if self.counts.used != used:
+            self._heard = time.monotonic()
+        if not self._told and self.counts.used == 0:
+            if len(self._strange) < LOOKED_AT:
+                self._strange += rows[: -(-LOOKED_AT // rows.shape[1])].tobytes()
+            if self.counts.other_format + self.counts.malformed >= TELL_AFTER and len(self._strange) >= LOOKED_AT:
+                self._tell_difference()
         self._release(frames)
-        self._let_go_in_time()
+        self.idle()
 
     def idle(self) -> None:
         self._let_go_in_time()
-        if time.monotonic() - self.quiet_since > self.timeout:
+        # What others send does not keep the stream waiting.
+        silence = time.monotonic() - max(self._heard, self.out_since)
+        if silence > self.timeout:
             self._release(self._assembler.flush())
-            self._let_go([])
-            # The end was announced and all there was is out.
-            if self._assembler.total_frames is not None:
-                self.end()
+            if not self._assembler.ended:
+                self._let_go([])
+        # The end was announced and all there was is out.
+        if self._assembler.ended and silence > min(self.timeout, END_SILENCE):
+            self._finish()
 
     def stop(self) -> bool:
-        if self._other_digest is not None and self.counts.used == 0:
-            self._tell_other_format()
-            others = self.counts.other_format
-            record(self.name(), NothingReceived(f"no packet of this stream came, but {others} with another format"))
-        say(self.name(), self.counts.line())
+        counts = self.counts
+        # A stream that lost all but its end is one.
+        if counts.used == counts.end == 0 and (counts.other_format or counts.malformed):
+            self._tell_difference()
+            others = counts.other_format + counts.malformed
+            record(self.name(), NothingReceived(f"no packet of this stream came, but {others} others"))
+        say(self.name(), counts.line())
         return True
 
     def _release(self, frames: list[Frame]) -> None:
-        ended = self._assembler.ended
         for frame in frames:
             self._let_go([])
-            soft = to_soft(frame.blocks, frame.arrived)
+            # Many frames of which nothing came share one content.
+            soft = to_soft(frame.blocks, frame.arrived) if frame.arrived.any() else self._erased
             self.put(soft[:-1], [(0, *frame_tag(frame.number, self.format.base_blocks)), (0, *self._format_tag)])
             self._last = soft[-1:]
             # The Deinterleaver must learn at which frame a stream ends when that does not fill
             # a group: such a frame's last block waits for the next frame or for the end.
             full = (frame.number + 1) % self.format.depth == 0
             self._kept_until = time.monotonic() + END_WAIT if full else math.inf
-        if ended:
-            self._let_go([(0, END_TAG, pmt.PMT_T)])
-            self.end()
+        if self._assembler.signed and self._assembler.ended:
+            self._finish()
+
+    def _finish(self) -> None:
+        self._let_go([(0, END_TAG, pmt.PMT_T)])
+        self.end()
 
     def _let_go_in_time(self) -> None:
         # The end comes close behind the last frame, or else the next frame does.
+        if self._assembler.ended:
+            return  # the last block waits for the silence that follows, to carry the end's tag
         if self._kept_until < math.inf and (self._assembler.waiting or time.monotonic() > self._kept_until):
             self._let_go([])
 
@@ -135,22 +155,18 @@ class depacketizer(Stage):
             self.put(self._last, tags)
             self._last, self._kept_until = None, math.inf
 
-    def _note_other_format(self, rows: np.ndarray) -> None:
-        digests, seen = np.unique(self._assembler.parser.other_digests(rows), return_counts=True)
-        if len(digests):
-            self._other_digest = int(digests[seen.argmax()])
-
-    def _known_difference(self) -> str:
-        """Words for the one difference that a digest gives away: the same settings, weights not named."""
-        unnamed = replace(self._expected, model=self.format.model_name).digest
-        return ", which differs only in the weights it names: none" if self._other_digest == unnamed else ""
-
-    def _tell_other_format(self) -> None:
-        if not self._told:
-            say(
-                self.name(),
-                f"the sender uses another stream format{self._known_difference()}: its digest is "
-                f"{self._other_digest:04x}, ours {self._expected.digest:04x} ({self._expected.text}); give both ends "
-                "the same",
-            )
+    def _tell_difference(self) -> None:
+        """Say, once, in what the packets that come are not ours."""
+        if self._told:
+            return
         self._told = True
+        ours, digest = self._expected, self._assembler.other_digest
+        # Of packets of another size some fit by chance and show another format.
+        if digest is not None and packet_size_in(self._strange) in (None, ours.packet_bytes):
+            words = (
+                f"the sender uses another stream format{known_difference(ours, digest)}: its digest is {digest:04x}, "
+                f"ours {ours.digest:04x} ({ours.text})"
+            )
+        else:
+            words = misfit(self._strange, ours)
+        say(self.name(), f"{words}; give both ends the same")

@@ -11,7 +11,7 @@ from gnuradio import gr
 from ds2c2.errors import UserError
 from ds2c2.stream.streamformat import StreamFormat
 
-from ._failures import WORK_DONE, guarded
+from ._failures import WORK_DONE, guarded, say
 from ._lasting import Lasting
 from ._stage import END_TAG, as_format, as_sources, format_tag, frame_tag
 
@@ -63,6 +63,8 @@ class encoder_source(Lasting, gr.sync_block):
         self.interval = 1.0 / frame_rate if frame_rate else 0.0  # seconds
         self._due = 0.0
         feed = PictureFeed(as_sources(pictures), self.format.width, self.format.height, fit, repeat)
+        for line in feed.skipped_lines:
+            say("encoder_source", line)
         self.sender = SendingEnd(Codec(self.format, device), feed, favour, labels)
         gr.sync_block.__init__(self, name="encoder_source", in_sig=None, out_sig=[(np.uint8, self.format.block_size)])
         self.set_output_multiple(self.format.blocks)

@@ -59,7 +59,7 @@ class ofdm_demodulator(PacketDemodulator):
         PacketDemodulator.__init__(self, "ofdm_demodulator", stream_format)
         self.ofdm = OfdmFormat(self.packet_bytes, modulation, fec, payload_level)
         data, pilots = carriers()
-        trigger = burst_trigger(OFDM_PREAMBLE, threshold)
+        trigger = burst_trigger(OFDM_PREAMBLE, threshold, stream_format)
         demux = digital.header_payload_demux(
             PREAMBLE_SYMBOLS + HEADER_SYMBOLS, FFT_SIZE, PREFIX, SYMBOLS, TRIGGER, True
         )

@@ -32,7 +32,7 @@ REFERENCE = {11: 0.95, 12: 0.76, 13: 0.48, 14: 0.25, 16: 0.05, 18: 0.003}
 
 def trial(packets, air, link="ofdm", size=SHORT, **modem):
     """Counts of random packets over a link."""
-    stream = StreamFormat(512, 512, bpp=0.6, block_size=size - HEADER_BYTES, model="binary")
+    stream = StreamFormat(512, 512, bpp=0.6, block_size=size - HEADER_BYTES, model="binary", base_redundancy=1)
     blocks_ = np.random.default_rng(SEED).integers(0, 256, (packets, stream.block_size), np.uint8)
     run = ds2c2.link_trial(stream, Packetizer(stream).pack(blocks_), link, f"{air} seed={SEED}", **modem)
     run.run_to_end()
@@ -133,7 +133,7 @@ def clean(packets):
         print(f"{link}, 25 dB: {trial(10_000, 'snr=25', link).line()}", flush=True)
     for name in ("ofdm_demodulator", "gmsk_demodulator"):
         samples = 20_000_000
-        stream = StreamFormat(512, 512, bpp=0.6, block_size=SHORT - HEADER_BYTES, model="binary")
+        stream = StreamFormat(512, 512, bpp=0.6, block_size=SHORT - HEADER_BYTES, model="binary", base_redundancy=1)
         demodulator = getattr(ds2c2, name)(stream)
         graph = gr.top_block()
         noise = ds2c2.radio_air(snr=0, seed=SEED)

@@ -20,7 +20,9 @@ def stream_format():
 @pytest.fixture
 def grouped_format():
     """The same, with blocks interleaved over 4 frames."""
-    return pinned(StreamFormat(WIDTH, HEIGHT, bpp=0.6, block_size=40, interleave="block", depth=4, model="binary"))
+    return pinned(
+        StreamFormat(WIDTH, HEIGHT, bpp=0.6, block_size=40, interleave="block", depth=4, model="binary", layout="apart")
+    )
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ from ds2c2.stream.streamformat import StreamFormat
 
 def format_of(packet_bytes: int) -> StreamFormat:
     """A stream format with packets of this size."""
-    return StreamFormat(512, 512, bpp=0.6, block_size=packet_bytes - HEADER_BYTES, model="binary")
+    return StreamFormat(512, 512, bpp=0.6, block_size=packet_bytes - HEADER_BYTES, model="binary", base_redundancy=1)
 
 
 def packets_of(stream_format: StreamFormat, count: int, seed: int = 1) -> np.ndarray:

@@ -7,7 +7,7 @@ from flowgraph import random_frames, through
 from gnuradio import ds2c2
 
 from ds2c2.channels.channel import BlockChannel, ChannelError
-from ds2c2.stream.packets import HEADER_BYTES, Packetizer
+from ds2c2.stream.packets import Packetizer
 
 
 def packets_of(stream_format, frames=6):
@@ -34,7 +34,9 @@ def test_damaged_payloads_keep_their_headers(stream_format, effect):
     out, _ = through(np.concatenate([packets, ends]), ds2c2.block_erasure_channel(stream_format, 0.3, effect=effect))
     hits = BlockChannel(0.3, frame_blocks=stream_format.blocks).draw(len(packets))
     expected = packets.copy()
-    expected[hits, HEADER_BYTES:] = 0 if effect == "zero" else ~expected[hits, HEADER_BYTES:]
+    expected[hits, stream_format.header_bytes :] = (
+        0 if effect == "zero" else ~expected[hits, stream_format.header_bytes :]
+    )
     np.testing.assert_array_equal(out, np.concatenate([expected, ends]))
 
 
@@ -49,8 +51,10 @@ def test_single_bits_are_hit_where_the_library_draws_them(stream_format, effect)
     )
     hits = channel.draw_bits(len(packets), stream_format.block_size)
     expected = packets.copy()
-    expected[:, HEADER_BYTES:] = (
-        packets[:, HEADER_BYTES:] & ~hits if effect == "zero" else packets[:, HEADER_BYTES:] ^ hits
+    expected[:, stream_format.header_bytes :] = (
+        packets[:, stream_format.header_bytes :] & ~hits
+        if effect == "zero"
+        else packets[:, stream_format.header_bytes :] ^ hits
     )
     np.testing.assert_array_equal(out, np.concatenate([expected, ends]))
     assert (block.bits_hit, block.hit) == (np.unpackbits(hits).sum(), hits.any(axis=1).sum())

@@ -68,7 +68,8 @@ def library_pictures(stream_format, folder, effect="erase"):
     if effect == "erase":
         packets = packets[~hits]
     else:
-        packets[:, 8:] = channel.damage(packets[:, 8:], hits)
+        payloads = np.s_[:, stream_format.header_bytes :]
+        packets[payloads] = channel.damage(packets[payloads], hits)
     assembler = FrameAssembler(stream_format)
     received = assembler.push(np.concatenate([packets, packetizer.end()])) + assembler.flush()
     assert [frame.number for frame in received] == list(range(len(frames)))
@@ -278,7 +279,7 @@ def break_middle(stream_format, pictures, folder):
     graph = gr.top_block()
     graph.connect(
         ds2c2.encoder_source(stream_format, str(pictures), "cpu"), ds2c2.interleaver(stream_format),
-        ds2c2.packetizer(other), blocks.null_sink(stream_format.block_size + 8),
+        ds2c2.packetizer(other), blocks.null_sink(stream_format.packet_bytes),
     )  # fmt: skip
     return graph, FormatError, "the block is set to"
 

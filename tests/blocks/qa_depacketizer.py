@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Depacketizer: what links do to packets, and the frames that must come out all the same."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from flowgraph import ends_of, formats_of, frame_tags, numbers_of, random_frames, row_sink, run, run_to_error, through
@@ -30,7 +32,7 @@ def soft_of(rows, arrived=None):
 
 def receive(stream_format, packets, **arguments):
     """Soft bits ``int8``, tags and counts."""
-    block = ds2c2.depacketizer(stream_format, timeout=TIMEOUT, **arguments)
+    block = ds2c2.depacketizer(stream_format, **{"timeout": TIMEOUT} | arguments)
     out, tags = through(packets, block)
     return out.view(np.int8), tags, block.counts
 
@@ -170,7 +172,9 @@ def test_end_tag_where_a_group_is_not_full(grouped_format, frames, loss, later):
     rows, packets, ends = sent(grouped_format, frames)
     arrived = np.random.default_rng(6).random(len(packets)) >= loss
     noise = np.full((later, packets.shape[1]), 255, np.uint8)
-    out, tags, _ = receive(grouped_format, np.concatenate([packets[arrived], noise, ends]))
+    # Noise is silence: the frames wait through it.
+    patience = {"timeout": 0.5} if later else {}
+    out, tags, _ = receive(grouped_format, np.concatenate([packets[arrived], noise, ends]), **patience)
     np.testing.assert_array_equal(out, soft_of(rows, arrived))
     assert numbers_of(tags) == offsets(grouped_format, range(frames))
     if frames % grouped_format.depth:
@@ -186,12 +190,17 @@ def test_frame_kept_back_comes_out_without_an_end(grouped_format):
 
 
 def test_ends_before_its_input(stream_format):
-    """The announced end finishes the block, whatever comes after it."""
+    """The announced end finishes the block, though noise and copies go on without end."""
     rows, packets, ends = sent(stream_format, 1)
-    noise = np.zeros((50_000, packets.shape[1]), np.uint8)
-    out, _, counts = receive(stream_format, np.concatenate([packets, ends, noise]))
-    np.testing.assert_array_equal(out, soft_of(rows))
-    assert counts.received < len(packets) + len(ends) + len(noise)
+    noise = np.zeros((2000, packets.shape[1]), np.uint8)
+    endless = np.concatenate([packets, ends, noise])
+    source = blocks.vector_source_b(endless.reshape(-1).tolist(), True, packets.shape[1])
+    sink = blocks.vector_sink_b(8 * stream_format.block_size)
+    graph = gr.top_block()
+    graph.connect(source, ds2c2.depacketizer(stream_format, timeout=TIMEOUT), sink)
+    run(graph)
+    np.testing.assert_array_equal(np.array(sink.data(), np.uint8).view(np.int8).reshape(len(rows), -1), soft_of(rows))
+    assert ends_of(sink.tags()) == [len(rows) - 1]
 
 
 @pytest.mark.parametrize("frames", [1, 6])
@@ -217,6 +226,39 @@ def test_other_format_is_said(stream_format, capfd, frames, share):
     assert said.count("another stream format") == 1
     assert f"{other.digest:04x}" in said
     assert f"{stream_format.digest:04x}" in said
+
+
+@pytest.mark.parametrize("frames", [1, 8])
+def test_packets_of_another_size_are_said(stream_format, capfd, frames):
+    """Their size and the one that is wanted, once, few or many; the flowgraph does not end well."""
+    other = replace(stream_format, block_size=48)
+    _, packets, ends = sent(other, frames)
+    data = np.concatenate([packets, ends]).reshape(-1)
+    size = stream_format.packet_bytes
+    items = data[: len(data) // size * size].reshape(-1, size)
+    block, sink = ds2c2.depacketizer(stream_format, timeout=TIMEOUT), row_sink(8 * stream_format.block_size)
+    graph = gr.top_block()
+    graph.connect(blocks.vector_source_b(items.reshape(-1), False, size), block, sink)
+    run_to_error(graph)
+    (error,) = ds2c2.errors()
+    ds2c2.clear_errors()
+    assert isinstance(error, NothingReceived) and block.counts.used == 0
+    said = capfd.readouterr().err
+    assert said.count(f"packets of 56 bytes came where {size} are wanted; give both ends the same") == 1
+
+
+def test_weights_that_are_not_named_are_said(stream_format, capfd):
+    """The sender's format has no digest of weights and is the same but for that."""
+    _, packets, ends = sent(replace(stream_format, model=stream_format.model_name))
+    block, sink = ds2c2.depacketizer(stream_format, timeout=TIMEOUT), row_sink(8 * stream_format.block_size)
+    queue = np.concatenate([packets, ends])
+    graph = gr.top_block()
+    graph.connect(blocks.vector_source_b(queue.reshape(-1), False, queue.shape[1]), block, sink)
+    run_to_error(graph)
+    assert isinstance(ds2c2.errors()[0], NothingReceived)
+    ds2c2.clear_errors()
+    said = capfd.readouterr().err
+    assert said.count("another stream format, which differs only in the weights it names: none: its digest is") == 1
 
 
 def test_counts_are_said_once_at_the_end(stream_format, capfd):

@@ -110,8 +110,8 @@ def test_a_block_that_is_never_connected_goes():
 def test_a_stopped_flowgraph_starts_again(capfd):
     """With blocks that nobody holds: they wait with it."""
     packets = Packetizer(STREAM).pack(np.zeros((STREAM.blocks, STREAM.block_size), np.uint8))
-    graph, sink = gr.top_block(), blocks.vector_sink_b(STREAM.block_size + 8)
-    source = blocks.vector_source_b(packets.ravel().tolist(), False, STREAM.block_size + 8)
+    graph, sink = gr.top_block(), blocks.vector_sink_b(STREAM.packet_bytes)
+    source = blocks.vector_source_b(packets.ravel().tolist(), False, STREAM.packet_bytes)
     graph.connect(source, ds2c2.block_erasure_channel(STREAM, 0.0), sink)
     for _ in range(2):
         gc.collect()

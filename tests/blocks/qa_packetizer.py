@@ -7,7 +7,7 @@ from flowgraph import frame_tags, random_frames, through
 from gnuradio import ds2c2
 
 from ds2c2.errors import FormatError
-from ds2c2.stream.packets import END_COPIES, HEADER_BYTES, Packetizer, parse_packets
+from ds2c2.stream.packets import END_COPIES, Packetizer, parse_packets
 
 
 def test_packets_and_the_end(stream_format):
@@ -26,7 +26,7 @@ def test_no_end_without_the_tag(stream_format):
     """An input that merely stops is not announced as ended."""
     rows = random_frames(stream_format, 1)
     out, _ = through(rows, ds2c2.packetizer(stream_format), tags=frame_tags(stream_format, [0], ended=False))
-    assert out.shape == (stream_format.blocks, HEADER_BYTES + stream_format.block_size)
+    assert out.shape == (stream_format.blocks, stream_format.packet_bytes)
 
 
 @pytest.mark.parametrize("stream", [-1, 256])

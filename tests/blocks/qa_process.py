@@ -20,7 +20,7 @@ stream_format = StreamFormat(192, 128, bpp=0.6, block_size=40)
 # As grcc writes it: start, wait, and no look at anything.
 GRAPH = """
 graph = gr.top_block()
-source = blocks.vector_source_b([0] * 4800, True, 48)
+source = blocks.vector_source_b([0] * 100 * stream_format.packet_bytes, True, stream_format.packet_bytes)
 sink = blocks.null_sink(320)
 block = ds2c2.depacketizer(stream_format)
 def fail(rows, tags):

@@ -4,6 +4,7 @@
 import shutil
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pmt
@@ -244,6 +245,22 @@ def test_a_recording_replayed_gives_the_same_samples(samples, tmp_path, stream_f
     assert reader.stream_format == stream_format.text
     assert reader.about["link"] == "ofdm" and reader.about["frequency"] == "868000000 Hz"
     assert reader.captures[0].frequency == 868e6 and reader.trouble == ""
+
+
+@pytest.mark.parametrize("demodulator", [ds2c2.ofdm_demodulator, ds2c2.gmsk_demodulator])
+def test_a_recording_of_another_stream_format_is_named(samples, tmp_path, stream_format, demodulator):
+    """It says itself what it is of, through the air's emulation too; packets of another size would not be noticed."""
+    recorder, _ = sender(samples, backend="file", address=str(tmp_path / "run"), stream_format=stream_format)
+    run(recorder)
+    other = replace(stream_format, block_size=48)
+    graph, sink = gr.top_block(), blocks.null_sink(other.packet_bytes)
+    source = ds2c2.radio_source("file", str(tmp_path / "run"), rate=RATE, air="snr=20")
+    graph.connect(source, demodulator(other), sink)
+    run_to_error(graph)
+    (error,) = ds2c2.errors()
+    ds2c2.clear_errors()
+    assert isinstance(error, FormatError)
+    assert f"comes as {stream_format.text}, the block is set to {other.text}" in str(error)
 
 
 def test_overruns_are_recorded_and_replayed(samples, tmp_path):

@@ -179,7 +179,7 @@ def test_a_jammer_costs_what_it_covers(recorded, stream_format, kind):
     jammed[start : start + length] += jam.astype(np.complex64)
     got = receive(jammed)
     lost = np.flatnonzero(got.trace.lost())
-    step = LINKS["ofdm"].packet_samples(8 + stream_format.block_size)
+    step = LINKS["ofdm"].packet_samples(stream_format.packet_bytes)
     covered = np.arange(start // step, (start + length) // step + 1)
     assert set(lost) <= set(covered) and len(lost) >= len(covered) - 2
     assert got.counts.missing == len(lost) and got.counts.resyncs == 0

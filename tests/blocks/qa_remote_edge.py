@@ -49,7 +49,7 @@ def from_host(stream_format, address, items="bytes", pass_tags=True):
     vector = 1 if items == "bytes" else stream_format.block_size
     pull = zeromq.pull_source(1, vector, address.text, 50, pass_tags, 2)
     packetizer = ds2c2.packetizer(stream_format)
-    sink = blocks.vector_sink_b(8 + stream_format.block_size)
+    sink = blocks.vector_sink_b(stream_format.packet_bytes)
     graph = gr.top_block()
     if items == "bytes":
         graph.connect(pull, blocks.stream_to_vector(1, stream_format.block_size), packetizer, sink)
@@ -62,7 +62,7 @@ def from_host(stream_format, address, items="bytes", pass_tags=True):
 
 
 def packets_in(sink, stream_format):
-    return np.array(sink.data(), np.uint8).reshape(-1, 8 + stream_format.block_size)
+    return np.array(sink.data(), np.uint8).reshape(-1, stream_format.packet_bytes)
 
 
 @pytest.mark.parametrize("items", ["bytes", "blocks"])

@@ -32,10 +32,10 @@ def test_results_plots_and_report_and_a_second_run_that_adds_nothing(ds2c2, phot
     assert "4 of 4 were finished before" in again.stdout
     assert (judged / "benchmark.json").read_bytes() == first
 
-    refused = ds2c2(*command, "--redundancy", "0.5")
+    refused = ds2c2(*command, "--survive", "0.3")
     assert refused.returncode == 11
     assert refused.stderr.splitlines() == [
-        "ds2c2: judged was begun with redundancy 2.0, now 0.5; use the same settings or another --out"
+        "ds2c2: judged was begun with survive 0.5, now 0.3; use the same settings or another --out"
     ]
 
     page = ds2c2("report", "judged", "--into", "pages/results.md")

@@ -61,7 +61,7 @@ def test_truncated_picture(refused, photographs, tmp_path):
 
 def test_rate_too_low_for_the_base_layer_and_the_remedy_works(refused, ds2c2, tmp_path):
     Image.fromarray(np.full((64, 64, 3), 90, np.uint8)).save(tmp_path / "small.png")
-    line = refused(errors.FormatError.exit_code, *send("small.png", "--bpp", "0.2"))
+    line = refused(errors.FormatError.exit_code, *send("small.png", "--bpp", "0.1"))
     assert "too low for the base layer" in line
     remedy = re.search(r"bpp ([0-9.]+) or more", line).group(1)
     assert ds2c2(*send("small.png", "--bpp", remedy)).returncode == 0
@@ -74,6 +74,7 @@ def test_rate_too_low_for_the_base_layer_and_the_remedy_works(refused, ds2c2, tm
         ("--block-size", "5", "block_size 5"),
         ("--size", "768", "size '768'"),
         ("--redundancy", "-1", "-1"),
+        ("--survive", "0.9", "survive 0.9"),
     ],
 )
 def test_impossible_formats(refused, photographs, option, value, named):

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from ds2c2.cli.program import app
 from ds2c2.errors import DeviceError, FormatError, LinkError, UserError
+from ds2c2.links.iqrecording import IqWriter
 from ds2c2.links.radiosettings import RadioError
 from ds2c2.stream.streamformat import StreamFormat
 from ds2c2.traces.losstrace import read_trace_file
@@ -121,6 +122,15 @@ def test_dry_run_says_what_would_be_set_and_opens_nothing(command, photographs, 
     output, error = command("receive", "--out", "received", *usrp)
     assert error is None and "868000000 Hz" in output and "Nothing is opened" in output
     assert not (tmp_path / "received").exists()
+
+
+def test_a_recording_says_itself_what_it_is_of(command, tmp_path):
+    recorded, other = (StreamFormat(160, 128, bpp=0.6, block_size=size) for size in (48, 50))
+    IqWriter(tmp_path / "run", 1e6, stream_format=recorded.text).close()
+    words = ("receive", "--radio", "file", "--address", str(tmp_path / "run"), "--out", "r")
+    _, error = command(*words, "--format", other.text)
+    assert isinstance(error, FormatError)
+    assert f"recorded as {recorded.text}, not as {other.text}; leave --format out" in str(error)
 
 
 @pytest.mark.parametrize(

@@ -135,13 +135,14 @@ def test_show_and_fit(ds2c2, outages, tmp_path):
     assert Image.open(tmp_path / "plots" / "trace.png").size == (1200, 1320)
     fitted = ds2c2("trace", "fit", outages, "--json", "fit.json", "--emulate", "drawn.csv", "--packets", "50000")
     assert fitted.returncode == 0, fitted.stderr
-    assert "Losses come in bursts: Gilbert–Elliott, loss in both states fits best" in fitted.stdout
+    assert "Losses come in bursts: hidden Markov chain of 3 states fits best" in fitted.stdout
     found = json.loads((tmp_path / "fit.json").read_text())
-    iid, markov, general = found["models"]
-    assert iid["parameters"]["loss"]["value"] == lost.mean() and found["best-model"] == "gilbert-elliott-general"
+    iid, _, general, hidden, semi = found["models"]
+    assert iid["parameters"]["loss"]["value"] == lost.mean() and found["best-model"] == "hidden-markov"
+    assert len(hidden["state-loss"]) == 3 and semi["bursts"]["tail"] > 0
     assert general["parameters"]["good"]["low"] < 0.02 < general["parameters"]["good"]["high"]
     drawn = read_trace_file(tmp_path / "drawn.csv")
-    assert len(drawn) == 50000 and drawn.about["model"] == "gilbert-elliott-general"
+    assert len(drawn) == 50000 and drawn.about["model"] == "hidden-markov"
     assert abs(drawn.lost().mean() - general["loss"]) < 0.05
     wrong = ds2c2("trace", "fit", outages, "--emulate", "x.csv", "--model", "best")
     assert wrong.returncode == 8 and "choose one of iid, gilbert-elliott" in wrong.stderr
@@ -188,3 +189,50 @@ def test_wrong_input_is_one_line_and_nothing_is_written(ds2c2, tmp_path, argumen
     done = ds2c2(*command)
     assert (done.returncode, done.stderr.count("\n")) == (code, 1) and words in done.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["few.txt", "many.txt", "one.txt"]
+
+
+LINKS = "device,counter,snr\n" + "".join(
+    f"{name},{n},{10 + n % 3}\n" for name, every in (("a", 5), ("b", 7)) for n in range(200) if n % every or n % 3
+)
+
+
+def test_a_trace_of_another_tool_goes_everywhere(ds2c2, photographs, tmp_path):
+    """Shown, converted, fitted for each link and for all, put on a stream."""
+    (tmp_path / "links.csv").write_text(LINKS)
+    several = ds2c2("trace", "show", "links.csv")
+    assert several.returncode == 8 and "2 links in it: a, b; choose one with --link" in several.stderr
+    shown = ds2c2("trace", "show", "links.csv", "--link", "b")
+    assert shown.returncode == 0, shown.stderr
+    assert "sequence from column counter (guessed)" in shown.stdout and "10 to 12 dB" in shown.stdout
+    converted = ds2c2("trace", "convert", "links.csv", "each")
+    assert converted.returncode == 0, converted.stderr
+    assert "wrote each/a.csv: 199 packets, 13 lost" in converted.stdout
+    lost = read_trace_file(tmp_path / "each" / "b.csv").lost()
+    assert np.flatnonzero(lost).tolist() == list(range(20, 199, 21))
+    assert ds2c2("trace", "convert", "links.csv", "b.txt", "--link", "b", "--to", "indices").returncode == 0
+    assert (tmp_path / "b.txt").read_text().split() == [str(n - 1) for n in range(21, 200, 21)]
+    fitted = ds2c2("trace", "fit", "each", "--json", "fit.json", "--model", "gilbert-elliott", "--netem", "eth0")
+    assert fitted.returncode == 0, fitted.stderr
+    found = json.loads((tmp_path / "fit.json").read_text())
+    assert [link["name"] for link in found["links"]] == ["a.csv", "b.csv"] and found["pooled"][0]["name"] == "iid"
+    assert "tc qdisc replace dev eth0 root netem loss gemodel" in fitted.stdout
+    sent = ds2c2("send", photographs, "--to", "p.ds2c2", *OPTIONS, "--channel", "trace", "--trace", "links.csv")
+    assert sent.returncode == 8 and "`ds2c2 trace convert --link NAME`" in sent.stderr
+    sent = ds2c2("send", photographs, "--to", "p.ds2c2", *OPTIONS, "--channel", "trace", "--trace", "each/b.csv")
+    assert sent.returncode == 0, sent.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("convert", "digits.txt", "out.csv"), "--lost 1 or --lost 0"),
+        (("convert", "links.csv", "digits.txt"), "digits.txt is a file: name a folder"),
+        (("fit", "links.csv", "--link", "a", "--netem", "eth 0"), "is no name of a network interface"),
+    ],
+)
+def test_wrong_words_about_another_tools_trace_are_one_line(ds2c2, tmp_path, arguments, words):
+    (tmp_path / "digits.txt").write_text("0110")
+    (tmp_path / "links.csv").write_text(LINKS)
+    done = ds2c2("trace", *arguments)
+    assert (done.returncode, done.stderr.count("\n")) == (8, 1) and words in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["digits.txt", "links.csv"]

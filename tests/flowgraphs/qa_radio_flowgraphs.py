@@ -102,7 +102,7 @@ def test_virtual_radio_runs_in_two_processes_to_the_end(made, tmp_path, endpoint
 
 
 # What the flowgraphs' Stream Format says.
-SETTINGS = ("--size", f"{SIZE[0]}x{SIZE[1]}", "--redundancy", "2", "--bpp", "0.6")
+SETTINGS = ("--size", f"{SIZE[0]}x{SIZE[1]}", "--bpp", "0.6")
 
 
 def command(*words) -> list[str]:

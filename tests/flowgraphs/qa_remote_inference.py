@@ -72,7 +72,7 @@ def in_one_process(pictures, folder, model="coded"):
 
     from ds2c2.stream.streamformat import StreamFormat
 
-    stream = StreamFormat(480, 320, base_redundancy=2, model=model)
+    stream = StreamFormat(480, 320, model=model)
     graph = ds2c2.loopback(stream, str(pictures), str(folder), measure=False)
     graph.run_to_end()
     return pictures_in(folder)
@@ -95,7 +95,7 @@ def test_pictures_through_another_host(flowgraph, pictures, start, tmp_path, els
         for side in ("encode", "decode"):
             far_end = ("--host", places[f"far {side}"])
             relays.append(start(*serve, "relay", side, *far_end, "--at", places[side], *keyed["radio"], *wait))
-    options = ("--size", "480x320", "--redundancy", "2", *keyed["gpu"], *wait)
+    options = ("--size", "480x320", *keyed["gpu"], *wait)
     encoder = start(*serve, "encode", pictures, "--at", places[f"{far}encode"], *options)
     decoder = start(*serve, "decode", "--out", "remote", "--at", places[f"{far}decode"], *keyed["gpu"], *wait)
     radio = start(flowgraph, "--code-blocks-at", places["encode"], "--soft-bits-at", places["decode"])
@@ -114,7 +114,7 @@ def test_the_decoding_host_renders_with_weights_of_its_own(flowgraph, pictures, 
     """Flowgraph and encoder know of ``coded`` only."""
     places = {name: f"tcp://127.0.0.1:{free_port()}" for name in ("encode", "decode")}
     serve, wait = ("-m", "ds2c2", "serve"), ("--wait", DEADLINE)
-    options = ("--size", "480x320", "--redundancy", "2", *wait)
+    options = ("--size", "480x320", *wait)
     encoder = start(*serve, "encode", pictures, "--at", places["encode"], *options)
     decoder = start(*serve, "decode", "--out", "remote", "--at", places["decode"], "--render", "eye", *wait)
     radio = start(flowgraph, "--code-blocks-at", places["encode"], "--soft-bits-at", places["decode"])

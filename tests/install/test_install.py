@@ -8,7 +8,6 @@ import subprocess
 import sys
 import sysconfig
 import tomllib
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -158,21 +157,6 @@ def test_ctest_knows_every_room_of_tests(tmp_path: Path) -> None:
         for file in (ROOT / "tests").rglob(p)
     }
     assert listed >= rooms
-
-
-def test_a_wheel_holds_the_same(tmp_path: Path) -> None:
-    """For hosts that take the library with pip."""
-    run(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", tmp_path, ROOT)
-    (wheel,) = tmp_path.glob("*.whl")
-    with zipfile.ZipFile(wheel) as archive:
-        entries = set(archive.namelist())
-        scripts = next(archive.read(entry).decode() for entry in entries if entry.endswith("entry_points.txt"))
-    assert {f"ds2c2/{name}" for name in names(ROOT / "gr-ds2c2" / "ds2c2", "*.py", "*.html")} <= entries
-    assert {f"gnuradio/ds2c2/{name}" for name in names(ROOT / "python_blocks", "*.py")} <= entries
-    assert {"ds2c2/models/binary.safetensors", "ds2c2/models/segnet-camvid.safetensors"} <= entries
-    assert "ds2c2/recipes/smoke.toml" in entries
-    assert "gnuradio/__init__.py" not in entries
-    assert "ds2c2 = ds2c2.cli.program:main" in scripts
 
 
 def test_exact_versions_are_within_the_ranges() -> None:

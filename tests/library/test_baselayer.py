@@ -18,8 +18,8 @@ from ds2c2.codec.smallpicture import (
 )
 from ds2c2.stream.streamformat import StreamFormat
 
-STREAM = StreamFormat(512, 512, bpp=0.6)  # K = 9, N_b = 18
-SMALLEST = StreamFormat(64, 64, bpp=1.0, block_size=32)  # K = 3, 72 bytes
+STREAM = StreamFormat(512, 512, bpp=0.6, base_redundancy=1)  # K = 9, N_b = 18
+SMALLEST = StreamFormat(64, 64, bpp=1.0, block_size=32, base_redundancy=1)  # K = 3, 72 bytes
 
 
 def small_picture(height: int, width: int, seed: int, noise: float) -> np.ndarray:
@@ -166,7 +166,7 @@ def test_random_containers_are_refused_or_read(container):
 
 @pytest.mark.parametrize("block_size", [32, 35, 36, 44, 67, 68, 100, 500])
 def test_blocks_of_every_size_repair_each_other(block_size):
-    stream = StreamFormat(256, 256, bpp=1.0, block_size=block_size)
+    stream = StreamFormat(256, 256, bpp=1.0, block_size=block_size, base_redundancy=1)
     container = container_of(stream)
     blocks = protect_base(container, stream)
     assert blocks.shape == (stream.base_blocks, block_size)

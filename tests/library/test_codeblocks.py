@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ds2c2.codec.codeblocks import HEADER_BYTES, MOST_SENT, pack, unpack
+from ds2c2.codec import codeblocks
+from ds2c2.codec.codeblocks import HEADER_BYTES, MOST_SENT, decode_symbols, pack, unpack
 from ds2c2.codec.symboltables import TABLES, SymbolTables, laplace_rows, most_magnitude, rounding_offsets
 
 MODELS = SymbolTables(laplace_rows())
@@ -102,3 +103,32 @@ def test_rounding_goes_towards_zero_more_where_a_one_is_rare():
     assert (np.diff(first) >= -1e-6).all()
     assert first[0] < 0.1 < 0.4 < first[-1] <= 0.5
     assert ((further > 0) & (further <= 0.5)).all()
+
+
+def test_one_block_that_claims_everything_takes_nothing_from_the_others():
+    """First in the frame, with the largest claim that there is."""
+    symbols, tables = draw(3, 20_000, 6, 30)
+    packed, unit, sent = pack(symbols, tables, MODELS, 60, 100)
+    packed[0, :3], packed[0, 3] = 0, 255
+    found, known, damaged = unpack(packed, np.ones(60, bool), tables, MODELS, unit)
+    first = int.from_bytes(packed[1, :3].tobytes(), "big")
+    assert damaged == 1 and np.array_equal(np.flatnonzero(known), np.arange(first, sent))
+    assert np.array_equal(found[known], symbols[known])
+
+
+def test_blocks_that_claim_the_same_are_decoded_once(monkeypatch):
+    """99 blocks of the largest claim, bytes that make sense and bytes that make none: twice the symbols at most."""
+    _, tables = draw(4, 20_000)
+    work = []
+
+    def counted(data: bytes, part: np.ndarray, models: SymbolTables):
+        work.append(len(part))
+        return decode_symbols(data, part, models)
+
+    monkeypatch.setattr(codeblocks, "decode_symbols", counted)
+    for fill in (0, 255):
+        bombs = np.full((99, 100), fill, np.uint8)
+        bombs[:, :3], bombs[:, 3] = 0, 255
+        work.clear()
+        unpack(bombs, np.ones(99, bool), tables, MODELS, 0xFFFF)
+        assert 0 < sum(work) <= 2 * len(tables)

@@ -30,8 +30,8 @@ from ds2c2.stream.streamformat import StreamFormat
 
 # Each profile with the interleaving that suits it.
 STREAMS = {
-    "binary": StreamFormat(128, 96, bpp=0.5, interleave="bit", model="binary"),
-    "coded": StreamFormat(128, 96, bpp=0.5, interleave="none", model="coded"),
+    "binary": StreamFormat(128, 96, bpp=0.5, interleave="bit", model="binary", base_redundancy=1),
+    "coded": StreamFormat(128, 96, bpp=0.5, interleave="none", model="coded", base_redundancy=1),
 }
 FORMATS = [
     StreamFormat(128, 96, bpp=0.5),
@@ -72,7 +72,8 @@ def codec(models, stream):
 @pytest.mark.parametrize("size", FORMATS, ids=lambda s: s.text.partition(" interleave")[0])
 def test_a_picture_is_always_n_blocks_and_comes_back_in_its_size(models, stream, size):
     interleave = stream.interleave if size.depth == 1 else "block"
-    stream = replace(size, model=stream.model, interleave=interleave)
+    layout = "" if size.version == 1 else {"coded": "spread", "binary": "apart"}[stream.model]
+    stream = replace(size, model=stream.model, interleave=interleave, layout=layout)
     codec = Codec(stream, "cpu")
     picture = picture_for(stream)
     encoded = codec.encode(picture)

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Wire format 2 through the codec: any blocks that are enough give a picture, and fewer give none."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from skimage.data import astronaut
 
 from ds2c2.codec.codec import Codec
+from ds2c2.errors import FormatError
 from ds2c2.pictures.pictures import fit_picture
 from ds2c2.stream.softbits import to_soft
 from ds2c2.stream.streamformat import StreamFormat
@@ -30,6 +33,11 @@ def received(codec, blocks, lost):
 def test_layout_follows_the_interleaving(stream):
     assert stream.layout == {"coded": "spread", "binary": "apart"}[stream.model]
     assert Codec(stream, "cpu").encode(picture_for(stream)).blocks.shape == (stream.blocks, stream.block_size)
+
+
+def test_a_model_without_room_for_shares_is_refused():
+    with pytest.raises(FormatError, match="use layout=apart, which goes with interleave=bit"):
+        Codec(replace(CODED, model="binary"), "cpu")
 
 
 def lossy(stream, kept):

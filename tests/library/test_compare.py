@@ -26,7 +26,7 @@ from ds2c2.evaluation.outcomes import describe
 from ds2c2.stream.streamformat import StreamFormat
 from ds2c2.traces.lossmodels import fit, statistics
 
-STREAM = StreamFormat(64, 64, bpp=0.9, block_size=32, base_bpp=0.1)
+STREAM = StreamFormat(64, 64, bpp=0.9, block_size=32, base_bpp=0.1, base_redundancy=1)
 N = STREAM.blocks
 
 
@@ -91,7 +91,7 @@ def test_equal_losses_are_received_once_and_like_the_codec_does(settings):
 
 def test_groups_of_frames_are_deinterleaved(settings):
     """Losses anywhere in a group of four reach the frame that is looked at."""
-    deep = StreamFormat(64, 64, bpp=0.9, block_size=32, base_bpp=0.1, interleave="block", depth=4)
+    deep = StreamFormat(64, 64, bpp=0.9, block_size=32, base_bpp=0.1, interleave="block", depth=4, base_redundancy=1)
     settings = ComparisonSettings(settings.pictures, (deep, deep), draws=2)
     lost = np.zeros(4 * N, bool)
     lost[N + STREAM.base_blocks :] = True

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from ds2c2.cli import installation as doctor
-from ds2c2.cli.installation import Check
+from ds2c2.cli.check import Check, exit_code
+from ds2c2.cli.extras import EXTRAS
 
 ROOT = Path(__file__).resolve().parents[2]
 SYSTEM_PYTHON = doctor.SYSTEM_PYTHON
@@ -61,7 +62,7 @@ def named(checks: list[Check], name: str) -> Check:
 def test_a_sound_installation_has_nothing_required_to_mend(blocks: Path, home: dict[str, str]) -> None:
     checks = diagnose("run_checks", blocks, GRC_BLOCKS_PATH=str(ROOT / "gr-ds2c2" / "grc"), **home)
     assert [check.name for check in checks if check.required and not check.ok] == []
-    assert doctor.exit_code(checks) == 0
+    assert exit_code(checks) == 0
     assert named(checks, "GNU Radio Companion").ok
 
 
@@ -116,8 +117,8 @@ def test_checks_as_json_and_extras_that_are_missing_are_notes() -> None:
         timeout=SECONDS, env=os.environ | {"PYTHONPATH": str(ROOT / "gr-ds2c2")},
     )  # fmt: skip
     checks = [Check(**check) for check in json.loads(done.stdout)]
-    assert doctor.exit_code(checks) == done.returncode == 0
-    extras = [named(checks, module) for module, _, _ in doctor.EXTRAS]
+    assert exit_code(checks) == done.returncode == 0
+    extras = [named(checks, module) for module, _, _ in EXTRAS]
     assert not any(check.required for check in extras)
     assert all(check.ok or "pip install" in check.remedy for check in extras)
     assert named(checks, "sigmf").ok
@@ -258,5 +259,5 @@ def test_cuda_is_explained_and_never_required(torch: dict, card: bool, ok: bool,
 
 def test_exit_code_counts_only_what_is_required() -> None:
     sound, note, fault = Check("a", True, ""), Check("b", False, "", required=False), Check("c", False, "")
-    assert doctor.exit_code([sound, note]) == 0
-    assert doctor.exit_code([sound, note, fault]) == 1
+    assert exit_code([sound, note]) == 0
+    assert exit_code([sound, note, fault]) == 1

@@ -62,7 +62,7 @@ def test_one_object_serves_both_directions_again_and_again():
 @pytest.mark.parametrize(("interleave", "depth"), [("bit", 1), ("block", 4)])
 def test_every_symbol_moves_to_a_place_of_its_own(interleave, depth):
     """Each bit (block) set alone lights exactly one place, and no place twice."""
-    stream = StreamFormat(64, 64, bpp=1.0, block_size=32, interleave=interleave, depth=depth)
+    stream = StreamFormat(64, 64, bpp=1.0, block_size=32, interleave=interleave, depth=depth, base_redundancy=1)
     interleaver = Interleaver(stream)
     base, count = stream.base_blocks, stream.enhancement_blocks
     if interleave == "block":
@@ -84,7 +84,7 @@ def test_every_symbol_moves_to_a_place_of_its_own(interleave, depth):
 
 def test_a_lost_block_is_spread_evenly_over_the_frame():
     """Of 320 erased bits each quarter of the frame gets 80, within 5 sigma (about 39)."""
-    stream = StreamFormat(512, 512, bpp=0.3, block_size=40, interleave="bit")
+    stream = StreamFormat(512, 512, bpp=0.3, block_size=40, interleave="bit", base_redundancy=1)
     interleaver = Interleaver(stream)
     mixed = interleaver.interleave(random_frames(stream, 1))
     for lost in range(stream.base_blocks, stream.blocks, 23):
@@ -106,7 +106,7 @@ def test_without_interleaving_a_lost_block_stays_where_it_is():
 
 
 def test_a_burst_over_blocks_is_shared_by_the_frames_of_a_group():
-    stream = StreamFormat(256, 256, bpp=0.5, block_size=40, interleave="block", depth=4)
+    stream = StreamFormat(256, 256, bpp=0.5, block_size=40, interleave="block", depth=4, base_redundancy=1)
     arrived = np.ones((4, stream.blocks), bool)
     arrived[1, stream.base_blocks :] = False  # a whole frame's enhancement
     soft = Interleaver(stream).deinterleave(soft_of(random_frames(stream, 4), arrived))
@@ -138,7 +138,7 @@ def ranks(seed: int, size: int) -> np.ndarray:
 )
 def test_the_permutation_is_pinned(seed, first, digest):
     """Read off the interleaver: where bit k of the sent enhancement comes from."""
-    stream = StreamFormat(64, 64, bpp=1.0, block_size=32, interleave="bit", seed=seed)
+    stream = StreamFormat(64, 64, bpp=1.0, block_size=32, interleave="bit", seed=seed, base_redundancy=1)
     base, size = stream.base_blocks, stream.enhancement_bits
     interleaver = Interleaver(stream)
     source = np.zeros(size, np.int64)

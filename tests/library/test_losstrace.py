@@ -16,7 +16,7 @@ from ds2c2.traces.losstrace import COLUMNS, STATUSES, LossTrace, TraceError, rea
 from ds2c2.traces.tracerecorder import TraceRecorder
 
 GOLDEN = Path(__file__).parent / "data" / "trace-1.csv"
-FORMAT = StreamFormat(64, 64, bpp=0.9, block_size=32, base_bpp=0.1)
+FORMAT = StreamFormat(64, 64, bpp=0.9, block_size=32, base_bpp=0.1, base_redundancy=1)
 N = FORMAT.blocks
 
 
@@ -97,7 +97,7 @@ HEADER = GOOD.index(",".join(COLUMNS))
     [
         (0, "# ds2c2 loss trace 2", "line 1 is another version of a loss trace"),
         (0, "# something", "line 1 is not the first line of a loss trace"),
-        (0, "sequence,frame", "holds 0 (arrived) and 1 (lost)"),
+        (0, "sequence,frame", "line 1 is not the first line of a loss trace"),
         (1, "# no colon", "line 2: '# no colon' is not understood"),
         (HEADER, "sequence,frame", f"line {HEADER + 1}: the columns sequence,frame,"),
         (HEADER + 1, "12,0,12", f"line {HEADER + 2}: 3 fields; 9 are wanted"),

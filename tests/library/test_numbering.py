@@ -9,16 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ds2c2.stream.assembler import FrameAssembler
-from ds2c2.stream.numbering import RESYNC_PACKETS, Ours, Restart, SequenceTracker, Stray
+from ds2c2.stream.numbering import HELD_STRAYS, RESYNC_PACKETS, Ours, Restart, SequenceTracker, Stray
 from ds2c2.stream.packets import END_COPIES, FRAME_MODULUS, TYPE_BLOCK, TYPE_END, build_headers, parse_packets
 from ds2c2.stream.streamformat import StreamFormat
 from ds2c2.traces.losstrace import DUPLICATE, OK
 from ds2c2.traces.tracerecorder import TraceRecorder
 
-FORMAT = StreamFormat(64, 64, bpp=1.0, block_size=32)
+FORMAT = StreamFormat(64, 64, bpp=1.0, block_size=32, base_redundancy=1)
 N = FORMAT.blocks
 # 86 frames of 3 blocks fit into the reordering window.
-FEW_BLOCKS = StreamFormat(64, 64, bpp=0.6, block_size=100)
+FEW_BLOCKS = StreamFormat(64, 64, bpp=0.6, block_size=100, base_redundancy=1)
 
 
 def packets(sequences, stream_format: StreamFormat = FORMAT, first: int = 0) -> np.ndarray:
@@ -68,7 +68,7 @@ def test_at_a_restart_the_tracker_stands_where_the_old_sender_ended():
     for one in tracker.judge(parsed, parsed.blocks):
         kinds.append(type(one))
         if isinstance(one, Restart):
-            assert (one.frame, one.strays, tracker.newest, tracker.total) == (0, RESYNC_PACKETS, 39, 40)
+            assert (one.frame, len(one.strays), tracker.newest, tracker.total) == (0, RESYNC_PACKETS, 39, 40)
     assert kinds == [Stray] * RESYNC_PACKETS + [Restart] + [Ours] * RESYNC_PACKETS
     assert (tracker.newest, tracker.total) == ((RESYNC_PACKETS - 1) // N, None)
 
@@ -151,11 +151,12 @@ def test_pictures_and_trace_agree_on_any_mess_of_packets(mess):
 
 
 def test_jumps_in_the_numbering_cost_no_frames_of_memory():
-    """Each packet is 64 frames ahead of the one before; the frames between are all given, and share one
-    empty content."""
-    stream_format = StreamFormat(768, 512, bpp=0.5, block_size=200)
-    jumps = 300
-    rows = packets(np.arange(jumps) * 64 * stream_format.blocks, stream_format)
+    """Each time as many packets as it takes are 64 frames ahead of those before; the frames between are all given,
+    and share one empty content."""
+    stream_format = StreamFormat(768, 512, bpp=0.5, block_size=200, base_redundancy=1)
+    jumps = 100
+    few = np.arange(RESYNC_PACKETS)
+    rows = packets((np.arange(jumps)[:, None] * 64 * stream_format.blocks + few).reshape(-1), stream_format)
     assembler = FrameAssembler(stream_format)
     tracemalloc.start()
     try:
@@ -166,7 +167,7 @@ def test_jumps_in_the_numbering_cost_no_frames_of_memory():
     whole = stream_format.blocks * stream_format.block_size
     assert len(frames) == 64 * (jumps - 1) + 1 == assembler.counts.frames
     assert assembler.counts.lost_frames == len(frames) - jumps
-    assert used < 2 * jumps * whole  # and not len(frames) * whole
+    assert used < 2 * jumps * whole + 1e6  # and not len(frames) * whole
     lost = next(frame for frame in frames if not frame.arrived.any())
     assert not lost.blocks.any() and lost.blocks.shape == (stream_format.blocks, stream_format.block_size)
     with pytest.raises(ValueError, match="read-only"):
@@ -180,4 +181,4 @@ def test_what_a_tracker_keeps_does_not_grow():
     found = [one for row in rows for one in judged(tracker, row[None])]
     assert sum(isinstance(one, Stray) for one in found) > 1900
     assert not any(isinstance(one, Restart) for one in found)
-    assert len(tracker._strays) <= RESYNC_PACKETS
+    assert len(tracker._held.all()) <= HELD_STRAYS

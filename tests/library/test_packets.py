@@ -20,7 +20,7 @@ from ds2c2.stream.packets import (
 )
 from ds2c2.stream.streamformat import StreamFormat
 
-STREAM = StreamFormat(64, 64, bpp=1.0, block_size=32, model="binary@0123abcd")
+STREAM = StreamFormat(64, 64, bpp=1.0, block_size=32, model="binary@0123abcd", base_redundancy=1)
 WIDTH = HEADER_BYTES + STREAM.block_size
 
 
@@ -121,7 +121,7 @@ def test_a_flipped_bit_in_the_header_is_never_accepted(kind, frame, index):
 
 
 def test_each_reason_to_drop_a_packet_is_counted_as_such():
-    other = StreamFormat(64, 64, bpp=1.0, block_size=32, seed=2, model="binary@0123abcd")
+    other = StreamFormat(64, 64, bpp=1.0, block_size=32, seed=2, model="binary@0123abcd", base_redundancy=1)
     assert other.digest != STREAM.digest
     wrong_version = packet()
     wrong_version[0, 0] = 0x20

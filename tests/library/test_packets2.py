@@ -102,7 +102,7 @@ def test_without_the_key_nothing_is_taken():
     with pytest.raises(FormatError, match="the stream is not signed"):
         PacketParser(SPREAD, 3, KEY)
     with pytest.raises(FormatError, match="not in version 1"):
-        signed_with(StreamFormat(192, 128), KEY)
+        signed_with(StreamFormat(192, 128, base_redundancy=1), KEY)
     # Who knows all but the key makes packets that count as forged.
     fake = Packetizer(forger, 3, OTHER, 2_000_000_000).pack(blocks_of(SPREAD))
     parsed = PacketParser(SIGNED, 3, KEY).parse(fake)

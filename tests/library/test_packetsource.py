@@ -2,6 +2,7 @@
 """The seam between links and receivers: what a link knows arrives, and nothing waits for ever."""
 
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from ds2c2.transport.packetsource import Arrivals, Listener, PacketSource, Queue
 from ds2c2.transport.recording import RecordingWriter
 from ds2c2.transport.udp import UdpSender
 
-FORMAT = StreamFormat(64, 64, bpp=0.9, block_size=32, base_bpp=0.1, model="binary@00000000")
+FORMAT = StreamFormat(64, 64, bpp=0.9, block_size=32, base_bpp=0.1, model="binary@00000000", base_redundancy=1)
 PATIENCE = 20.0  # seconds that a busy machine may take
 
 
@@ -70,11 +71,26 @@ def test_a_silent_link_is_given_up():
 
 
 def test_a_live_link_is_left_when_the_stream_ends():
-    link = QueuedSource(FORMAT, {})
-    link.put(Arrivals(packets()))
-    assert len(list(Listener(link, PATIENCE, PATIENCE, lambda: True))) == 0
-    listener = Listener(link, PATIENCE, PATIENCE, lambda: listener.good > 0)
-    assert len(list(listener)) == 1 and not listener.gave_up
+    """When silence follows: anybody can say that it ends. At once where nobody but the sender can."""
+    for sure, given in ((False, 2), (True, 1)):
+        link = QueuedSource(FORMAT, {})
+        link.put(Arrivals(packets()))
+        listener = Listener(link, 0.01, PATIENCE, lambda: listener.good > 0, sure=sure)  # noqa: B023
+        assert [len(arrivals.packets) for arrivals in listener] == [FORMAT.blocks, 0][:given]
+        assert not listener.gave_up
+
+
+def test_what_others_send_is_silence():
+    """Packets come without end, and none of the stream."""
+    with QueuedSource(FORMAT, {}) as link:
+        listener = Listener(link, 0.01, 0.05, never, taken=lambda: 0)
+        link.put(Arrivals(packets()))
+        quiet = []
+        for _ in listener:
+            quiet.append(listener.quiet)
+            link.put(Arrivals(packets()))
+            time.sleep(0.002)
+        assert listener.gave_up and not quiet[0] and quiet[-1]
 
 
 def test_what_does_not_fit_is_an_overrun():

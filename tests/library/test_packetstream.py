@@ -14,7 +14,7 @@ from ds2c2.stream.streamformat import StreamFormat
 from ds2c2.transport.recording import RecordingReader, RecordingWriter
 
 DEPTH = 4
-STREAM = StreamFormat(96, 64, bpp=0.9, block_size=40, interleave="block", depth=DEPTH)
+STREAM = StreamFormat(96, 64, bpp=0.9, block_size=40, interleave="block", depth=DEPTH, base_redundancy=1)
 
 
 def blocks_of(frame: int, stream: StreamFormat = STREAM) -> np.ndarray:
@@ -46,6 +46,19 @@ class Receiver:
 
     stream: StreamFormat = STREAM
     taken: dict = field(default_factory=dict)
+    lost: list = field(default_factory=list)
+
+    @property
+    def frames(self):
+        return len(self.taken) + len(self.lost)
+
+    @property
+    def written(self):
+        return len(self.taken)
+
+    def lose(self, frame):
+        self.lost.append(frame)
+        return frame
 
     @property
     def codec(self):
@@ -69,8 +82,8 @@ def packets_of(frames: int, stream: StreamFormat = STREAM) -> np.ndarray:
     "stream",
     [
         STREAM,
-        StreamFormat(96, 64, bpp=0.9, block_size=40, interleave="bit"),
-        StreamFormat(96, 64, bpp=0.9, block_size=40, interleave="none"),
+        StreamFormat(96, 64, bpp=0.9, block_size=40, interleave="bit", base_redundancy=1),
+        StreamFormat(96, 64, bpp=0.9, block_size=40, interleave="none", base_redundancy=1),
     ],
     ids=["groups of 4", "bits", "nothing"],
 )
@@ -136,7 +149,7 @@ def test_a_silence_within_a_group_does_not_scramble_it():
 
 
 def test_a_restart_within_a_group_does_not_mix_the_two():
-    stream = StreamFormat(256, 192, bpp=1.0, block_size=40, interleave="block", depth=DEPTH)
+    stream = StreamFormat(256, 192, bpp=1.0, block_size=40, interleave="block", depth=DEPTH, base_redundancy=1)
     packets = packets_of(4, stream)
     receiver = Receiver(stream)
     way = PacketsToPictures(receiver)
@@ -193,3 +206,17 @@ def test_a_recording_that_cannot_be_opened_is_named(tmp_path, name):
         RecordingReader(tmp_path / name)
     with pytest.raises(FileError, match="cannot be written"):
         RecordingWriter(tmp_path / "no folder" / "a.bin", STREAM)
+
+
+@pytest.mark.parametrize(
+    ("most_frames", "most_pictures", "handed_on"), [(3, 0, [0, 1, 2]), (0, 2, [0, 1, 2, 3]), (9, 9, None)]
+)
+def test_no_more_is_handed_on_than_asked_for(most_frames, most_pictures, handed_on):
+    """Frames 1 and 2 are wholly lost; they count as frames and are no pictures."""
+    stream = StreamFormat(96, 64, bpp=0.9, block_size=40, interleave="none")
+    packets = packets_of(6, stream)
+    receiver = Receiver(stream)
+    way = PacketsToPictures(receiver, most_frames=most_frames, most_pictures=most_pictures)
+    results = way.push(np.delete(packets, np.arange(stream.blocks, 3 * stream.blocks), axis=0)) + way.flush()
+    assert results == (handed_on or list(range(6))) and way.full == (handed_on is not None)
+    assert receiver.lost == [1, 2]

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Pictures in every form that cameras and programs leave them, and what is none."""
 
+import os
+
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, PngImagePlugin, features
 
 from ds2c2.errors import FileError, PictureError
 from ds2c2.pictures.pictures import (
@@ -141,7 +143,7 @@ def bad_file(folder, name):
         ("text.png", "not a picture"),
         ("empty.png", "not a picture"),
         ("missing.png", "no such file"),
-        ("folder.png", "unreadable"),
+        ("folder.png", "a folder and no file"),
         ("cut.jpg", "damaged"),
         ("cut.png", "damaged"),
     ],
@@ -153,6 +155,52 @@ def test_what_is_no_picture_is_named_in_one_line(tmp_path, name, words):
     assert str(path) in str(error.value)
     assert words in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_pipe_is_named_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    for path in (tmp_path / "pipe.png", "/dev/zero"):
+        with pytest.raises(PictureError, match="a pipe or device and no file"):
+            read_picture(path)
+    with pytest.raises(PictureError, match="a folder and no file"):
+        read_picture(tmp_path)
+
+
+def test_what_editors_write_into_a_png_does_not_matter(tmp_path):
+    notes = PngImagePlugin.PngInfo()
+    notes.add_text("XML:com.adobe.xmp", "x" * (3 << 20), zip=True)
+    Image.fromarray(colours()).save(tmp_path / "notes.png", pnginfo=notes)
+    assert np.array_equal(read_picture(tmp_path / "notes.png"), colours())
+
+
+def test_the_first_picture_of_a_gif_is_read(tmp_path):
+    frames = [Image.new("RGB", (80, 70), colour) for colour in ("red", "blue")]
+    frames[0].save(tmp_path / "two.gif", save_all=True, append_images=frames[1:])
+    assert read_picture(tmp_path / "two.gif")[3, 3].tolist() == RED
+
+
+def test_avif_is_read_or_named(tmp_path):
+    path = tmp_path / "a.avif"
+    if features.check("avif"):
+        Image.fromarray(np.full((70, 90, 3), 200, np.uint8)).save(path)
+        assert abs(read_picture(path).astype(int) - 200).max() < 5
+    else:
+        path.write_bytes(b"\0\0\0\x18ftypavif" + bytes(100))
+        with pytest.raises(PictureError, match="AVIF, which Pillow does not read here"):
+            read_picture(path)
+
+
+def test_hidden_files_are_passed_over(album, monkeypatch):
+    (album / "._a.png").write_bytes(b"no picture")
+    (album / ".cache").mkdir()
+    (album / ".cache" / "x.png").write_bytes(b"no picture")
+    assert names(list_pictures([str(album)])) == ["a.png", "b.JPG", "c.webp"]
+    assert names(list_pictures([f"{album}/*.png"])) == ["a.png"]
+    # What is named is meant, and so is a way through a hidden folder or the one above.
+    assert names(list_pictures([str(album / "._a.png")])) == ["._a.png"]
+    assert names(list_pictures([f"{album}/.cache/*.png"])) == ["x.png"]
+    monkeypatch.chdir(album / ".cache")
+    assert names(list_pictures(["../*.png"])) == ["a.png"]
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from PIL import Image
 from ds2c2.codec.codec import Codec
 from ds2c2.ends.session import PictureFeed, ReceivingEnd, SendingEnd
 from ds2c2.errors import FormatError
+from ds2c2.networks.weights import resolve_interleave
 from ds2c2.serve.frames import frame_messages
 from ds2c2.serve.hosts import DecodeHost, EncodeHost
 from ds2c2.serve.pipe import Address, Inbox, Pipe
@@ -124,7 +125,7 @@ def local(codec, pictures, folder):
 @pytest.mark.parametrize("model", ["coded", "binary"])
 def test_the_same_pictures_as_in_one_process(codecs, pictures, tmp_path, model):
     """Encode host, a radio, decode host: bit for bit, and all of them end by themselves."""
-    stream = StreamFormat(96, 64, bpp=0.9, block_size=40, model=model)
+    stream = StreamFormat(96, 64, bpp=0.9, block_size=40, interleave=resolve_interleave("auto", model), model=model)
     blocks_at, soft_at = free_address(), free_address()
     encode = EncodeHost(sending_end(codecs(stream), pictures), Pipe(blocks_at, sends=True, listens=True), WAIT, print)
     decode, said, shown = decode_host(codecs, tmp_path / "remote", soft_at)

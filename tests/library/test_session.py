@@ -62,7 +62,34 @@ def test_a_repeated_feed_starts_over(album):
 def test_a_bad_picture_is_found_before_the_first_is_sent(album, size):
     write_picture(album / "z.png", np.zeros((*size, 3), np.uint8))
     with pytest.raises(PictureError, match="z.png"):
-        PictureFeed([str(album)], 176, 168)
+        PictureFeed([str(album)], 176, 168, strict=True)
+    with pytest.raises(PictureError, match="z.png"):
+        PictureFeed([str(album), str(album / "z.png")], 176, 168)
+
+
+def test_what_cannot_be_sent_of_a_folder_is_skipped_and_said(album):
+    """As people's folders are: a broken download, a thumbnail, macOS's own files, notes."""
+    whole = (album / "a.png").read_bytes()
+    (album / "aa.png").write_bytes(whole[: len(whole) // 2])
+    write_picture(album / "small.png", np.zeros((16, 16, 3), np.uint8))
+    (album / "._a.png").write_bytes(b"\0\5\x16\7" + bytes(100))
+    (album / ".thumbnails").mkdir()
+    (album / ".thumbnails" / "a.png").write_bytes(whole)
+    (album / "phone.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(100))
+    (album / "notes.txt").write_text("no picture")
+    feed = PictureFeed([str(album)], 176, 168)
+    assert [path.name for path in feed.paths] == ["a.png", "b.png", "c.png"]
+    assert [str(error).split(":")[0].rpartition("/")[2] for error in feed.skipped] == [
+        "aa.png",
+        "phone.heic",
+        "small.png",
+    ]
+    assert "save it as PNG or JPEG" in feed.skipped_lines[1]
+    assert feed.skipped_lines[-1] == "3 files of 6 skipped"
+    assert common_size([album / "aa.png", album / "small.png", album / "b.png"]) == (176, 168)
+    with pytest.raises(PictureError, match="1 files, none of which can be sent; the first is .*small.png"):
+        PictureFeed([f"{album}/small*"], 176, 168)
+    assert PictureFeed([str(album / "a.png")], 176, 168).skipped_lines == []
 
 
 def test_an_unknown_fit_is_found_before_the_first_is_sent(album):
@@ -103,7 +130,9 @@ def test_a_receiver_writes_and_measures(models, album, stream, tmp_path):
     assert (lost.concealed, lost.base_psnr, lost.base_lost) == (True, None, stream.base_blocks)
     assert lost.enhancement_lost == stream.enhancement_blocks
     assert lost.psnr == psnr(feed.picture(2), receiver.picture)
-    assert receiver.concealed == 1
+    assert (receiver.frames, receiver.concealed, receiver.lost, receiver.written) == (3, 1, 1, 2)
+    # A frame of which nothing came is no file, however many there are.
+    assert lost.path is None and not receiver.path_of(2).exists()
     assert [result.frame for result in receiver.results] == [0, 1, 2]
 
 
@@ -112,6 +141,7 @@ def test_a_sender_that_counts_anew_replaces_nothing(models, album, stream, tmp_p
     codec = Codec(stream)
     receiver = ReceivingEnd(codec, tmp_path / "received")
     soft = np.zeros((stream.blocks, 8 * stream.block_size), np.int8)
+    soft[-1] = 1  # something came
     paths = [receiver.take(frame, soft).path.relative_to(tmp_path / "received") for frame in (0, 1, 0, 1, 2, 1)]
     assert [str(path) for path in paths] == [
         *(f"frame-00000{frame}.png" for frame in (0, 1)),
@@ -123,6 +153,7 @@ def test_a_sender_that_counts_anew_replaces_nothing(models, album, stream, tmp_p
 
 def test_pictures_of_before_are_kept_when_told_so(models, stream, tmp_path):
     soft = np.zeros((stream.blocks, 8 * stream.block_size), np.int8)
+    soft[-1] = 1  # something came
     first, again, kept = (
         ReceivingEnd(Codec(stream), tmp_path / "out", replace=replace) for replace in (True, True, False)
     )

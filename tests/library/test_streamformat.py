@@ -91,13 +91,13 @@ def test_the_text_form_reads_back_as_the_same_format(values, interleave, depth):
 @pytest.mark.parametrize(
     ("stream", "blocks", "base_sources", "base_blocks"),
     [
-        (StreamFormat(768, 512), 127, 14, 28),
+        (StreamFormat(768, 512, base_redundancy=1), 127, 14, 28),
         (StreamFormat(768, 512, bpp=0.5, base_redundancy=0.5), 245, 14, 21),
-        (StreamFormat(1024, 1024, bpp=0.5), 655, 36, 72),
-        (StreamFormat(64, 64, bpp=1.0, block_size=32), 16, 3, 6),
-        (StreamFormat(4096, 4096, bpp=1.0, block_size=32), 65536, 2272, 4544),
+        (StreamFormat(1024, 1024, bpp=0.5, base_redundancy=1), 655, 36, 72),
+        (StreamFormat(64, 64, bpp=1.0, block_size=32, base_redundancy=1), 16, 3, 6),
+        (StreamFormat(4096, 4096, bpp=1.0, block_size=32, base_redundancy=1), 65536, 2272, 4544),
         # 0.3 * 160000 / 800 is 59.99999999999999 in floating point.
-        (StreamFormat(400, 400, bpp=0.3), 60, 6, 12),
+        (StreamFormat(400, 400, bpp=0.3, base_redundancy=1), 60, 6, 12),
     ],
 )
 def test_numbers_of_blocks(stream, blocks, base_sources, base_blocks):
@@ -106,13 +106,24 @@ def test_numbers_of_blocks(stream, blocks, base_sources, base_blocks):
 
 def test_text_and_digest_are_pinned():
     """Both are on the wire: a change here is another version of the format."""
-    stream = StreamFormat(768, 512, model="coded@0123abcd")
+    stream = StreamFormat(768, 512, model="coded@0123abcd", base_redundancy=1)
     assert stream.text == DEFAULT_TEXT
     assert stream.digest == 0xA77A
     assert (stream.model_name, stream.model_digest) == ("coded", "0123abcd")
-    stream = StreamFormat(768, 512, interleave="bit", model="binary@0123abcd")
+    stream = StreamFormat(768, 512, interleave="bit", model="binary@0123abcd", base_redundancy=1)
     assert stream.text == BINARY_TEXT
     assert stream.digest == 0xB6FA
+
+
+def test_a_format_survives_half_of_its_blocks_unless_told_otherwise():
+    stream = StreamFormat(768, 512, model="coded@0123abcd")
+    assert stream.text == (
+        "ds2c2/2 768x512 bpp=0.26 block=100 base=0.026 survive=0.5 layout=spread interleave=none depth=1 seed=1 "
+        "model=coded@0123abcd"
+    )
+    assert stream == StreamFormat(768, 512, model="coded@0123abcd", survive=0.5)
+    assert 0.49 <= stream.survivable <= 0.51
+    assert StreamFormat(768, 512, base_redundancy=1).version == 1
 
 
 @pytest.mark.parametrize(
@@ -131,7 +142,7 @@ def test_text_and_digest_are_pinned():
     ],
 )
 def test_every_field_is_in_text_and_digest(change):
-    stream = StreamFormat(768, 512, model="binary@0123abcd")
+    stream = StreamFormat(768, 512, model="binary@0123abcd", base_redundancy=1)
     other = replace(stream, **change)
     assert other != stream
     assert other.text != stream.text
@@ -226,7 +237,7 @@ def test_text_with_a_value_out_of_range_says_which():
 
 
 def test_text_may_leave_out_what_is_usual():
-    assert StreamFormat.parse("ds2c2/1 768x512 seed=5") == StreamFormat(768, 512, seed=5)
+    assert StreamFormat.parse("ds2c2/1 768x512 seed=5") == StreamFormat(768, 512, seed=5, base_redundancy=1)
 
 
 def test_formats_agree_where_only_one_names_the_weights():

@@ -19,7 +19,7 @@ from ds2c2.stream.streamformat import StreamFormat
 @pytest.mark.parametrize("effect", ["zero", "flip", "erase"])
 def test_it_is_what_blocks_interleaver_and_emulated_channel_do(effect, interleave):
     """Random symbols through both ways, hit in the same blocks: the paper's channel, exactly."""
-    stream = StreamFormat(256, 192, bpp=0.5, interleave=interleave, seed=5, model="x")
+    stream = StreamFormat(256, 192, bpp=0.5, interleave=interleave, seed=5, model="x", base_redundancy=1)
     count = stream.enhancement_bits - 300  # the last block is filled up
     rng = np.random.default_rng(1)
     bits = np.zeros(stream.enhancement_bits, np.uint8)
@@ -48,7 +48,7 @@ def test_it_is_what_blocks_interleaver_and_emulated_channel_do(effect, interleav
 def test_single_bits_do_to_symbols_what_the_emulated_channel_does_to_packets(effect, interleave):
     """The paper's BEC and BSC: packets through the emulated link, symbols through ``SymbolChannel`` with
     the same bits hit."""
-    stream = StreamFormat(256, 192, bpp=0.5, interleave=interleave, seed=5, model="x@01234567")
+    stream = StreamFormat(256, 192, bpp=0.5, interleave=interleave, seed=5, model="x@01234567", base_redundancy=1)
     rng = np.random.default_rng(1)
     frame = rng.integers(0, 256, (1, stream.blocks, stream.block_size), dtype=np.uint8)
     interleaver = Interleaver(stream)

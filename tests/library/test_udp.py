@@ -31,7 +31,7 @@ def test_packets_arrive_and_other_lengths_are_counted():
     sender.close()
     receiver.close()
     assert np.array_equal(received, packets)
-    assert (receiver.wrong_size, receiver.dropped) == (100, 0)
+    assert (receiver.other_sizes, receiver.dropped) == ({20: 100}, 0)
     assert (sender.sent, sender.refused) == (200, 0)
 
 

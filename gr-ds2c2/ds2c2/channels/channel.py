@@ -2,22 +2,27 @@
 """Channel models for code blocks: which are hit, and what a hit does.
 
 Models say which blocks are hit: ``iid`` (each by itself), ``exact`` (a fixed number of every
-frame, at random places), ``gilbert-elliott`` (bursts) and ``trace`` (as recorded). Effects
+frame, at random places), ``gilbert-elliott`` (bursts), ``trace`` (as recorded) and those of ``FITTED``, which
+are fitted to a recorded trace and drawn from without end. Effects
 say what happens to them: ``erase`` (the packet does not arrive: the erasure channel),
 ``zero`` (every 1 becomes 0 and the receiver does not know: the paper's "block BEC") and
 ``flip`` (every bit flips, likewise unknown: the paper's BBSC). ``zero`` and ``flip`` can also hit
 single bits instead of whole blocks: the paper's BEC and BSC.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from ds2c2.errors import ExitCode, UserError
+from ds2c2.traces.lossmodels import ModelError, fit
 from ds2c2.traces.losstrace import TraceError, read_trace_file
 
 MODELS = ("iid", "exact", "gilbert-elliott", "trace")
+# Models that are fitted to a trace and drawn from, see ds2c2.traces.lossmodels.
+FITTED = ("gilbert-elliott-general", "hidden-markov", "semi-markov")
 EFFECTS = ("erase", "zero", "flip")
 UNITS = ("block", "bit")
 BITS_A_BYTE = 8
@@ -51,12 +56,12 @@ class BlockChannel:
     """Draws hits for the blocks of a stream, in order; seeded, ``loss`` may change while it runs.
 
     Args:
-        loss: share of the blocks (bits) that are hit, 0 to 1 (``trace`` ignores it)
-        model: one of ``MODELS``
+        loss: share of the blocks (bits) that are hit, 0 to 1 (``trace`` and ``FITTED`` ignore it)
+        model: one of ``MODELS`` or ``FITTED``
         effect: one of ``EFFECTS``
         burst: mean length of a burst in blocks, for ``gilbert-elliott``
         seed: of the draws
-        trace: ``bool[n]``, True = lost, repeated from its start when it ends
+        trace: ``bool[n]``, True = lost, repeated from its start when it ends; of ``FITTED`` what they are fitted to
         frame_blocks: N, needed by ``exact`` and ``base_blocks``
         base_blocks: the first so many blocks of each frame are never hit (paper rules)
         unit: one of ``UNITS``; ``bit`` hits each bit by itself, so model ``iid`` and effect
@@ -79,8 +84,8 @@ class BlockChannel:
     unit: str = "block"
 
     def __post_init__(self) -> None:
-        if self.model not in MODELS:
-            raise ChannelError(f"channel model {self.model!r} is unknown; choose one of {', '.join(MODELS)}")
+        if self.model not in MODELS + FITTED:
+            raise ChannelError(f"channel model {self.model!r} is unknown; choose one of {', '.join(MODELS + FITTED)}")
         if self.effect not in EFFECTS:
             raise ChannelError(f"channel effect {self.effect!r} is unknown; choose one of {', '.join(EFFECTS)}")
         if self.unit not in UNITS:
@@ -97,8 +102,8 @@ class BlockChannel:
             )
         if not self.burst >= 1:
             raise ChannelError(f"burst {self.burst:g} is too short: a burst has 1 block at least")
-        if self.model == "trace" and (self.trace is None or len(self.trace) == 0):
-            raise ChannelError("channel model trace needs a recorded trace")
+        if self.model in ("trace", *FITTED) and (self.trace is None or len(self.trace) == 0):
+            raise ChannelError(f"channel model {self.model} needs a recorded trace")
         if self.seed < 0:
             raise ChannelError(f"seed {self.seed} is out of range: 0 or more")
         if self.frame_blocks < 1 or not 0 <= self.base_blocks <= self.frame_blocks:
@@ -109,6 +114,8 @@ class BlockChannel:
         self.set_loss(self.loss)
         self._rng = np.random.Generator(np.random.PCG64(self.seed))
         self._position = 0
+        self._drawn = np.zeros(0, bool)  # of a fitted model, not yet used
+        self._pieces = self._fit() if self.model in FITTED else None
         self._bad: bool | None = None  # Gilbert-Elliott state, None before the first block
         self._frame_hits = np.zeros(0, bool)
         self.passed = 0
@@ -131,6 +138,7 @@ class BlockChannel:
             "exact": self._exact,
             "gilbert-elliott": self._gilbert_elliott,
             "trace": self._replay,
+            **dict.fromkeys(FITTED, self._emulate),
         }[self.model](count, places)
         hits &= places >= self.base_blocks
         self._count(hits)
@@ -197,6 +205,21 @@ class BlockChannel:
 
     def _replay(self, count: int, places: np.ndarray) -> np.ndarray:
         return self.trace[(self._position + np.arange(count)) % len(self.trace)].copy()
+
+    def _fit(self) -> Iterator[np.ndarray]:
+        try:
+            (fitted,) = fit(self.trace, (self.model,))
+        except ModelError as error:
+            raise ChannelError(str(error)) from None
+        return fitted.pieces(self._rng)
+
+    def _emulate(self, count: int, places: np.ndarray) -> np.ndarray:
+        waiting = [self._drawn]
+        while sum(map(len, waiting)) < count:
+            waiting.append(next(self._pieces))
+        drawn = np.concatenate(waiting)
+        self._drawn = drawn[count:]
+        return drawn[:count].copy()
 
     def damage(self, payloads: np.ndarray, hits: np.ndarray) -> np.ndarray:
         """What the ``zero`` and ``flip`` effects leave of payloads ``uint8[n, b]``; hits as ``draw``

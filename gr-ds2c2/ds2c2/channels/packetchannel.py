@@ -3,7 +3,7 @@
 
 import numpy as np
 
-from ds2c2.channels.channel import DEFAULT_BURST, BlockChannel, read_trace
+from ds2c2.channels.channel import DEFAULT_BURST, FITTED, BlockChannel, ChannelError, read_trace
 from ds2c2.stream.packets import TYPE_BLOCK
 from ds2c2.stream.streamformat import StreamFormat
 
@@ -17,7 +17,7 @@ class PacketChannel:
         trace: file with a recorded loss trace, for the model ``trace``
         protect_base: base blocks are never hit (paper rules)
 
-    Raises ``ChannelError``.
+    Raises ``ChannelError``, for ``protect_base`` too where the base layer has no blocks of its own.
     """
 
     def __init__(
@@ -32,6 +32,11 @@ class PacketChannel:
         protect_base: bool = False,
         unit: str = "block",
     ):
+        if protect_base and not stream_format.base_blocks:
+            raise ChannelError(
+                "protect_base: the base layer has no blocks of its own here, every block carries a share of it; "
+                "for the paper's rules use base redundancy 0"
+            )
         self._header = stream_format.header_bytes
         self._code_block = stream_format.version << 4 | TYPE_BLOCK  # first byte of such a packet
         self._blocks = BlockChannel(
@@ -40,7 +45,7 @@ class PacketChannel:
             effect=effect,
             burst=burst,
             seed=seed,
-            trace=read_trace(trace) if model == "trace" and trace else None,
+            trace=read_trace(trace) if model in ("trace", *FITTED) and trace else None,
             frame_blocks=stream_format.blocks,
             base_blocks=stream_format.base_blocks if protect_base else 0,
             unit=unit,

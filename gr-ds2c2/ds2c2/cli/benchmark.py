@@ -14,12 +14,10 @@ from ds2c2.cli import options
 from ds2c2.cli.options import RateOptions
 from ds2c2.cli.spread import changed, takes
 from ds2c2.files import write_text
+from ds2c2.stream.streamformat import DEFAULT_SURVIVE
 
 console = Console(highlight=False, soft_wrap=True)
 RESULTS = "benchmark.json"
-# Twice as many repair as source blocks: at 50 % loss the base layer of a 768x512 picture survives
-# in 99 % of the frames.
-AIR_REDUNDANCY = 2.0
 # Unprotected, a larger base layer is worth its bits; the paper's own split of 0.26 bpp has 0.0525
 # for c and s (table 6), and held-out training pictures like 0.044 best.
 PAPER_BASE_BPP = 0.044
@@ -89,6 +87,7 @@ def benchmark(
     paths = paths[:limit] if limit else paths
     stems = [path.stem for path in paths]
     named = [path.stem if stems.count(path.stem) == 1 else str(path) for path in paths]
+    survive = DEFAULT_SURVIVE if stream.survive is stream.redundancy is None else stream.survive
     absent = {} if no_rivals else {rival: why for rival in words(rivals) or NAMES if (why := missing(rival))}
     settings = BenchmarkSettings(
         name=name or Path(pictures[0]).stem,
@@ -103,9 +102,9 @@ def benchmark(
         rules=words(rules),
         block_size=stream.block_size,
         base_bpp=stream.base_bpp,
-        redundancy=AIR_REDUNDANCY if stream.redundancy is stream.survive is None else stream.redundancy,
-        survive=stream.survive,
-        layout="" if stream.survive is None else codec_profile(stream.model).layout,
+        redundancy=stream.redundancy,
+        survive=survive,
+        layout="" if survive is None else codec_profile(stream.model).layout,
         rivals=() if no_rivals else tuple(rival for rival in words(rivals) or NAMES if rival not in absent),
         missing=absent,
         paper_base_bpp=paper_base_bpp,

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from ds2c2.cli import options
 from ds2c2.cli.options import StreamOptions, parse_size
+from ds2c2.cli.reading import ReadingOptions, read_one
 from ds2c2.cli.spread import changed, takes
 from ds2c2.cli.trace import write_json
 from ds2c2.files import write_text
@@ -35,10 +36,13 @@ AskedOptions = changed(
 )
 
 
-@takes(stream=AskedOptions)
+@takes(stream=AskedOptions, other=ReadingOptions)
 def compare(
     stream: AskedOptions,
-    trace: Annotated[str, typer.Argument(metavar="TRACE", help="A loss trace, or a text of 0 and 1, one a line.")],
+    other: ReadingOptions,
+    trace: Annotated[
+        str, typer.Argument(metavar="TRACE", help="A loss trace, or a file of another tool: docs/traces.md.")
+    ],
     out: Annotated[str, typer.Option(metavar="FOLDER", help="Where report.html, plots and JSON go.")] = "out/compare",
     pictures: Annotated[
         list[str], typer.Option(help="Files, folders or globs; may be repeated. Default: scikit-image's photographs.")
@@ -52,6 +56,10 @@ def compare(
     fit: Annotated[Literal["pad", "scale"], typer.Option(help="How pictures of another size are fitted.")] = "scale",
     jobs: Annotated[int, typer.Option(min=0, help="Processes; 0: one a core.")] = 0,
     margin: Annotated[float, typer.Option(min=0.0, help="Difference of the mean PSNR that counts as none, dB.")] = 0.5,
+    also: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Emulate by this model too, may be repeated: hidden-markov, semi-markov."),
+    ] = None,
     device: options.Device = "auto",
 ) -> None:
     """Tell whether an emulated channel tells the truth about a link; HTML report, plots, JSON."""
@@ -61,11 +69,12 @@ def compare(
     from ds2c2.evaluation.outcomes import describe
     from ds2c2.evaluation.summary import machine
     from ds2c2.pictures.pictures import list_pictures, sample_photographs
+    from ds2c2.traces.lossmodels import BASIC
     from ds2c2.traces.lossmodels import fit as fit_models
     from ds2c2.traces.lossstatistics import statistics
-    from ds2c2.traces.losstrace import TraceError, read_trace_file
+    from ds2c2.traces.losstrace import TraceError
 
-    recorded = read_trace_file(trace)
+    recorded = read_one(trace, other, console)
     lost = recorded.lost()
     asked = stream.asked()
     sources = tuple(describe(path, path.stem) for path in list_pictures(pictures or sample_photographs()))
@@ -81,7 +90,7 @@ def compare(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise TraceError(f"{folder}: cannot be a folder for a report ({error.strerror}); choose another") from None
-    models, shown = fit_models(lost), statistics(lost, seed)
+    models, shown = fit_models(lost, (*BASIC, *(also or ()))), statistics(lost, seed)
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
     )  # fmt: skip
@@ -99,7 +108,7 @@ def compare(
         )
     result["command"] = shlex.join(["ds2c2", *sys.argv[1:]])
     about = {key: recorded.about[key] for key in ABOUT if key in recorded.about}
-    digest = hashlib.sha256(Path(trace).read_bytes()).hexdigest()
+    digest = hashlib.sha256(Path(trace).read_bytes()).hexdigest() if Path(trace).is_file() else ""
     result["trace"] = {"file": Path(trace).name, "sha256": digest, **about, **recorded.counts()}
     result["machine"] = {"ds2c2": __version__, **machine()}
     try:
@@ -133,7 +142,7 @@ def stream_for(
     if "base_redundancy" in asked:
         values |= {"survive": None, "layout": "", "key": ""}
     values |= asked
-    if values["survive"] is not None and not values["layout"]:
+    if values["base_redundancy"] is None and not values["layout"]:
         values["layout"] = codec_profile(values["model"]).layout
     values["interleave"] = resolve_interleave(values["interleave"], values["model"])
     if recorded and size is None:

@@ -16,7 +16,8 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print the checks as a JSON list.")] = False,
 ) -> None:
     """Check GNU Radio, numpy's ABI, torch, CUDA, block paths and weights; explain what is wrong and how to fix it."""
-    from ds2c2.cli.installation import exit_code, run_checks
+    from ds2c2.cli.check import exit_code
+    from ds2c2.cli.installation import run_checks
 
     checks = run_checks(library_only)
     if as_json:

@@ -9,10 +9,11 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
-from ds2c2.cli.probe import Probe, probe
+from ds2c2.cli.check import Check
+from ds2c2.cli.extras import check_extras
+from ds2c2.cli.probe import Probe, absolute_path, probe
 from ds2c2.files import MODELS_VARIABLE, PACKAGE, shipped_folders
 
 MIN_PYTHON = (3, 11)
@@ -21,38 +22,7 @@ SYSTEM_PYTHON = "/usr/bin/python3"  # the one that Debian's GNU Radio is for
 NVIDIA_VENDOR = "0x10de"  # PCI
 BLOCK_FILES = "ds2c2_*.block.yml"
 WITHOUT_GNURADIO = "library, UDP, recordings and serve work without it: `ds2c2 doctor --library-only`"
-# Packages that are asked for only where they are used: module, what for, extra of pyproject.toml.
-EXTRAS = (
-    ("sigmf", "SigMF recordings of samples", "radio"),
-    ("av", "HEVC in the benchmark", "benchmark"),
-    ("matplotlib", "plots of the benchmark and of compare", "benchmark"),
-    ("pillow_jxl", "JPEG XL in the benchmark", "benchmark"),
-    ("tensorboardX", "`train --tensorboard`", "tensorboard"),
-    ("compressai", "CompressAI's codecs in the benchmark", "compressai"),
-    ("lpips", "LPIPS", "lpips"),
-    ("ray", "`evaluate --ray-address`", "ray"),
-    ("segmentation_models_pytorch", "the paper's own SegNet", "segmentation"),
-)
 MODELS = ("coded", "coded-perceptual", "binary", "paper-camvid", "segnet-camvid")  # what is shipped, the default first
-
-
-@dataclass(frozen=True)
-class Check:
-    """One finding.
-
-    Args:
-        name: what was looked at
-        ok: nothing is to be mended here
-        found: what is there, or the cause of what is not
-        remedy: what to do, empty when ``ok``
-        required: the module does not work without it
-    """
-
-    name: str
-    ok: bool
-    found: str
-    remedy: str = ""
-    required: bool = True
 
 
 def run_checks(library_only: bool = False) -> list[Check]:
@@ -62,16 +32,6 @@ def run_checks(library_only: bool = False) -> list[Check]:
         groups[1:1] = [check_numpy, check_gnuradio_and_ours]
     with ThreadPoolExecutor(max_workers=len(groups)) as pool:
         return [check for checks in pool.map(lambda group: group(), groups) for check in checks]
-
-
-def exit_code(checks: Iterable[Check]) -> int:
-    """0 when everything required is there, else 1."""
-    return int(any(check.required and not check.ok for check in checks))
-
-
-def _absolute_path() -> list[str]:
-    """``sys.path`` with the current folder spelt out."""
-    return [os.path.abspath(folder or os.getcwd()) for folder in sys.path]
 
 
 # Python and numpy.
@@ -86,15 +46,13 @@ def check_python() -> list[Check]:
 
 def check_numpy() -> list[Check]:
     """GNU Radio's bindings are built for numpy 1 (Debian 12, Ubuntu 24.04) or for 2, which also takes late 1."""
-    result = probe(
-        "import numpy\nfound = {'version': numpy.__version__, 'file': numpy.__file__}", path=_absolute_path()
-    )
+    result = probe("import numpy\nfound = {'version': numpy.__version__, 'file': numpy.__file__}", path=absolute_path())
     if result.value is None:
         return [Check("numpy", False, f"does not import: {result.error}", "pip install 'numpy>=1.24,<3'")]
     version, file = result.value["version"], result.value["file"]
     if int(version.split(".")[0]) < 2:
         return [Check("numpy", True, version)]
-    gnuradio = probe(_GNURADIO, path=_absolute_path())
+    gnuradio = probe(_GNURADIO, path=absolute_path())
     if gnuradio.value is not None or "numpy" not in gnuradio.said.lower():
         return [Check("numpy", True, version)]
     return [
@@ -175,7 +133,7 @@ def _missing_gnuradio() -> Check:
 
 def check_gnuradio_and_ours() -> list[Check]:
     """GNU Radio, our blocks in it, and our blocks in its editor."""
-    gnuradio = probe(_GNURADIO, path=_absolute_path())
+    gnuradio = probe(_GNURADIO, path=absolute_path())
     return [check_gnuradio(gnuradio), check_blocks(gnuradio), check_companion(gnuradio)]
 
 
@@ -184,10 +142,10 @@ def check_gnuradio(gnuradio: Probe) -> Check:
     name = "GNU Radio"
     if gnuradio.value is not None:
         return Check(name, True, f"{gnuradio.value['version']}, {Path(gnuradio.value['file']).parent}")
-    shadow = find_shadow(_absolute_path())
+    shadow = find_shadow(absolute_path())
     if shadow is not None:
         return Check(name, False, f"hidden by {shadow}, which is not GNU Radio's", f"delete {shadow}")
-    if not has_gnuradio(_absolute_path()):
+    if not has_gnuradio(absolute_path()):
         return _missing_gnuradio()
     if "numpy" in gnuradio.said.lower():
         return Check(
@@ -202,10 +160,10 @@ def check_blocks(gnuradio: Probe) -> Check:
     if gnuradio.value is None:
         return Check(name, False, "not tried: GNU Radio does not import", "mend GNU Radio first")
     code = "from gnuradio import ds2c2\nfound = {'file': ds2c2.__file__}"
-    result = probe(code, path=_absolute_path())
+    result = probe(code, path=absolute_path())
     if result.value is not None:
         return Check(name, True, str(Path(result.value["file"]).parent))
-    places = [folder for folder in _absolute_path() if (Path(folder) / "gnuradio" / "ds2c2").is_dir()]
+    places = [folder for folder in absolute_path() if (Path(folder) / "gnuradio" / "ds2c2").is_dir()]
     if not places:
         return Check(
             name,
@@ -291,7 +249,7 @@ found = {
 
 def check_torch() -> list[Check]:
     """torch, and what it can compute on."""
-    result = probe(_TORCH, path=_absolute_path())
+    result = probe(_TORCH, path=absolute_path())
     wanted = ".".join(map(str, MIN_TORCH))
     if result.value is None:
         return [
@@ -366,24 +324,13 @@ def check_coders() -> list[Check]:
     """The compiled packages behind the layers: an erasure code and a range coder."""
     checks = []
     for module, purpose in (("raptorq", "the base layer's erasure code"), ("constriction", "the range coder")):
-        result = probe(f"import {module}\nfound = {{'file': {module}.__file__}}", path=_absolute_path())
+        result = probe(f"import {module}\nfound = {{'file': {module}.__file__}}", path=absolute_path())
         if result.value is None:
             remedy = f"pip install {module}, or `make setup`"
             checks.append(Check(module, False, f"{purpose}, does not import: {result.error}", remedy))
         else:
             checks.append(Check(module, True, purpose))
     return checks
-
-
-def check_extras() -> list[Check]:
-    """Optional packages; what is not there is a note. Found, not imported: some take seconds."""
-    code = f"import importlib.util\nfound = {{m: bool(importlib.util.find_spec(m)) for m, _, _ in {EXTRAS!r}}}"
-    found = probe(code, path=_absolute_path()).value or {}
-    return [
-        Check(module, found.get(module, False), purpose if found.get(module) else f"not installed; it is for {purpose}",
-              "" if found.get(module) else f"pip install 'gr-ds2c2[{extra}]', where that is wanted", required=False)
-        for module, purpose, extra in EXTRAS
-    ]  # fmt: skip
 
 
 # Weights.
@@ -412,7 +359,7 @@ def check_weights() -> list[Check]:
         state = "holds no *.safetensors" if Path(named).is_dir() else "is no folder"
         found = f"{named} {state}; what comes with this installation is used"
         checks.append(Check(variable, False, found, f"correct or unset {variable}"))
-    result = probe(_WEIGHTS, path=_absolute_path())
+    result = probe(_WEIGHTS, path=absolute_path())
     for model in MODELS:
         name = f"weights, {model}"
         if result.value is None:

@@ -13,7 +13,7 @@ from rich.table import Table
 from ds2c2.channels.channel import ChannelError
 from ds2c2.cli.options import counted, unsuited_effect
 from ds2c2.files import write_text
-from ds2c2.stream.streamformat import DEFAULT_REDUNDANCY
+from ds2c2.stream.streamformat import DEFAULT_SURVIVE
 
 LOSSES = [0.0, 0.16, 0.5]  # the paper's pe_test, and half
 
@@ -75,8 +75,8 @@ def loss_curve(
     console.print(table)
     if out:
         machine = f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}"
-        survive, redundancy = settings.get("survive"), settings.get("base_redundancy", DEFAULT_REDUNDANCY)
-        protected = f"redundancy {redundancy:g}" if survive is None else f"survive {survive:g}"
+        survive, redundancy = settings.get("survive", DEFAULT_SURVIVE), settings.get("base_redundancy")
+        protected = f"survive {survive:g}" if redundancy is None else f"redundancy {redundancy:g}"
         described = f"{rules} rules, {met}, {often}, {protected}, {machine}"
         write_text(out, json.dumps(as_json(measurements, f"ds2c2-{model}", described), indent=1))
         console.print(f"wrote {out}", markup=False)

@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from ds2c2.channels.channel import DEFAULT_BURST
+from ds2c2.channels.channel import DEFAULT_BURST, ChannelError
 from ds2c2.errors import FormatError
-from ds2c2.stream.streamformat import DEFAULT_REDUNDANCY, StreamFormat
+from ds2c2.stream.streamformat import DEFAULT_SURVIVE, StreamFormat
 
 Render = Annotated[
     str,
@@ -20,6 +20,9 @@ Render = Annotated[
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Fit = Annotated[Literal["pad", "scale"], typer.Option(help="How pictures of another size are fitted.")]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Stop at a file of a folder that cannot be sent, instead of skipping it.")
+]
 StreamNumber = Annotated[int, typer.Option("--stream", min=0, max=255, help="Number of the stream in its packets.")]
 Key = Annotated[
     str,
@@ -81,14 +84,14 @@ class RateOptions:
     bpp: _stream(float, "Bits per pixel, all code blocks counted, 0.1 to 1.0.") = StreamFormat.bpp
     block_size: _stream(int, "Bytes of a code block, 32 to 1056.") = StreamFormat.block_size
     base_bpp: _stream(float, "Bits per pixel of the base layer before redundancy.") = StreamFormat.base_bpp
-    redundancy: _stream(
-        float | None,
-        f"Repair blocks per source block of the base layer; default without --survive: {DEFAULT_REDUNDANCY:g}.",
-    ) = None
     survive: _stream(
         float | None,
-        "Share of the blocks that may be lost before the base layer goes, 0 to 0.8: version 2 of the wire format, in "
-        "which every block of a coded model carries a share of it.",
+        f"Share of the blocks that may be lost before the base layer goes, 0 to 0.8; {DEFAULT_SURVIVE:g} if not said.",
+    ) = None
+    redundancy: _stream(
+        float | None,
+        "For receivers of version 1 of the wire format, in place of --survive: repair blocks per source block of the "
+        "base layer.",
     ) = None
     interleave: _stream(
         Literal["auto", "bit", "block", "none"],
@@ -103,7 +106,7 @@ class RateOptions:
         from ds2c2.networks.weights import codec_profile, resolve_interleave
 
         settings = self.asked() | {"interleave": resolve_interleave(self.interleave, self.model)}
-        if self.survive is not None:
+        if self.redundancy is None:
             settings["layout"] = codec_profile(self.model.partition("@")[0]).layout
         return settings
 
@@ -142,7 +145,10 @@ class ChannelOptions:
     """An emulated channel."""
 
     loss: _channel(float, "Share of code blocks (bits with --unit bit) that the emulated channel hits, 0 to 1.") = 0.0
-    channel: _channel(Literal["iid", "exact", "gilbert-elliott", "trace"], "Which blocks are hit.") = "iid"
+    channel: _channel(
+        Literal["iid", "exact", "gilbert-elliott", "trace", "gilbert-elliott-general", "hidden-markov", "semi-markov"],
+        "Which blocks are hit; trace: as recorded; the last three are fitted to --trace and drawn from.",
+    ) = "iid"
     effect: _channel(Literal["erase", "zero", "flip"], "A hit packet is gone, its 1s become 0, or its bits flip.") = (
         "erase"
     )
@@ -151,12 +157,26 @@ class ChannelOptions:
         "What is hit: whole blocks, or each bit by itself (with --channel iid, --effect zero or flip).",
     ) = "block"
     burst: _channel(float, "Mean burst of the gilbert-elliott channel, in blocks.") = DEFAULT_BURST
-    trace: _channel(str, "Loss trace for --channel trace: 0 and 1, one a line.", metavar="FILE") = ""
+    trace: _channel(str, "Loss trace for --channel trace, or to fit a model to.", metavar="FILE") = ""
     channel_seed: _channel(int, "Seed of the emulated channel.") = 1
-    protect_base: _channel(bool, "Base blocks are never hit (the paper's rule).", "--protect-base") = False
+    protect_base: _channel(
+        bool, "Base blocks are never hit (the paper's rule, with --redundancy 0).", "--protect-base"
+    ) = False
 
     def settings(self) -> dict:
-        """Arguments of ``PacketChannel`` and of the Block Erasure Channel beside the stream format."""
+        """Arguments of ``PacketChannel`` and of the Block Erasure Channel beside the stream format. Raises
+        ``ChannelError`` for options that this channel would not heed."""
+        given = {entry.name for entry in fields(self) if getattr(self, entry.name) != entry.default}
+        if "trace" in given and self.channel != "trace":
+            raise ChannelError(f"--trace {self.trace}: only --channel trace reads it; add that, or leave it out")
+        if "loss" in given and self.channel == "trace":
+            raise ChannelError(
+                f"--loss {self.loss:g}: --channel trace loses what the trace says; leave one of them out"
+            )
+        if "burst" in given and self.channel != "gilbert-elliott":
+            raise ChannelError(
+                f"--burst {self.burst:g}: only --channel gilbert-elliott has it; add that, or leave it out"
+            )
         values = {entry.name: getattr(self, entry.name) for entry in fields(ChannelOptions)}
         return {_ARGUMENTS.get(name, name): value for name, value in values.items()}
 

@@ -48,3 +48,8 @@ def probe(code: str, python: str = sys.executable, path: list[str] | None = None
         return Probe(None, f"the process was ended by signal {-done.returncode}", done.stderr)
     lines = [line for line in done.stderr.splitlines() if line.strip()]
     return Probe(None, lines[-1] if lines else f"exit code {done.returncode}", done.stderr)
+
+
+def absolute_path() -> list[str]:
+    """``sys.path`` with the current folder spelt out."""
+    return [os.path.abspath(folder or os.getcwd()) for folder in sys.path]

@@ -22,6 +22,8 @@ from ds2c2.cli import (
     study,
     sweep,
     trace,
+    traceconvert,
+    tracefit,
     train,
     update,
 )
@@ -40,6 +42,9 @@ for command in (
 ):  # fmt: skip
     app.command()(command)
 app.add_typer(serve.serve_app, name="serve")
+# Commands of a group stand in modules of their own, which put them there when they are imported.
+for module in (tracefit, traceconvert):
+    assert module.trace_app is trace.trace_app
 app.add_typer(trace.trace_app, name="trace")
 
 
@@ -50,6 +55,15 @@ def main() -> None:
     except UserError as error:
         Console(stderr=True, soft_wrap=True, highlight=False).print(f"ds2c2: {error}", markup=False)
         sys.exit(error.exit_code)
+    except ModuleNotFoundError as error:
+        # Ours is a fault of ours; anyone else's is a package that this installation lacks.
+        if (error.name or "ds2c2").partition(".")[0] == "ds2c2":
+            raise
+        Console(stderr=True, soft_wrap=True, highlight=False).print(
+            f"ds2c2: no Python package {error.name!r} here; `ds2c2 doctor` says how to get what is missing",
+            markup=False,
+        )
+        sys.exit(ExitCode.OTHER)
     except OSError as error:
         if not no_room(error):
             raise

@@ -68,6 +68,14 @@ class RadioOptions:
         """The modem. Raises ``ModemError``."""
         return LinkSettings(**{entry.name: getattr(self, entry.name) for entry in _shared(self, LinkSettings)})
 
+    def check_used(self) -> None:
+        """Raises ``RadioError`` for options of a radio where there is none."""
+        others = (entry for entry in fields(self) if entry.name != "radio")
+        given = [entry.name for entry in others if getattr(self, entry.name) != entry.default]
+        if given and not self.radio:
+            names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+            raise RadioError(f"{names}: nothing without a radio; add --radio, or leave it out")
+
     @property
     def place(self) -> str:
         """The radio and its address, in words."""
@@ -136,13 +144,17 @@ def open_receiver(options: ReceivingOptions, format_: str) -> PacketSource:
     Raises ``UserError``s.
     """
     settings = options.settings
-    if not format_ and settings.backend == "file":
+    recorded = ""
+    if settings.backend == "file":
         from ds2c2.links.iqrecording import IqReader
 
-        format_ = IqReader(settings.address).stream_format
-    if not format_:
+        recorded = IqReader(settings.address).stream_format
+    if not (format_ or recorded):
         raise FormatError("--format is needed: the text that `ds2c2 send` prints, or `ds2c2 info`")
-    stream = pinned(StreamFormat.parse(format_))
+    stream = StreamFormat.parse(format_ or recorded)
+    if recorded and not StreamFormat.parse(recorded).agrees(stream):
+        raise FormatError(f"{settings.address}: recorded as {recorded}, not as {stream.text}; leave --format out")
+    stream = pinned(stream)
     return flowgraphs().radio_receiver(stream, options.link_settings, settings).listen()
 
 

@@ -13,8 +13,9 @@ from ds2c2.channels.packetchannel import PacketChannel
 from ds2c2.cli import options
 from ds2c2.cli.options import ChannelOptions, StreamOptions, unsuited_effect
 from ds2c2.cli.radio import SendingOptions, check_duration, flowgraphs, show_dry_run
-from ds2c2.cli.sources import one_place
+from ds2c2.cli.sources import no_bare_address, one_place
 from ds2c2.cli.spread import takes
+from ds2c2.errors import LinkError
 from ds2c2.networks.modelfiles import pinned
 from ds2c2.stream.packetcheck import signed_with
 from ds2c2.stream.packetkey import read_key
@@ -41,6 +42,7 @@ def send(
     stream_number: options.StreamNumber = 0,
     key: options.Key = "",
     rate: Annotated[float, typer.Option(help="Packets per second over UDP.")] = DEFAULT_RATE,
+    strict: options.Strict = False,
 ) -> None:
     """Send pictures as packets: over UDP, into a recording or over the air, through an emulated channel if asked."""
     from ds2c2.codec.codec import Codec
@@ -50,9 +52,14 @@ def send(
 
     one_place("--to", to, radio)
     address = parse_address(to) if "://" in to else None
+    no_bare_address("--to", to)
+    if address is None and rate != DEFAULT_RATE:
+        raise LinkError(f"--rate {rate:g}: nothing but UDP has a rate; leave it out, or give --to udp://host:port")
     secret = read_key(key)
     stream_format = signed_with(stream.stream(lambda: common_size(list_pictures(pictures))), secret)
-    feed = PictureFeed(pictures, stream_format.width, stream_format.height, fit)
+    feed = PictureFeed(pictures, stream_format.width, stream_format.height, fit, strict=strict)
+    for line in feed.skipped_lines:
+        warnings.print(line, markup=False)
     if radio.radio and not opened(radio, stream_format, len(feed.paths)):
         return
     emulated = PacketChannel(stream_format, **channel.settings())
@@ -78,6 +85,13 @@ def send(
                 link.send(emulated.through(packets))
         finally:
             link.close()
+        # Of two datagrams that nobody takes the kernel refuses one; a receiver that leaves at the stream's end has
+        # the last ones refused, and that is no fault.
+        if 2 * link.refused >= link.sent - 1:
+            raise LinkError(
+                f"{to}: nobody listens there, {link.refused} of {link.sent} packets were refused; start the receiver "
+                "first"
+            )
         if link.refused:
             console.print(f"{link.refused} packets were refused by {to}: nobody listens there?", markup=False)
     blocks = emulated.passed + emulated.hit

@@ -66,6 +66,7 @@ def encode(
     frame_rate: Annotated[float, typer.Option(help="Pictures a second at most; 0 for no limit.")] = 0.0,
     keys: KeyFolder = "",
     wait: Wait = 30.0,
+    strict: options.Strict = False,
 ) -> None:
     """Encode pictures for a flowgraph: its ZMQ PULL Source takes the code blocks."""
     from ds2c2.pictures.pictures import list_pictures
@@ -77,7 +78,9 @@ def encode(
     from ds2c2.serve.hosts import EncodeHost
 
     stream_format = stream.stream(lambda: common_size(list_pictures(pictures)))
-    feed = PictureFeed(pictures, stream_format.width, stream_format.height, fit, repeat)
+    feed = PictureFeed(pictures, stream_format.width, stream_format.height, fit, repeat, strict)
+    for line in feed.skipped_lines:
+        say(line)
     sending = SendingEnd(Codec(stream_format, device), feed, favour, labels)
     host = EncodeHost(sending, Pipe(address, sends=True, listens=True, keys=ring), wait, say, frame_rate)
     until_signalled(host)
@@ -143,10 +146,12 @@ def decode(
         say(f"no message for {wait:g} s and no end of stream: stopping")
     left = f", {host.left} messages not looked at" if host.left else ""
     say(f"messages: {host.reader.counts.line()}{left}")
-    results = host.receiving.results if host.receiving else []
-    concealed = sum(result.concealed for result in results)
-    say(f"wrote {options.counted(len(results), 'picture')} to {out}, {concealed} of them concealed")
-    if not (results or host.stopped):
+    written, concealed, lost = 0, 0, 0
+    if (got := host.receiving) is not None:
+        written, concealed, lost = got.written, got.concealed - got.lost, got.lost
+    nothing = f"; nothing came of {options.counted(lost, 'frame')}" if lost else ""
+    say(f"wrote {options.counted(written, 'picture')} to {out}, {concealed} of them concealed{nothing}")
+    if not (written or lost or host.stopped):
         raise NothingReceived(f"{at}: no picture came; is the flowgraph running, with Pass Tags set?")
 
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The packet sources that commands know by name, and their options."""
 
+import re
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,10 +16,16 @@ from ds2c2.transport.packetsource import PacketSource, RecordingSource, UdpSourc
 from ds2c2.transport.udp import is_loopback, parse_address
 
 From = Annotated[
-    str, typer.Option("--from", metavar="WHERE", help="udp://host:port to listen on, or a recording of packets.")
+    str,
+    typer.Option(
+        "--from",
+        metavar="WHERE",
+        help="udp://host:port to listen on, a recording of packets, or with --format a file of packets alone.",
+    ),
 ]
+END_SILENCE = 1.0  # seconds without a packet after which an announced end is believed
 Silence = Annotated[float, typer.Option("--timeout", help="Seconds of silence after which what is under way is shown.")]
-Wait = Annotated[float, typer.Option(help="Seconds without a packet after which to stop.")]
+Wait = Annotated[float, typer.Option(help="Seconds without a packet of this stream after which to stop.")]
 OffLoopback = Annotated[bool, typer.Option("--off-loopback", help="Listen on an address others can reach.")]
 
 
@@ -28,7 +36,8 @@ def open_source(radio: ReceivingOptions, where: str, format_: str, off_loopback:
     if radio.radio:
         return open_receiver(radio, format_)
     if "://" not in where:
-        return RecordingSource(where)
+        no_bare_address("--from", where)
+        return RecordingSource(where, pinned(StreamFormat.parse(format_)) if format_ else None)
     if not format_:
         raise FormatError("--format is needed with UDP: the text that `ds2c2 send` prints, or `ds2c2 info`")
     host, port = parse_address(where)
@@ -42,6 +51,13 @@ def one_place(option: str, where: str, radio: RadioOptions) -> None:
     if bool(where) == bool(radio.radio):
         both = f"{option} {where} and --radio {radio.radio} are two" if where else f"neither {option} nor --radio is"
         raise LinkError(f"{both} given; one place is wanted".replace("two given", "two places"))
+    radio.check_used()
+
+
+def no_bare_address(option: str, where: str) -> None:
+    """Raises ``LinkError`` for ``127.0.0.1:4000``, where no such file is and an address is meant."""
+    if re.fullmatch(r"[^/\s]+:[0-9]{1,5}", where) and not Path(where).exists():
+        raise LinkError(f"{option} {where}: write udp://{where} for that address, or ./{where} for a file of that name")
 
 
 def only_asked(radio: ReceivingOptions, where: str, console: Console) -> bool:

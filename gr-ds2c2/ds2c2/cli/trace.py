@@ -13,15 +13,15 @@ from rich.table import Table
 
 from ds2c2.cli import options, sources
 from ds2c2.cli.radio import ReceivingOptions
+from ds2c2.cli.reading import ReadingOptions, read_one
 from ds2c2.cli.spread import takes
 from ds2c2.files import make_folder, write_text
 from ds2c2.networks.modelfiles import pinned
 from ds2c2.stream.packetkey import read_key
 
-POLL_SECONDS = 0.5  # between two looks at whether to end
 console = Console(highlight=False, soft_wrap=True)
 trace_app = typer.Typer(no_args_is_help=True, help="Loss traces: what became of every packet of a link.")
-File = Annotated[str, typer.Argument(metavar="FILE", help="A loss trace, or a text of 0 and 1, one a line.")]
+File = Annotated[str, typer.Argument(metavar="FILE", help="A loss trace, or a file of another tool: docs/traces.md.")]
 
 
 @trace_app.command()
@@ -54,12 +54,15 @@ def record(
     with sources.open_source(radio, source, format_, off_loopback) as link:
         about = link.about | ({"run": run} if run else {}) | ({"note": note} if note else {})
         recorder = TraceRecorder(pinned(link.stream), stream, first, about=about, key=secret)
-        listener = Listener(link, min(POLL_SECONDS, wait), wait, lambda: recorder.ended)
+        silence, ended = min(sources.END_SILENCE, wait), lambda: recorder.ended
+        listener = Listener(link, silence, wait, ended, lambda: recorder.taken, recorder.signed)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: listener.stop())
         sources.say_listening(console, radio, source)
         with console.status("waiting for packets") as status:
             for arrivals in listener:
+                if listener.quiet and link.live:
+                    recorder.settle()
                 recorder.take(arrivals)
                 status.update(f"{listener.good} packets")
     if listener.gave_up:
@@ -75,16 +78,18 @@ def record(
 
 
 @trace_app.command()
+@takes(other=ReadingOptions)
 def show(
     file: File,
+    other: ReadingOptions,
     plot: Annotated[str, typer.Option(metavar="PNG", help="Plot loss over time, run lengths, autocorrelation.")] = "",
 ) -> None:
     """Show what a loss trace holds: packets by status, loss rate, bursts, SNR."""
     from ds2c2.evaluation.compare.report import statistics_rows
     from ds2c2.traces.lossstatistics import statistics
-    from ds2c2.traces.losstrace import HOST_DROP, read_trace_file
+    from ds2c2.traces.losstrace import HOST_DROP
 
-    trace = read_trace_file(file)
+    trace = read_one(file, other, console)
     lost = trace.lost()
     table = Table(title=Path(file).name, show_header=False)
     table.add_column(no_wrap=True)
@@ -108,54 +113,6 @@ def show(
         console.print(f"a gap of unknown length before sequence {place}: the sender restarted, or a long silence")
     if plot:
         console.print(f"wrote {_plot(lost, Path(plot))}", markup=False)
-
-
-@trace_app.command()
-def fit(
-    file: File,
-    json_: Annotated[str, typer.Option("--json", metavar="FILE", help="Write statistics and models as JSON.")] = "",
-    emulate: Annotated[
-        str, typer.Option(metavar="FILE", help="Write a trace drawn from a fitted model, for --channel trace.")
-    ] = "",
-    model: Annotated[
-        str, typer.Option(metavar="NAME", help="Which to draw: iid, gilbert-elliott, gilbert-elliott-general.")
-    ] = "",
-    packets: Annotated[int, typer.Option(min=1, help="How many packets to draw.")] = 100_000,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the draw.")] = 1,
-) -> None:
-    """Fit loss models to a trace: independent losses, and two kinds of Gilbert-Elliott."""
-    import numpy as np
-
-    from ds2c2.evaluation.compare.compare import describe_model
-    from ds2c2.evaluation.compare.report import model_table
-    from ds2c2.traces.lossmodels import best, statistics, verdict
-    from ds2c2.traces.lossmodels import fit as fit_models
-    from ds2c2.traces.losstrace import LossTrace, TraceError, read_trace_file, write_trace
-
-    lost = read_trace_file(file).lost()
-    models = fit_models(lost)
-    known = {one.name: one for one in models}
-    chosen = model or best(models).name
-    if chosen not in known:
-        raise TraceError(f"{file}: model {chosen!r} was not fitted; choose one of {', '.join(known)}")
-    described = [describe_model(one, lost) for one in models]
-    described_table = model_table(described)
-    table = Table(title=f"{Path(file).name}: {len(lost)} packets")
-    for heading in described_table.headings:
-        table.add_column(heading, justify="right" if heading else "left")
-    for row in described_table.rows:
-        table.add_row(*(f"{cell.text}\n{cell.interval}".rstrip() for cell in row))
-    console.print(table)
-    console.print(verdict(models), markup=False)
-    if json_:
-        shown = asdict(statistics(lost))
-        write_json(Path(json_), {"statistics": shown, "models": described, "best-model": best(models).name})
-        console.print(f"wrote {json_}", markup=False)
-    if emulate:
-        drawn = known[chosen].draw(packets, np.random.default_rng(seed))
-        about = {"link": "emulated", "model": chosen, "fitted_to": Path(file).name, "seed": str(seed)}
-        write_trace(emulate, LossTrace.from_losses(drawn, about=about))
-        console.print(f"wrote {emulate}: {packets} packets of {known[chosen].label}", markup=False)
 
 
 def value_range(values, unit: str) -> str:  # noqa: ANN001 - an array; numpy is not imported here

@@ -100,6 +100,15 @@ def unpack_base(container: bytes, height: int, width: int) -> BaseLayer:
     return BaseLayer(small, container[start : start + label_bytes], small_bytes)
 
 
+def with_side_info(container: bytes, side_info: bytes) -> bytes:
+    """The container with other side information of the same length, and c as it is."""
+    _, small_bytes, length = HEADER.unpack_from(container)
+    if len(side_info) != length:
+        raise BaseLayerError(f"side information of {len(side_info)} bytes where {length} are kept")
+    start = HEADER.size + small_bytes
+    return container[:start] + side_info + container[start + length :]
+
+
 def _halve(small: np.ndarray, halvings: int) -> np.ndarray:
     if halvings == 0:
         return small

@@ -17,6 +17,8 @@ HEADER_BYTES = INDEX_BYTES + 1
 MOST_UNITS = 255
 MOST_SENT = 1 << 8 * INDEX_BYTES
 WORD = np.dtype(">u4")  # the coder's words, most significant byte first
+# Blocks whose bytes make no sense cost time as well: all blocks may claim so often what there is.
+MOST_CLAIMS = 2
 # A block is planned with this many bits to spare; where a plan fails, it gets a unit less.
 SPARE_BITS = 2.0
 
@@ -65,18 +67,27 @@ def unpack(
     packed: np.ndarray, arrived: np.ndarray, tables: np.ndarray, models: SymbolTables, unit: int
 ) -> tuple[np.ndarray, np.ndarray, int]:
     """Blocks ``uint8[n, block_size]``, of which ``bool[n]`` arrived, to symbols ``int32[S]``
-    (0 where lost), ``bool[S]`` what is known, and the number of blocks that made no sense."""
+    (0 where lost), ``bool[S]`` what is known, and the number of blocks that made no sense.
+
+    The work is bounded: no block gets what another has given already, those that claim the least come first, and
+    all together may claim ``MOST_CLAIMS`` times what there is.
+    """
     total = len(tables)
     symbols = np.zeros(total, np.int32)
     known = np.zeros(total, bool)
     damaged = 0
+    claims = []
     for row in packed[arrived]:
-        units = int(row[INDEX_BYTES])
         start = int.from_bytes(row[:INDEX_BYTES].tobytes(), "big")
-        if units == 0:
-            continue
-        stop = min(total, start + units * unit)
-        found = decode_symbols(row[HEADER_BYTES:].tobytes(), tables[start:stop], models) if start < stop else None
+        stop = min(total, start + int(row[INDEX_BYTES]) * unit)
+        if row[INDEX_BYTES]:
+            claims.append((stop - start, start, stop, row[HEADER_BYTES:]))
+    left = MOST_CLAIMS * total
+    for count, start, stop, row in sorted(claims, key=lambda claim: claim[0]):
+        found = None
+        if 0 < count <= left and not known[start:stop].any():
+            left -= count
+            found = decode_symbols(row.tobytes(), tables[start:stop], models)
         if found is None:
             damaged += 1
             continue

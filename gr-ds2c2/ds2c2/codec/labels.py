@@ -17,7 +17,7 @@ from PIL import Image, UnidentifiedImageError
 from ds2c2.codec.favour import LEAST_GAIN, MOST_GAIN
 from ds2c2.errors import FormatError, PictureError
 from ds2c2.pictures.labelsets import CAMVID_NAMES
-from ds2c2.pictures.pictures import fit_picture, read_picture
+from ds2c2.pictures.pictures import check_file, fit_picture, read_picture
 
 # The classes that a wish can name: CamVid's, and 11 for what belongs to none.
 CLASSES = (*CAMVID_NAMES, "void")
@@ -122,6 +122,10 @@ def fitted_labels(folder: Path, picture: Path, width: int, height: int, fit: str
             f"{path}: {labels.shape[1]}x{labels.shape[0]}, its picture {picture.name} is {wide}x{high}; "
             "a label map is as large as its picture"
         )
+    if not (labels <= void).any():
+        raise PictureError(
+            f"{path}: no pixel has a class's number, which are 0 to {void}; they have {labels.min()} to {labels.max()}"
+        )
     return fit_picture(labels, width, height, fit, Image.Resampling.NEAREST, void)
 
 
@@ -129,6 +133,7 @@ def read_labels(path: Path) -> np.ndarray:
     """A label map ``uint8[h, w]`` of class numbers. Raises ``PictureError``."""
     if not path.exists():
         raise PictureError(f"{path}: no such label map; each picture needs one of its own name")
+    check_file(path)
     try:
         with Image.open(path) as image:
             if image.mode not in ("L", "P"):

@@ -18,6 +18,7 @@ VALUE_BITS = 12  # of the hidden values and of the result
 # |weight| < 8, hidden < 2^12: with fewer than 2^9 inputs, sums stay below 2^(17 + 24 + 9).
 MOST_WEIGHT = 2**17 - 1
 MOST_HIDDEN = 2**24 - 1
+CELLS_AT_ONCE = 1024
 
 
 class ScaleModel:
@@ -41,18 +42,46 @@ class ScaleModel:
         found = context(pixels, levels, torch.zeros(1, dtype=torch.float64))[0].flatten(1).numpy()
         return np.rint(found * 2**FEATURE_BITS)
 
+    def begin(self, features: np.ndarray) -> np.ndarray:
+        """What the first layer makes of ``features`` whatever the step: ``float64[128, cells]``, whole
+        numbers, for ``indices_at``. One step after another can be tried without its products again."""
+        weight, bias, _ = self._layers[0]
+        return weight[:, :-1] @ features[:-1] + bias[:, None]
+
     def indices(self, features: np.ndarray, log_step: np.ndarray) -> np.ndarray:
         """Table index ``int16[K, cells]`` of every symbol, negative where none is sent.
 
         ``log_step``: ``int[cells]`` or one, log2 of the quantizer's step in 1/256.
         """
-        x = features.copy()
-        x[-1] = np.asarray(log_step) * 2 ** (FEATURE_BITS - 8) / 2
+        return self.indices_at(self.begin(features), log_step)
+
+    def indices_at(self, begun: np.ndarray, log_step: np.ndarray) -> np.ndarray:
+        """As ``indices``, from what ``begin`` gave."""
+        cells = begun.shape[1]
+        steps = np.broadcast_to(log_step, cells)
+        found = np.empty((self._layers[-1][0].shape[0], cells), np.int16)
+        # A few cells at a time stay in the processor's cache.
+        for first in range(0, cells, CELLS_AT_ONCE):
+            some = slice(first, first + CELLS_AT_ONCE)
+            found[:, some] = self._finish(begun[:, some], steps[some])
+        return found
+
+    def _finish(self, begun: np.ndarray, log_step: np.ndarray) -> np.ndarray:
+        """Table indices ``float64[K, cells]``."""
+        step = log_step * 2 ** (FEATURE_BITS - 8) / 2
+        x = begun + self._layers[0][0][:, -1:] * step
         for number, (weight, bias, bits) in enumerate(self._layers):
-            total = weight @ x + bias[:, None]
-            x = np.floor(total * 2.0 ** (VALUE_BITS - bits - WEIGHT_BITS))
+            if number:
+                x = weight @ x
+                x += bias[:, None]
+            x *= 2.0 ** (VALUE_BITS - bits - WEIGHT_BITS)
+            np.floor(x, out=x)
             if number < 2:
-                x = np.clip(x, 0, MOST_HIDDEN)
-        lowest = LEAST_LOG_SCALE * 2**VALUE_BITS
-        index = np.floor((x - lowest) * TABLES_PER_OCTAVE * 2.0**-VALUE_BITS)
-        return np.clip(index, -1, TABLES - 1).astype(np.int16)
+                np.maximum(x, 0, out=x)
+                np.minimum(x, MOST_HIDDEN, out=x)
+        x -= LEAST_LOG_SCALE * 2**VALUE_BITS
+        x *= TABLES_PER_OCTAVE
+        x *= 2.0**-VALUE_BITS
+        np.floor(x, out=x)
+        np.maximum(x, -1, out=x)
+        return np.minimum(x, TABLES - 1, out=x)

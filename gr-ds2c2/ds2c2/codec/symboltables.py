@@ -6,6 +6,8 @@ ratio by which those fall off. Rows become entropy models of constriction's rang
 (Martin 1979; Bamler, "Understanding entropy coding with asymmetric numeral systems", 2022).
 """
 
+from functools import cache
+
 import constriction
 import numpy as np
 
@@ -20,6 +22,7 @@ ROUNDING_PRICE = 0.1
 # Masses of a row's tail are multiples of 1 / GRAIN.
 GRAIN = 1024
 LENGTH_GRAIN = 64  # expected lengths are whole numbers of 1/64 bit
+LOG_GRAIN = 256  # of the logarithms that they come from
 SPREAD = 16.0  # a table reaches this many scales, which covers all but 1e-7
 
 
@@ -59,6 +62,24 @@ def rounding_offsets(rows: np.ndarray) -> np.ndarray:
     return np.clip(0.5 - 0.5 * ROUNDING_PRICE * extra, 0.0, 0.5)
 
 
+@cache
+def _log(number: int) -> int:
+    """floor(256 log2 number), exact: doubles may fall on either side of a whole number, by machine."""
+    return (number**LOG_GRAIN).bit_length() - 1
+
+
+def expected_length(masses: np.ndarray) -> int:
+    """Expected length of a symbol, sign included, in 1/64 bit, at least 1: whole numbers throughout.
+
+    Args:
+        masses: ``float64[M + 1]`` of the magnitudes, multiples of 1 / GRAIN
+    """
+    weights = [int(mass) for mass in masses * GRAIN]
+    total = sum(weights)
+    spent = sum(weight * (_log(total) - _log(weight)) for weight in weights) + LOG_GRAIN * sum(weights[1:])
+    return max(1, (2 * LENGTH_GRAIN * spent + LOG_GRAIN * total) // (2 * LOG_GRAIN * total))
+
+
 class SymbolTables:
     """Entropy models and code lengths of all tables."""
 
@@ -73,14 +94,13 @@ class SymbolTables:
         for index, row in enumerate(rows.astype(np.int64)):
             most = int(self.most[index])
             half = self._magnitudes(row, most)
+            self.expected[index] = expected_length(half)
             half[1:] /= 2  # the sign is a fair coin
             full = np.concatenate([half[:0:-1], half])
             full /= full.sum()
             self.models.append(constriction.stream.model.Categorical(full, perfect=False))
             self.bits[index, : most + 1] = -np.log2(half / (half[0] + 2 * half[1:].sum()))
             self.bits[index, most + 1 :] = self.bits[index, most]
-            shares = np.concatenate([half[:1], 2 * half[1:]]) / (half[0] + 2 * half[1:].sum())
-            self.expected[index] = max(1, round(LENGTH_GRAIN * float(shares @ self.bits[index, : most + 1])))
 
     @staticmethod
     def _magnitudes(row: np.ndarray, most: int) -> np.ndarray:

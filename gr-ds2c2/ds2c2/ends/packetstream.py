@@ -4,7 +4,7 @@
 The same parts in the same order as the flowgraph's blocks, so both ends can be mixed.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -32,14 +32,31 @@ def pictures_to_packets(sending: SendingEnd, stream_number: int = 0, key: bytes 
 
 
 class PacketsToPictures:
-    """Assembles frames from packets, deinterleaves groups and hands frames to the decoder."""
+    """Assembles frames from packets, deinterleaves groups and hands frames to the decoder.
 
-    def __init__(self, receiving: ReceivingEnd, stream_number: int = 0, key: bytes = b""):
+    ``full`` once ``most_frames`` frames were handed on, lost ones among them, or ``most_pictures`` pictures were
+    written (0: no limit): nothing more is.
+    """
+
+    def __init__(
+        self,
+        receiving: ReceivingEnd,
+        stream_number: int = 0,
+        key: bytes = b"",
+        most_frames: int = 0,
+        most_pictures: int = 0,
+    ):
         self.receiving = receiving
+        self.most_frames, self.most_pictures = most_frames, most_pictures
         self.stream = receiving.codec.stream
         self.assembler = FrameAssembler(self.stream, stream_number, key=key)
         self._interleaver = Interleaver(self.stream)
         self._group: list[Frame] = []
+
+    @property
+    def full(self) -> bool:
+        receiving = self.receiving
+        return (0 < self.most_frames <= receiving.frames) or (0 < self.most_pictures <= receiving.written)
 
     def push(self, packets: np.ndarray) -> list[FrameResult]:
         """Packets in, results of the frames that became complete (or overdue) out."""
@@ -68,6 +85,8 @@ class PacketsToPictures:
         if not self._group:
             return []
         frames, self._group = self._group, []
+        if not any(frame.arrived.any() for frame in frames):
+            return self._hand_on(frames, self.receiving.lose)
         depth, total = self.stream.depth, self.assembler.total_frames
         start = frames[0].number // depth * depth
         # Only the announced end makes a group shorter: after a silence, or where one joined,
@@ -78,4 +97,12 @@ class PacketsToPictures:
         for frame in frames:
             blocks[frame.number - start], arrived[frame.number - start] = frame.blocks, frame.arrived
         sorted_ = soft_frames(self._interleaver, blocks, arrived)
-        return [self.receiving.take(frame.number, sorted_[frame.number - start]) for frame in frames]
+        return self._hand_on(frames, lambda number: self.receiving.take(number, sorted_[number - start]))
+
+    def _hand_on(self, frames: list[Frame], take: Callable[[int], FrameResult]) -> list[FrameResult]:
+        results = []
+        for frame in frames:
+            if self.full:
+                break
+            results.append(take(frame.number))
+        return results

@@ -8,36 +8,67 @@ from pathlib import Path
 
 import numpy as np
 
-from ds2c2.codec.codec import Codec, EncodedPicture, grey_picture
+from ds2c2.codec.codec import Codec, DecodedPicture, EncodedPicture, grey_picture
 from ds2c2.codec.labels import FavourMaps, fitted_labels
 from ds2c2.codec.segmentation import default_segnet, names_segmenter, open_segmenter
 from ds2c2.errors import PictureError
 from ds2c2.pictures.labelsets import label_set_of
 from ds2c2.pictures.metrics import ms_ssim, psnr
-from ds2c2.pictures.pictures import check_size, fit_picture, list_pictures, read_picture, write_picture
+from ds2c2.pictures.pictures import check_size, find_pictures, fit_picture, read_picture, write_picture
 
 
 def common_size(paths: list[Path]) -> tuple[int, int]:
-    """Width and height of a stream for these pictures: that of the first one."""
-    height, width = read_picture(paths[0]).shape[:2]
-    check_size(height, width, str(paths[0]))
-    return width, height
+    """Width and height of a stream for these pictures: that of the first one that can be sent. Raises the first
+    one's ``PictureError`` where none can."""
+    first: PictureError | None = None
+    for path in paths:
+        try:
+            height, width = _sendable(path).shape[:2]
+            return width, height
+        except PictureError as error:
+            first = first or error
+    raise first or PictureError("no pictures are named; give files, folders or globs")
+
+
+def _sendable(path: Path) -> np.ndarray:
+    picture = read_picture(path)
+    check_size(*picture.shape[:2], str(path))
+    return picture
 
 
 class PictureFeed:
     """Pictures of files, folders and globs, fitted to one size; ``repeat`` starts over for ever.
 
-    Every file is checked before the first is sent: a typo must not end a stream midway.
-    Raises ``PictureError``.
+    Every file is checked before the first is sent: a typo must not end a stream midway. Those of folders and globs
+    that cannot be sent are left out unless ``strict``, and ``skipped`` says why. Raises ``PictureError``.
     """
 
-    def __init__(self, sources: list[str], width: int, height: int, fit: str = "pad", repeat: bool = False):
-        self.paths = list_pictures(sources)
+    def __init__(
+        self, sources: list[str], width: int, height: int, fit: str = "pad", repeat: bool = False, strict: bool = False
+    ):
         self.width, self.height, self.fit, self.repeat = width, height, fit, repeat
-        for path in self.paths:
-            picture = read_picture(path)
-            check_size(*picture.shape[:2], str(path))
-            fit_picture(picture[:1, :1], width, height, fit)
+        fit_picture(np.zeros((1, 1, 3), np.uint8), width, height, fit)  # an unknown way is no picture's fault
+        self.paths: list[Path] = []
+        self.skipped: list[PictureError] = []
+        for path, named in find_pictures(sources):
+            try:
+                _sendable(path)
+                self.paths.append(path)
+            except PictureError as error:
+                if strict or named:
+                    raise
+                self.skipped.append(error)
+        if not self.paths:
+            raise PictureError(f"{len(self.skipped)} files, none of which can be sent; the first is {self.skipped[0]}")
+
+    @property
+    def skipped_lines(self) -> list[str]:
+        """What is to be said of ``skipped``, nothing where nothing was."""
+        if not self.skipped:
+            return []
+        count = len(self.skipped)
+        total = f"{count} file{'' if count == 1 else 's'} of {count + len(self.paths)} skipped"
+        return [*(f"skipped {error}" for error in self.skipped), total]
 
     def picture(self, frame: int) -> np.ndarray:
         """The picture that is sent as this frame, ``uint8[height, width, 3]``."""
@@ -151,10 +182,13 @@ class FrameResult:
 class ReceivingEnd:
     """Decodes frames, writes the pictures to a folder, measures them where originals are known.
 
-    File names are ``frame-000012.png``; those of a sender that restarted and counts anew go into folders
-    ``stream-2``, ``stream-3`` within, and unless ``replace`` those whose names were there before too.
+    A frame of which nothing came is concealed, counted and measured, and not written. The last ``KEPT_RESULTS``
+    results are kept. File names are ``frame-000012.png``; those of a sender that restarted and counts anew go into
+    folders ``stream-2``, ``stream-3`` within, and unless ``replace`` those whose names were there before too.
     ``originals`` is a feed like the sender's. Raises ``PictureError`` when the folder cannot be made.
     """
+
+    KEPT_RESULTS = 1 << 16
 
     def __init__(
         self,
@@ -173,13 +207,12 @@ class ReceivingEnd:
         self._written: set[Path] = set()
         self.originals = originals
         self.results: list[FrameResult] = []
+        self.frames = 0  # released so far, lost ones among them
+        self.concealed = 0  # of them without a base layer
+        self.lost = 0  # of them without anything
+        self.written = 0  # pictures
         self.picture: np.ndarray | None = None
         self.base_picture: np.ndarray | None = None
-
-    @property
-    def concealed(self) -> int:
-        """Frames whose base layer was lost."""
-        return sum(result.concealed for result in self.results)
 
     def write_into(self, folder: str | Path) -> None:
         """Write pictures there from now on. Raises ``PictureError``."""
@@ -196,14 +229,23 @@ class ReceivingEnd:
     def take(self, frame: int, soft: np.ndarray) -> FrameResult:
         """Decode soft bits ``int8[N, 8 * block_size]`` of a frame. Raises ``PictureError``
         when the picture cannot be written."""
-        decoded = self.codec.decode(soft)
+        return self._show(frame, self.codec.decode(soft)) if soft.any() else self.lose(frame)
+
+    def lose(self, frame: int) -> FrameResult:
+        """Nothing came of a frame."""
+        stream = self.codec.stream
+        lost = {"base_lost": stream.base_blocks, "enhancement_lost": stream.enhancement_blocks}
+        self.lost += 1
+        return self._show(frame, DecodedPicture(None, None, base_repaired=0, base_damaged=0, **lost), write=False)
+
+    def _show(self, frame: int, decoded: DecodedPicture, write: bool = True) -> FrameResult:
         # A lost base layer is concealed by the picture before, the first of all by grey.
         if decoded.picture is not None:
             self.picture = decoded.picture
         elif self.picture is None:
             self.picture = grey_picture(self.codec.stream)
         self.base_picture = decoded.base_picture
-        path = self._write(frame) if self.folder else None
+        path = self._write(frame) if self.folder and write else None
         quality = dict.fromkeys(("psnr", "ms_ssim", "base_psnr", "base_ms_ssim"))
         if self.originals is not None:
             original = self.originals.picture(frame)
@@ -223,7 +265,11 @@ class ReceivingEnd:
             path=path,
             **quality,
         )
+        self.frames += 1
+        self.concealed += result.concealed
         self.results.append(result)
+        if len(self.results) > self.KEPT_RESULTS:
+            del self.results[: self.KEPT_RESULTS // 2]
         return result
 
     def _taken(self, path: Path) -> bool:
@@ -235,4 +281,5 @@ class ReceivingEnd:
             self.write_into((self._top or self.folder) / f"stream-{self._streams}")
         path = write_picture(self.path_of(frame), self.picture)
         self._written.add(path)
+        self.written += 1
         return path

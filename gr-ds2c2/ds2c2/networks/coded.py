@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ds2c2.networks.bands import Band, add_over_rows, over_rows, through
 from ds2c2.networks.dct import coefficient_basis
 from ds2c2.networks.finenet import FineNet, refine
 from ds2c2.networks.layers import residual_stack
@@ -23,8 +24,6 @@ from ds2c2.stream.geometry import CELL, LEVELS, REDUCTION
 COEFFICIENT_SCALE = 32.0
 # log2 of the quantizer's step at which the gain vectors are learned; between them, linear.
 GAIN_KNOTS = (2.5, 4.0, 5.5, 7.0)
-
-
 MIDDLE_LOG_STEP = 5.0
 
 
@@ -96,13 +95,29 @@ class CodedEncoder(nn.Module):
         self.transform = nn.Parameter(coefficient_basis(shape.luma, shape.chroma))
 
     def forward(self, residual: Tensor, base: Tensor) -> Tensor:
-        features = self.stage4(torch.cat([residual, base], dim=1))
-        filtered = residual + self.filter(features)
-        correction = self.stage16(features)
-        with torch.autocast(residual.device.type, enabled=False):
-            cells = F.pixel_unshuffle(filtered.float(), CELL)
-            linear = F.conv2d(cells * LEVELS, self.transform.float()[:, :, None, None])
-            return linear + correction.float() * COEFFICIENT_SCALE
+        size = residual.shape[-2:]
+        unshuffle, enter, stack = self.stage4
+        down8, stack8, down16, stack16, *leave = self.stage16
+
+        def enter4(band: Band) -> tuple[Tensor]:
+            return (enter(unshuffle(torch.cat([band.look(residual), band.look(base)], dim=1))),)
+
+        (x4,) = over_rows(enter4, size, 1, (4,))
+        x4 = through(stack, x4)
+
+        def leave4(band: Band) -> tuple[Tensor, Tensor]:
+            features = band.look(x4, 4)
+            filtered = band.look(residual) + self.filter(features)
+            with torch.autocast(residual.device.type, enabled=False):
+                cells = F.pixel_unshuffle(filtered.float(), CELL)
+                linear = F.conv2d(cells * LEVELS, self.transform.float()[:, :, None, None])
+            return linear, down8(features)
+
+        linear, x8 = over_rows(leave4, size, 1, (CELL, 8))
+        correction = through(stack16, down16(through(stack8, x8)))
+        for layer in leave:
+            correction = layer(correction)
+        return linear + correction.float() * COEFFICIENT_SCALE
 
 
 class CodedDecoder(nn.Module):
@@ -136,16 +151,32 @@ class CodedDecoder(nn.Module):
         batch, _, rows, columns = coefficients.shape
         lost = 1 - mask.mean(dim=(1, 2, 3), keepdim=True)
         planes = [p.expand(batch, 1, rows, columns) for p in (spread_step(log_step) - MIDDLE_LOG_STEP, lost)]
-        features = self.features8(base)
+        size = base.shape[-2:]
+        unshuffle, enter, stack = self.features8
+        (features,) = over_rows(lambda band: (enter(unshuffle(band.look(base))),), size, 0, (8,))
+        features = through(stack, features)
         entered = self.enter16(torch.cat([coefficients / COEFFICIENT_SCALE, mask, context, *planes], dim=1))
-        x16 = self.stage16(entered + self.features16(features))
+        x16 = through(self.stage16, entered + self.features16(features))
         estimate = self.estimate(F.relu(x16))
-        with torch.autocast(base.device.type, enabled=False):
-            known = coefficients.float() + estimate.float() * COEFFICIENT_SCALE
-            linear = F.pixel_shuffle(F.conv2d(known, self.transform.float()[:, :, None, None]) / LEVELS, CELL)
-        x8 = self.stage8(self.up8(x16) + features)
-        x4 = self.up4(x8) + self.enter4(torch.cat([linear, base], dim=1))
-        return linear + self.leave4(self.stage4(x4))
+        known = coefficients.float() + estimate.float() * COEFFICIENT_SCALE
+
+        def inverse(band: Band) -> tuple[Tensor]:
+            with torch.autocast(base.device.type, enabled=False):
+                cells = F.conv2d(band.look(known, CELL), self.transform.float()[:, :, None, None])
+                return (F.pixel_shuffle(cells / LEVELS, CELL),)
+
+        (linear,) = over_rows(inverse, size, 0, (1,))
+        x8 = through(self.stage8, self.up8(x16) + features)
+        del features, entered, x16, estimate, known
+
+        def enter4(band: Band) -> tuple[Tensor]:
+            pixels = torch.cat([band.look(linear), band.look(base)], dim=1)
+            return (self.up4(band.look(x8, 8)) + self.enter4(pixels),)
+
+        (x4,) = over_rows(enter4, size, 1, (4,))
+        x4 = through(self.stage4, x4)
+        del x8
+        return add_over_rows(linear, lambda band: self.leave4(band.look(x4, 4)), 1)
 
 
 class CodedNetworks(nn.Module):
@@ -187,5 +218,9 @@ class CodedNetworks(nn.Module):
 
     def log_scales(self, context: Tensor) -> tuple[Tensor, Tensor]:
         """Context features ``(B, F, h, w)`` to log2 of the scales in steps ``(B, K, h, w)``."""
-        hidden = F.relu(self.scale2(F.relu(self.scale1(context))))
+        hidden = self.scale_features(context)
         return self.scale3(hidden), hidden
+
+    def scale_features(self, context: Tensor) -> Tensor:
+        """Context features ``(B, F, h, w)`` to what the decoder sees of them ``(B, S, h, w)``."""
+        return F.relu(self.scale2(F.relu(self.scale1(context))))

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ds2c2.networks.bands import over_rows, through
 from ds2c2.networks.globalgenerator import (
     DOWN_STEPS,
     InstanceBlock,
@@ -39,7 +40,11 @@ class FineNet(nn.Module):
         nn.init.zeros_(last.bias)
 
     def forward(self, picture: Tensor) -> Tensor:
-        return picture + self.body(picture)
+        unshuffle, enter, stack, double, quadruple = self.body
+        size = picture.shape[-2:]
+        (x,) = over_rows(lambda band: (enter(unshuffle(band.look(picture))),), size, 1, (8,))
+        x = through(stack, x)
+        return over_rows(lambda band: (band.look(picture) + quadruple(double(band.look(x, 8))),), size, 1, (1,))[0]
 
 
 class FullFineNet(nn.Module):

@@ -24,7 +24,11 @@ class ResidualBlock(nn.Module):
         nn.init.zeros_(self.second.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.second(self.activation(self.first(self.activation(x))))
+        return x + self.branch(x)
+
+    def branch(self, x: Tensor) -> Tensor:
+        """What is added to ``x``."""
+        return self.second(self.activation(self.first(self.activation(x))))
 
 
 class GDN(nn.Module):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from ds2c2.errors import PictureError
 from ds2c2.files import make_folder, whole
@@ -23,12 +23,31 @@ if TYPE_CHECKING:
 
 MIN_SIDE = 64  # pixels; below it c has fewer than 8x8 pixels
 MAX_SIDE = 4096  # pixels; a frame then has 21 000 blocks of 100 bytes at 1 bpp
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm")
+# What Pillow reads, AVIF from 11.3 on; and HEIC, which it does not, to be named and not passed over silently.
+SUFFIXES = (
+    ".png",
+    ".jpg",
+    ".jpeg",
+    ".webp",
+    ".avif",
+    ".gif",
+    ".bmp",
+    ".tif",
+    ".tiff",
+    ".ppm",
+    ".pgm",
+    ".heic",
+    ".heif",
+)
+UNREAD = {".heic": "HEIC", ".heif": "HEIC", ".avif": "AVIF"}
 FITS = ("pad", "scale")
 PHOTOGRAPHS = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg")  # in scikit-image's wheel
+ROWS_AT_ONCE = 64
 
 # Pillow's guard against decompression bombs, set to what we accept anyway.
 Image.MAX_IMAGE_PIXELS = 4 * MAX_SIDE * MAX_SIDE
+# Bytes of one text in a PNG, and below Pillow's 64 MiB of all: editors leave megabytes of their own notes there.
+PngImagePlugin.MAX_TEXT_CHUNK = 16 << 20
 
 
 def read_picture(path: str | Path) -> np.ndarray:
@@ -38,16 +57,31 @@ def read_picture(path: str | Path) -> np.ndarray:
     Raises ``PictureError`` when the file is missing or is not a picture.
     """
     path = Path(path)
-    if not path.exists():
-        raise PictureError(f"{path}: no such file; give a picture, a folder or a glob")
+    check_file(path)
     try:
         with Image.open(path) as image:
             image.load()
             return _as_rgb(ImageOps.exif_transpose(image))
     except UnidentifiedImageError:
+        if kind := UNREAD.get(path.suffix.lower()):
+            raise PictureError(f"{path}: {kind}, which Pillow does not read here; save it as PNG or JPEG") from None
         raise PictureError(f"{path}: not a picture that Pillow can read, whatever its name says") from None
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise PictureError(f"{path}: damaged or unreadable picture ({error}); save it anew") from None
+
+
+def check_file(path: Path) -> None:
+    """Raise ``PictureError`` for what is not there, and for what is no file: a pipe gives nothing until somebody
+    writes to it."""
+    try:
+        if path.is_file():
+            return
+        there = path.exists()
+    except (OSError, ValueError) as error:
+        raise PictureError(f"{path}: cannot be looked at ({error})") from None
+    if not there:
+        raise PictureError(f"{path}: no such file; give a picture, a folder or a glob")
+    raise PictureError(f"{path}: a {'folder' if path.is_dir() else 'pipe or device'} and no file; give a picture")
 
 
 def _as_rgb(image: Image.Image) -> np.ndarray:
@@ -121,14 +155,19 @@ def to_tensor(picture: np.ndarray) -> torch.Tensor:
     """``uint8[H, W, 3]`` to ``float32[1, 3, H, W]`` in [-1, 1]."""
     import torch  # here: stream formats and link blocks read this module and need no networks
 
-    pixels = torch.tensor(picture).permute(2, 0, 1)[None]
-    return pixels.float() / 127.5 - 1.0
+    pixels = torch.tensor(picture).permute(2, 0, 1)[None].float()
+    return pixels.div_(127.5).sub_(1.0)
 
 
 def to_picture(pixels: torch.Tensor) -> np.ndarray:
     """``[1, 3, H, W]`` in [-1, 1] to ``uint8[H, W, 3]``, rounded and clamped."""
-    levels = (pixels[0].float() + 1.0) * 127.5
-    return levels.round().clamp(0, 255).byte().permute(1, 2, 0).cpu().numpy()
+    picture = np.empty((*pixels.shape[2:], 3), np.uint8)
+    # Some rows at a time, which stay in the processor's cache.
+    for first in range(0, len(picture), ROWS_AT_ONCE):
+        levels = pixels[0, :, first : first + ROWS_AT_ONCE].float() + 1.0
+        levels = levels.mul_(127.5).round_().clamp_(0, 255).byte().permute(1, 2, 0)
+        picture[first : first + ROWS_AT_ONCE] = levels.cpu().numpy()
+    return picture
 
 
 def write_picture(path: str | Path, picture: np.ndarray) -> Path:
@@ -151,22 +190,35 @@ def sample_photographs() -> list[str]:
     return [str(folder / name) for name in PHOTOGRAPHS]
 
 
-def _pictures_among(paths: Iterable[Path]) -> Iterator[Path]:
-    return (path for path in paths if path.suffix.lower() in SUFFIXES and path.is_file())
+def _pictures_among(paths: Iterable[Path], folder: Path | None = None) -> Iterator[Path]:
+    """Those with a known suffix, none hidden: macOS lays ``._x.png`` beside x.png, and within a folder there are
+    hidden ones with thumbnails."""
+
+    def hidden(path: Path) -> bool:
+        return any(part.startswith(".") for part in (path.relative_to(folder).parts if folder else (path.name,)))
+
+    return (path for path in paths if path.suffix.lower() in SUFFIXES and not hidden(path) and path.is_file())
 
 
 def list_pictures(sources: list[str]) -> list[Path]:
-    """Files, folders (recursively) and globs to a sorted list of picture files per source.
+    """``find_pictures`` without the difference between what is named and what is found."""
+    return [path for path, _ in find_pictures(sources)]
+
+
+def find_pictures(sources: list[str]) -> list[tuple[Path, bool]]:
+    """Files, folders (recursively) and globs to a sorted list of picture files per source, and whether each is
+    named itself.
 
     A file that is named is taken whatever its suffix; in folders and globs only files with
-    a known suffix count. Raises ``PictureError`` when a source gives nothing.
+    a known suffix count, and no hidden ones. Raises ``PictureError`` when a source gives nothing.
     """
-    found: list[Path] = []
+    found: list[tuple[Path, bool]] = []
     for source in sources:
+        named = _is_named(source)
         matches = sorted(_matches(source))
         if not matches:
             raise _no_pictures(source)
-        found += matches
+        found += [(path, named) for path in matches]
     return found
 
 
@@ -178,11 +230,17 @@ def check_sources(sources: list[str]) -> None:
             raise _no_pictures(source)
 
 
+def _is_named(source: str) -> bool:
+    """Whether it is a file itself, not a folder or a glob."""
+    path = Path(source).expanduser()
+    return not path.is_dir() and (path.exists() or not any(sign in source for sign in "*?["))
+
+
 def _matches(source: str) -> Iterator[Path]:
     path = Path(source).expanduser()
     if path.is_dir():
-        yield from _pictures_among(path.rglob("*"))
-    elif any(sign in source for sign in "*?[") and not path.exists():
+        yield from _pictures_among(path.rglob("*"), path)
+    elif not _is_named(source):
         folder = Path(path.anchor) if path.is_absolute() else Path()
         pattern = str(path.relative_to(path.anchor)) if path.is_absolute() else source
         try:

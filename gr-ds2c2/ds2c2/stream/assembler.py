@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The receiver's side of the packets: frames put back from whatever arrives."""
 
-from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
 
-from ds2c2.stream.numbering import REORDER_PACKETS, RESYNC_PACKETS, Judgement, Ours, Restart, SequenceTracker, Stray
+from ds2c2.stream.numbering import REORDER_PACKETS, Judgement, Ours, Recall, Restart, SequenceTracker, Stray
 from ds2c2.stream.packets import PacketParser
 from ds2c2.stream.sessions import Sessions
 from ds2c2.stream.streamformat import StreamFormat
@@ -55,10 +54,14 @@ class Frame:
 class FrameAssembler:
     """Puts frames back and releases them in order, each once, lost ones included.
 
-    A frame is released when it is complete and all before it are, when a packet more than
-    ``reorder`` packets behind its end has come, or by ``flush`` (end of input, time-out).
+    A frame is released when it is complete and all before it are, when the stream is more than
+    ``reorder`` packets behind its end, or by ``flush`` (end of input, silence).
     Frame numbers are continued beyond 16 bits. ``counts`` says what became of each packet. Of a signed stream
-    (``key``) only the newest sender that the key has signed is heard.
+    (``key``) only the newest sender that the key has signed is heard. What is kept and the work a packet have
+    bounds: a packet alone releases nothing but what it completes (``ds2c2.stream.numbering``).
+
+    Attributes:
+        other_digest: of the stream format that packets showed before any of ours came, None where none did
 
     Raises ``FormatError`` when the format names another key.
     """
@@ -72,6 +75,7 @@ class FrameAssembler:
         self.stream_number = stream_number
         self.reorder = reorder
         self.counts = LinkCounts()
+        self.other_digest: int | None = None
         self._tracker = SequenceTracker(stream_format.blocks, reorder)
         self._open: dict[int, Frame] = {}
         self._released: dict[int, np.ndarray] = {}  # what arrived of the frames released last
@@ -79,23 +83,27 @@ class FrameAssembler:
         # A run of missing frames costs no more than their numbers.
         self._nothing = np.broadcast_to(np.uint8(0), (stream_format.blocks, stream_format.block_size))
         self._none = np.broadcast_to(np.False_, stream_format.blocks)
-        # What the last strays were counted as: they are used after all when the sender restarted.
-        self._strays: deque[str] = deque(maxlen=RESYNC_PACKETS)
 
     @property
     def total_frames(self) -> int | None:
-        """Frames that the sender's end announced, None before it."""
+        """Frames that the sender's end announced, None before it, and where it does not agree with what came."""
         return self._tracker.total
 
     @property
     def waiting(self) -> bool:
-        """Frames are under way."""
-        return bool(self._open)
+        """Frames are under way, or packets of which silence decides whether they begin something."""
+        return bool(self._open) or self._tracker.undecided
 
     @property
     def ended(self) -> bool:
-        """The sender's end was announced and every frame up to it is released."""
-        return self.total_frames is not None and (self._next is None or self._next >= self.total_frames)
+        """The sender's end was announced and every frame up to it is released. Of a stream that is not signed anybody
+        can say that: it is so when silence follows."""
+        return self.total_frames is not None and self._next is not None and self._next >= self.total_frames
+
+    @property
+    def signed(self) -> bool:
+        """Nobody but the sender can have announced an end."""
+        return bool(self.format.key)
 
     def push(self, packets: np.ndarray) -> list[Frame]:
         """Take packets ``uint8[n, header_bytes + block_size]``, return the frames that are due."""
@@ -104,6 +112,9 @@ class FrameAssembler:
         counts.received += len(packets)
         for name in ("malformed", "damaged", "forged", "foreign", "other_format"):
             setattr(counts, name, getattr(counts, name) + getattr(parsed, name))
+        if parsed.other_format and not counts.used:
+            digests, seen = np.unique(self.parser.other_digests(packets), return_counts=True)
+            self.other_digest = int(digests[seen.argmax()])
         frames: list[Frame] = []
         for begins, piece in self._sessions.sort(parsed):
             if begins:
@@ -120,15 +131,24 @@ class FrameAssembler:
         self.counts.resyncs += 1
         self._tracker = SequenceTracker(self.format.blocks, self.reorder)
         self._open.clear()
-        self._strays.clear()
         self._next = None
         return frames
 
     def flush(self) -> list[Frame]:
-        """Release everything that is under way, and lost frames up to an announced end."""
-        last = max(self._open, default=-1)
-        if self.total_frames is not None and self._next is not None:
-            last = max(last, min(self.total_frames, self._tracker.newest + 1 + self._tracker.gap) - 1)
+        """Silence, or the end of what comes: release everything that is under way, and lost frames up to an
+        announced end; a few packets that agree are followed now."""
+        frames = [frame for judged in self._tracker.settle() for frame in self._take(judged)]
+        return frames + self._release_all()
+
+    def _release_all(self) -> list[Frame]:
+        total, last = self.total_frames, max(self._open, default=-1)
+        if total is not None:
+            last = total - 1
+            for number in [number for number in self._open if number > last]:
+                # A few packets of frames that the sender does not have.
+                strange = int(self._open.pop(number).arrived.sum())
+                self._count("used", -strange)
+                self._count("out_of_range", strange)
         frames = []
         while self._next is not None and self._next <= last:
             frames.append(self._release())
@@ -137,17 +157,16 @@ class FrameAssembler:
     def _take(self, judged: Judgement) -> list[Frame]:
         match judged:
             case Stray(frame, packets):
-                kind = "out_of_range" if frame is None else self._unused(frame, packets.indices)[0]
-                self._strays.append(kind)
-                self._count(kind, 1)
-                return []
-            case Restart(frame, strays):
-                frames = self.flush()
+                judged.note = "out_of_range" if frame is None else self._unused(frame, packets.indices)[0]
+                self._count(judged.note, 1)
+            case Restart(strays, frame):
+                frames = self._release_all()
                 self.counts.resyncs += 1
-                for _ in range(strays):
-                    self._count(self._strays.pop(), -1)
+                self._recall(strays)
                 self._begin(frame)
                 return frames
+            case Recall(strays):
+                self._recall(strays)
             case Ours(frame, packets):
                 if self._next is None:
                     self._begin(frame)
@@ -160,6 +179,11 @@ class FrameAssembler:
                     return []
                 self._store(frame, packets.indices, packets.payload)
                 return self._release_due()
+        return []
+
+    def _recall(self, strays: tuple[Stray, ...]) -> None:
+        for stray in strays:
+            self._count(stray.note, -1)
 
     def _unused(self, frame: int, indices: np.ndarray) -> list[str]:
         """What packets of a frame that was released are counted as."""

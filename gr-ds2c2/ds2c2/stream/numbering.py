@@ -3,6 +3,9 @@
 
 Frame numbers on the air have 16 bits; here they go on beyond. Whoever receives packets asks one
 ``SequenceTracker``, so that the pictures and the loss trace tell the same story.
+
+A header can be damaged by accident or forged on purpose, so no packet alone moves anything: where a stream
+begins, jumps or ends is what several packets agree on, more than say otherwise, or a few and then silence.
 """
 
 from collections import deque
@@ -16,10 +19,18 @@ from ds2c2.stream.packets import FRAME_MODULUS, ParsedPackets
 
 # Packets that a link reorders within so many are all of the stream.
 REORDER_PACKETS = 256
-# A frame number further ahead than this is another stream's, or damaged, until many agree.
+# A frame number further ahead than this is another stream's, or its sender has begun anew.
 MAX_GAP_FRAMES = 64
-# So many packets in a row from one elsewhere in the numbering mean that the sender restarted.
+# So many packets from one elsewhere in the numbering move the stream there.
 RESYNC_PACKETS = 32
+# So many do where nothing says otherwise: before the stream was joined, or in a silence.
+SEVERAL_PACKETS = 4
+# Strays that are kept until enough of them agree: among 15 times as many others those of one sender are found.
+HELD_STRAYS = 512
+# Where the stream is, is the median of so many packets: a third of them may be forged.
+RECENT_PACKETS = 64
+# Different ends that are remembered; a sender announces one.
+MAX_ENDS = 16
 # So far behind the newest frame a packet is known as late; before that it is out of range.
 HISTORY_FRAMES = 64
 
@@ -45,25 +56,39 @@ class Ours:
     packets: Packets
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Stray:
     """One packet further off than a link reorders: late by more than that (``frame`` says of which
-    frame) or out of range (None)."""
+    frame) or out of range (None). ``note`` is the receiver's own."""
 
     frame: int | None
     packets: Packets
+    note: str = ""
 
 
 @dataclass(frozen=True)
-class Restart:
-    """The last ``strays`` packets, judged as stray, show that the sender begins anew at this frame; they are
-    judged again behind this."""
+class Recall:
+    """These strays are of the stream after all, which begins or goes on with them; they are judged again
+    behind this."""
+
+    strays: tuple[Stray, ...]
+
+
+@dataclass(frozen=True)
+class Restart(Recall):
+    """These strays show that the sender begins anew at this frame; they are judged again behind this."""
 
     frame: int
-    strays: int
 
 
-Judgement = Ours | Stray | Restart
+@dataclass(frozen=True)
+class Dropped:
+    """A stray that is one for good."""
+
+    stray: Stray
+
+
+Judgement = Ours | Stray | Recall | Dropped
 
 
 def steps_between(origin: int, number: int) -> int:
@@ -74,8 +99,9 @@ def steps_between(origin: int, number: int) -> int:
 class SequenceTracker:
     """Follows one stream by the numbers of its packets.
 
-    The first packet is the stream's beginning. From there each packet either belongs to it, and may
-    move it on, or is a stray; ``RESYNC_PACKETS`` strays in a row that agree are a sender that has restarted.
+    The stream begins where the first few packets agree that it does. From there each packet either belongs to it,
+    and may move it on, or is a stray; ``RESYNC_PACKETS`` strays that agree, with less than half as many packets of
+    the stream among them, move it on to a frame ahead (``Recall``) or are a sender that has restarted (``Restart``).
     What is kept, and the work a packet, do not grow with what comes.
 
     Args:
@@ -83,11 +109,11 @@ class SequenceTracker:
         reorder: packets that a link may reorder
 
     Attributes:
-        newest: highest frame seen, None before the first packet
-        newest_sequence: packets of the stream up to and including the newest seen
+        newest: highest frame that the stream has reached, None before it was joined
+        newest_sequence: packets of the stream up to where it is
         floor: the earliest frame that may still turn up where the stream was joined
-        total: frames that the sender has announced as sent, None where it has not
         reach: frames that reordering spans
+        ahead: frames beyond the newest that packets may be of without further question
         gap: frames that the stream may move on at once
         history: frames behind the newest of which a packet is still known as late
     """
@@ -96,13 +122,39 @@ class SequenceTracker:
         self.blocks = blocks
         self.reorder = reorder
         self.reach = -(-reorder // blocks)
-        self.gap = max(MAX_GAP_FRAMES, self.reach)
+        self.ahead = 1 + 2 * self.reach
+        self.gap = max(MAX_GAP_FRAMES, self.ahead)
         self.history = max(HISTORY_FRAMES, self.reach)
         self.newest: int | None = None
         self.newest_sequence = 0
         self.floor = 0
-        self.total: int | None = None
-        self._strays: deque[Packets] = deque(maxlen=RESYNC_PACKETS)
+        self._several = min(SEVERAL_PACKETS, blocks)
+        self._recent: deque[int] = deque(maxlen=RECENT_PACKETS)  # sequence numbers
+        self._ours = 0  # packets of the stream so far
+        self._clock = 0  # packets so far
+        self._ends: dict[int, tuple[int, int]] = {}  # frames announced: how often, and when last
+        self._held = _HeldStrays(2 * (1 + self.reach))
+
+    @property
+    def total(self) -> int | None:
+        """Frames that the sender has announced as sent, None where no end agrees with what was seen of the stream:
+        it lies far off, or several packets are beyond it. The one that came most often counts."""
+        if self.newest is None:
+            return None
+        agreed = []
+        for number, said in self._ends.items():
+            # Our numbers may be 65536s away from the sender's: we may have joined after a wrap.
+            frame = self._continued(number)
+            beyond = sum(sequence >= frame * self.blocks for sequence in self._recent)
+            if beyond < max(1, min(self._several, len(self._recent))) and frame <= self.newest + self.gap + 1:
+                agreed.append((said, frame))
+        return max(agreed)[1] if agreed else None
+
+    @property
+    def undecided(self) -> bool:
+        """Strays wait that silence would decide upon."""
+        last = self._held.last
+        return last is not None and (self.newest is None or last.frame is None)
 
     def judge(self, parsed: ParsedPackets, payload: np.ndarray) -> Iterator[Judgement]:
         """Judge packets in the order in which they came, ``payload[n, ...]`` what is kept of each code block.
@@ -121,6 +173,14 @@ class SequenceTracker:
         for _, total in ends:
             self._end(total)
 
+    def settle(self) -> Iterator[Judgement]:
+        """Silence, or nothing will come any more: a few strays that agree are enough now, the others are dropped."""
+        group = self._held.largest() if self.newest is None else self._last_word()
+        if group:
+            yield from self._follow(group)
+        for stray in self._held.take(self._held.all()):
+            yield Dropped(stray)
+
     def near(self, number: int) -> int | None:
         """The frame of a 16-bit number, continued from where the stream is, None if that is far. For what
         must not move the stream: numbers of damaged packets."""
@@ -131,60 +191,161 @@ class SequenceTracker:
         return self.newest + steps_between(self.newest, number)
 
     def _take(self, packets: Packets) -> Iterator[Judgement]:
-        if self.newest is None:
+        if self.newest is None and self._held.last is None and len(packets) >= self._several:
             self._join(packets.number)
-        frame = self._continued(packets.number)
-        late = self.newest_sequence - (frame + 1) * self.blocks > self.reorder
-        if frame < self.floor or late or frame > self.newest + self.gap:
-            yield from self._stray(packets)
+        if self.newest is not None:
+            frame = self._continued(packets.number)
+            late = self.newest_sequence - (frame + 1) * self.blocks > self.reorder
+            if self.floor <= frame <= self.newest + self.ahead and not late:
+                self._ours += len(packets)
+                self._clock += len(packets)
+                self._advance(frame * self.blocks + packets.indices)
+                yield Ours(frame, packets)
+                return
+        yield from self._stray(packets)
+
+    def _advance(self, sequences: np.ndarray) -> None:
+        self._recent.extend(sequences[-RECENT_PACKETS:].tolist())
+        highest = int(sequences.max()) + 1
+        if highest <= self.newest_sequence:
             return
-        self._strays.clear()
-        self.newest = max(self.newest, frame)
-        self.newest_sequence = max(self.newest_sequence, frame * self.blocks + int(packets.indices.max()) + 1)
-        yield Ours(frame, packets)
+        # What lies further from the many than a link reorders is claimed by a few alone. In order the median is half of
+        # the recent ones back.
+        here = sorted(self._recent)[len(self._recent) // 2]
+        limit = here + 1 + max(self.reorder, RECENT_PACKETS // 2)
+        self.newest_sequence = max(self.newest_sequence, min(highest, limit))
+        self.newest = max(self.newest, (self.newest_sequence - 1) // self.blocks)
 
     def _stray(self, packets: Packets) -> Iterator[Judgement]:
-        frame = self.near(packets.number)
         for place in range(len(packets)):
             this, rest = slice(place, place + 1), slice(place + 1, None)
             # A copy: what waits must not keep all that came with it.
             one = Packets(packets.number, packets.indices[this].copy(), packets.payload[this].copy())
-            self._strays.append(one)
-            yield Stray(frame, one)
-            if self._restarted():
-                yield from self._restart()
+            late = None if self.newest is None else self.near(packets.number)
+            stray = Stray(late if late is None or late <= self.newest else None, one)
+            self._clock += 1
+            yield stray
+            dropped = self._held.add(stray, self._clock, self._ours)
+            if dropped is not None:
+                yield Dropped(dropped)
+            group = self._agreed(packets.number)
+            if group:
+                yield from self._follow(group)
                 if place + 1 < len(packets):
                     yield from self._take(Packets(packets.number, packets.indices[rest], packets.payload[rest]))
                 return
 
-    def _restarted(self) -> bool:
-        if len(self._strays) < RESYNC_PACKETS:
-            return False
-        places = [steps_between(self._strays[0].number, stray.number) for stray in self._strays]
-        return max(places) - min(places) <= 1 + self.reach
+    def _agreed(self, number: int) -> list[int]:
+        """Places of enough strays that agree with this number, in the order of arrival."""
+        held = self._held
+        places = held.agreeing(number)
+        many = places[-RESYNC_PACKETS:]
+        if len(many) == RESYNC_PACKETS and self._ours - held.ours[many[0]] < RESYNC_PACKETS // 2:
+            return many
+        few = places[-self._several :]
+        if self.newest is None and len(few) == self._several:
+            # Before the stream was joined all are strays: the majority of those since the first.
+            return few if self._clock - held.clock[few[0]] < 2 * self._several else []
+        return []
 
-    def _restart(self) -> Iterator[Judgement]:
-        strays = list(self._strays)
-        self._strays.clear()
-        yield Restart(strays[0].number, len(strays))
-        self.total = None
-        self._join(strays[0].number)
+    def _last_word(self) -> list[int]:
+        """Places of the last strays that agree, and are not contradicted by what came between."""
+        held, last = self._held, self._held.last
+        if last is None or last.frame is not None:
+            return []
+        places = held.agreeing(last.packets.number)
+        while len(places) >= self._several and 2 * (self._ours - held.ours[places[0]]) >= len(places):
+            places = places[1:]
+        return places if len(places) >= self._several else []
+
+    def _follow(self, places: list[int]) -> Iterator[Judgement]:
+        began = int(self._held.clock[places[0]])
+        strays = tuple(self._held.take(places))
+        number = strays[0].packets.number
+        if self.newest is None:
+            yield Recall(strays)
+            self._join(number)
+        elif self.newest < (frame := self._continued(number)) <= self.newest + self.gap:
+            yield Recall(strays)
+            self._stand_at(frame)
+        else:
+            # What was late is late of the old sender.
+            for stray in self._held.take([place for place in self._held.all() if self._held.is_late(place)]):
+                yield Dropped(stray)
+            yield Restart(strays, number)
+            self._ends = {total: said for total, said in self._ends.items() if said[1] >= began}
+            self._join(number)
         for stray in strays:
-            yield from self._take(stray)
+            yield from self._take(stray.packets)
 
     def _join(self, number: int) -> None:
-        self.newest, self.newest_sequence = number, number * self.blocks
+        self._stand_at(number)
         self.floor = max(0, number - self.reach)
-        announced, self.total = self.total, None
-        if announced is not None:
-            self._end(announced)
+
+    def _stand_at(self, frame: int) -> None:
+        self.newest, self.newest_sequence = frame, frame * self.blocks
+        self._recent.clear()
 
     def _end(self, total: int) -> None:
-        if self.newest is None:
-            self.total = total
-            return
-        # Our numbers may be 65536s away from the sender's: we may have joined after a wrap.
-        frame = self._continued(total)
-        # An end far from where the stream is belongs to a sender before or after a restart.
-        if -self.history <= frame - self.newest <= self.gap + 1:
-            self.total = frame
+        copies, _ = self._ends.pop(total, (0, 0))
+        if len(self._ends) >= MAX_ENDS:
+            del self._ends[min(self._ends, key=self._ends.get)]
+        self._ends[total] = copies + 1, self._clock
+
+
+class _HeldStrays:
+    """The last ``HELD_STRAYS`` strays, found by their numbers.
+
+    Args:
+        span: frames within which numbers agree
+
+    Attributes:
+        last: the last stray, None where none is held
+        clock: packets that had come with each, ``int64[HELD_STRAYS]``
+        ours: those of the stream among them
+    """
+
+    def __init__(self, span: int):
+        self.last: Stray | None = None
+        self.clock = np.zeros(HELD_STRAYS, np.int64)
+        self.ours = np.zeros(HELD_STRAYS, np.int64)
+        self._span = span
+        self._numbers = np.full(HELD_STRAYS, -1, np.int64)  # -1: no stray
+        self._strays: list[Stray | None] = [None] * HELD_STRAYS
+        self._place = 0
+
+    def add(self, stray: Stray, clock: int, ours: int) -> Stray | None:
+        """Hold a stray; returns the one that made room for it."""
+        place = self._place
+        before, self._strays[place], self.last = self._strays[place], stray, stray
+        self._numbers[place], self.clock[place], self.ours[place] = stray.packets.number, clock, ours
+        self._place = (place + 1) % HELD_STRAYS
+        return before
+
+    def all(self) -> list[int]:
+        """Places of all, in the order of arrival."""
+        return self._in_order(self._numbers >= 0)
+
+    def is_late(self, place: int) -> bool:
+        return self._strays[place].frame is not None
+
+    def agreeing(self, number: int) -> list[int]:
+        """Places of the strays near a number, in the order of arrival."""
+        return self._in_order((self._numbers >= 0) & (np.abs(steps_between(number, self._numbers)) <= self._span))
+
+    def largest(self) -> list[int]:
+        """Places of the most strays that agree."""
+        return max((self.agreeing(int(number)) for number in set(self._numbers.tolist()) - {-1}), key=len, default=[])
+
+    def take(self, places: list[int]) -> list[Stray]:
+        """Hold these no longer."""
+        taken = [self._strays[place] for place in places]
+        for place in places:
+            self._strays[place], self._numbers[place] = None, -1
+        rest = self.all()
+        self.last = self._strays[rest[-1]] if rest else None
+        return taken
+
+    def _in_order(self, chosen: np.ndarray) -> list[int]:
+        places = np.flatnonzero(chosen)
+        return places[np.argsort(self.clock[places])].tolist()

@@ -13,7 +13,7 @@ with another stream format is recognised as such.
 """
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -213,9 +213,7 @@ class PacketParser:
 
     def _read(self, packets: np.ndarray, damaged: bool = False) -> tuple[np.ndarray, np.ndarray]:
         """``bool[n]`` what parses, and ``int64[n]`` the format's digest each packet shows, -1 where unsound."""
-        form, kind = self.format, packets[:, 0] & 0x0F
-        known = (packets[:, 0] >> 4 == form.version) & (kind <= TYPE_END)
-        known &= (kind == TYPE_END) | (_pairs(packets, 4) < form.blocks)
+        form, known = self.format, plausible(packets, self.format)
         digests = np.full(len(packets), -1, np.int64)
         if self._check is None:
             digests = _pairs(packets, NUMBER_BYTES) ^ crc16(packets[:, :NUMBER_BYTES])
@@ -224,6 +222,20 @@ class PacketParser:
         elif known.any():
             digests[known] = self._check.digests(packets[known])
         return known, digests
+
+
+def known_difference(stream_format: StreamFormat, digest: int) -> str:
+    """Words for the one difference to another stream format that its digest gives away: the same settings, weights
+    not named; empty where it is another one."""
+    unnamed = replace(stream_format, model=stream_format.model_name).digest
+    return ", which differs only in the weights it names: none" if digest == unnamed else ""
+
+
+def plausible(packets: np.ndarray, stream_format: StreamFormat) -> np.ndarray:
+    """``bool[n]``: packets ``uint8[n, header_bytes + block_size]`` that begin as the format's do, damaged or not."""
+    kind = packets[:, 0] & 0x0F
+    known = (packets[:, 0] >> 4 == stream_format.version) & (kind <= TYPE_END)
+    return known & ((kind == TYPE_END) | (_pairs(packets, 4) < stream_format.blocks))
 
 
 def parse_packets(packets: np.ndarray, stream_format: StreamFormat, stream_number: int = 0) -> ParsedPackets:

@@ -27,7 +27,8 @@ MIN_BASE_BPP, MAX_BASE_BPP = 0.001, 0.5
 # can number; 5G NR code blocks go up to 8448 bits = 1056 bytes.
 MIN_BLOCK, MAX_BLOCK = 32, 1056
 MAX_DEPTH = 64  # frames
-DEFAULT_REDUNDANCY, DEFAULT_SURVIVE = 1.0, 0.5
+DEFAULT_SURVIVE = 0.5
+VERSION_1_REDUNDANCY = 1.0  # of a text that does not say it
 MAX_SURVIVE = 0.8
 INTERLEAVES = ("bit", "block", "none")
 LAYOUTS = ("spread", "apart")
@@ -74,17 +75,18 @@ class StreamFormat:
         bpp: all bits of all code blocks of a picture per pixel, 0.1 to 1.0
         block_size: bytes of a code block, 32 to 1056
         base_bpp: bits per pixel for the base layer before its erasure code
-        base_redundancy: of version 1 of the wire format: repair blocks per source block of the base layer
-            (RaptorQ), by default 1, which survives the loss of 30 % of the blocks in 99 % of the frames of
-            a 768x512 picture
+        base_redundancy: repair blocks per source block of the base layer (RaptorQ), in version 1 of the wire
+            format, which it asks for; 1 survives the loss of 30 % of the blocks in 99 % of the frames of a
+            768x512 picture
         interleave: ``none``, right for models of profile coded, which permute their symbols
             themselves; ``bit`` (over all enhancement bits of a frame), right for those of
             profile binary; or ``block`` (over the enhancement blocks of ``depth`` frames)
         depth: frames that ``block`` interleaves over, 1 to 64, a power of two
         seed: of the permutation
         model: name of the weights, ``name`` or ``name@digest``
-        survive: of version 2, which it asks for: share of a frame's blocks that may be lost before the base
-            layer goes, 0 to 0.8: in 1 of 100 frames it goes when each block is lost with this probability
+        survive: of version 2: share of a frame's blocks that may be lost before the base layer goes, 0 to
+            0.8: in 1 of 100 frames it goes when each block is lost with this probability; 0.5 where neither
+            it nor ``base_redundancy`` is said
         layout: of version 2: ``spread``, every block carries a share of the base layer, for models of profile
             coded; ``apart``, the base layer has blocks of its own, for those of profiles binary and paper;
             empty: apart with interleave ``bit``, else spread
@@ -112,7 +114,7 @@ class StreamFormat:
         for name in ("width", "height", "block_size", "depth", "seed"):
             self._convert(name, operator.index, "a whole number")
         if self.survive is None and self.base_redundancy is None:
-            object.__setattr__(self, "base_redundancy", DEFAULT_REDUNDANCY)
+            object.__setattr__(self, "survive", DEFAULT_SURVIVE)
         if self.survive is not None and self.base_redundancy is not None:
             raise FormatError("survive and base_redundancy are of two versions of the wire format; give one of them")
         protection = "base_redundancy" if self.survive is None else "survive"
@@ -382,9 +384,8 @@ class StreamFormat:
             only = {1: {"survive", "layout", "key"}, 2: {"base_redundancy"}}[version]
             if only & values.keys():
                 raise ValueError
-            values.setdefault(
-                "base_redundancy" if version == 1 else "survive", {1: DEFAULT_REDUNDANCY, 2: DEFAULT_SURVIVE}[version]
-            )
+            if version == 1:
+                values.setdefault("base_redundancy", VERSION_1_REDUNDANCY)
             return cls(**values)
         except (ValueError, KeyError, IndexError, TypeError):
             raise FormatError(f"stream format {text!r} is not understood; `ds2c2 info` prints one") from None

@@ -1,17 +1,22 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Models of a link's losses, fitted to a trace: independent, and in bursts (Gilbert-Elliott).
+"""Models of a link's losses, fitted to a trace: independent, in bursts (Gilbert-Elliott), and by name two more.
 
-All are two hidden states, good and bad, each with a probability of loss: p leads from good to
+The first three are two hidden states, good and bad, each with a probability of loss: p leads from good to
 bad, r back (Gilbert 1960, Elliott 1963). ``gilbert-elliott`` loses nothing in the good state and
 all in the bad one, as ``ds2c2.channels.channel`` does: a first-order Markov chain on the losses themselves.
 ``gilbert-elliott-general`` has any loss in both states. ``iid`` has one state.
+
+``hidden-markov`` (``ds2c2.traces.hiddenmarkov``) has as many states as BIC wants, ``semi-markov``
+(``ds2c2.traces.semimarkov``) bursts and gaps of heavy tails.
 """
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from ds2c2.traces.hiddenmarkov import HiddenMarkov, fit_hidden
 from ds2c2.traces.losschain import Chain
 from ds2c2.traces.lossstatistics import (
     CONFIDENCE,
@@ -25,9 +30,11 @@ from ds2c2.traces.lossstatistics import (
     statistics,
     wilson,
 )
+from ds2c2.traces.semimarkov import SemiMarkov, fit_semi
 
 # The statistics' names too: scripts import both from here.
 __all__ = [
+    "BASIC",
     "CONFIDENCE",
     "LABELS",
     "LAGS",
@@ -35,6 +42,7 @@ __all__ = [
     "RESAMPLES",
     "LossModel",
     "LossStatistics",
+    "Model",
     "ModelError",
     "autocorrelation",
     "best",
@@ -47,11 +55,15 @@ __all__ = [
     "wilson",
 ]
 
-NAMES = ("iid", "gilbert-elliott", "gilbert-elliott-general")
+# What is fitted unless more is asked for, and all of them.
+BASIC = ("iid", "gilbert-elliott", "gilbert-elliott-general")
+NAMES = (*BASIC, "hidden-markov", "semi-markov")
 LABELS = {
     "iid": "i.i.d.",
     "gilbert-elliott": "Gilbert–Elliott, loss 0 and 1",
     "gilbert-elliott-general": "Gilbert–Elliott, loss in both states",
+    "hidden-markov": "hidden Markov chain",
+    "semi-markov": "semi-Markov, heavy tails",
 }
 # Rounds of Baum-Welch from each start; a quasi-Newton search goes on from the best.
 ROUNDS = 20
@@ -131,6 +143,19 @@ class LossModel:
         starts = self.loss * (1 - self.autocorrelation(1)[0]) * (1 - self.loss)
         return self.loss / starts if starts else math.inf
 
+    def pieces(self, rng: np.random.Generator) -> Iterator[np.ndarray]:
+        """Losses without end, ``bool[n]`` of a stay in a state at a time."""
+        step = np.array([[1 - self.p, self.p], [self.r, 1 - self.r]])
+        return HiddenMarkov(step, np.array([self.good, self.bad])).pieces(rng)
+
+    def described(self) -> dict:
+        """What the figures of all models do not say: nothing."""
+        return {}
+
+    def words(self) -> list[str]:
+        """The same in sentences."""
+        return []
+
     def draw(self, count: int, rng: np.random.Generator) -> np.ndarray:
         """Losses of ``count`` packets, ``bool[count]``, begun in the stationary state."""
         bad = np.zeros(count, bool)
@@ -142,25 +167,36 @@ class LossModel:
         return rng.random(count) < np.where(bad, self.bad, self.good)
 
 
-def fit(lost: np.ndarray) -> list[LossModel]:
-    """The models that can be fitted to ``bool[n]``, in the order of ``NAMES``: where losses never
-    begin or never end only ``iid``. Raises ``ModelError`` for fewer than two packets."""
+# Any fitted model: all have the same figures and draws.
+Model = LossModel | HiddenMarkov | SemiMarkov
+
+
+def fit(lost: np.ndarray, names: Sequence[str] = BASIC) -> list[Model]:
+    """The models of these names that can be fitted to ``bool[n]``, in the order of ``NAMES``: where losses never
+    begin or never end only ``iid``. Raises ``ModelError`` for fewer than two packets and for unknown names."""
+    if unknown := [name for name in names if name not in NAMES]:
+        raise ModelError(f"model {unknown[0]!r} is unknown; choose one of {', '.join(NAMES)}")
     lost = np.asarray(lost, bool)
     if len(lost) < 2:
         raise ModelError(f"{len(lost)} packets are no trace to fit a model to; record more")
-    models = [_fit_iid(lost)]
+    models: list[Model] = [_fit_iid(lost)] if "iid" in names else []
     if (lost[1:] & ~lost[:-1]).any() and (~lost[1:] & lost[:-1]).any():
-        models.append(_fit_markov(lost))
-        models.append(_fit_general(lost, models[1]))
+        markov = _fit_markov(lost)
+        fits = (lambda: markov, lambda: _fit_general(lost, markov), lambda: fit_hidden(lost), lambda: fit_semi(lost))
+        models += [fitted() for name, fitted in zip(NAMES[1:], fits, strict=True) if name in names]
+    if not models:
+        raise ModelError(
+            f"losses never begin or never end in this trace, so {' and '.join(names)} cannot be fitted to it; iid can"
+        )
     return models
 
 
-def best(models: list[LossModel]) -> LossModel:
+def best(models: list[Model]) -> Model:
     """The one of lowest BIC."""
     return min(models, key=lambda model: model.bic)
 
 
-def distance(model: LossModel, lost: np.ndarray, kind: bool) -> float:
+def distance(model: Model, lost: np.ndarray, kind: bool) -> float:
     """The largest difference between the run lengths' distribution and the model's (Kolmogorov
     and Smirnov's statistic), runs of losses or of arrivals; NaN without a whole run."""
     runs = run_lengths(lost, kind)
@@ -171,7 +207,7 @@ def distance(model: LossModel, lost: np.ndarray, kind: bool) -> float:
     return float(np.abs(survival - model.run_survival(kind, len(counts))).max())
 
 
-def verdict(models: list[LossModel]) -> str:
+def verdict(models: list[Model]) -> str:
     """Which model fits, in a sentence."""
     chosen = best(models)
     others = sorted((model for model in models if model is not chosen), key=lambda model: model.bic)
@@ -217,7 +253,7 @@ def _fit_general(lost: np.ndarray, markov: LossModel) -> LossModel:
     rate = markov.loss
     # From the chain on the losses itself, and from states that last longer than the bursts.
     starts = [(markov.p, markov.r, 0.3 * rate, 0.9)]
-    starts += [(0.2 / stay, 0.5 / stay, 0.3 * rate, 0.3 + 0.6 * rate) for stay in (10, 100)]
+    starts += [(0.2 / stay, 0.5 / stay, 0.3 * rate, 0.3 + 0.6 * rate) for stay in (4, 10, 100)]
     tried = []
     for start in starts:
         values = start

@@ -2,17 +2,16 @@
 """Makes a loss trace of the packets that arrive, whatever arrives."""
 
 import secrets
-from collections import deque
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import numpy as np
 
-from ds2c2.stream.numbering import REORDER_PACKETS, RESYNC_PACKETS, Judgement, Ours, Restart, SequenceTracker, Stray
+from ds2c2.stream.numbering import REORDER_PACKETS, Dropped, Judgement, Ours, Restart, SequenceTracker
 from ds2c2.stream.packets import PacketParser, ParsedPackets
 from ds2c2.stream.sessions import Sessions
 from ds2c2.stream.streamformat import StreamFormat
-from ds2c2.traces.losstrace import CRC_FAIL, DUPLICATE, HOST_DROP, MISSED, OK, LossTrace, TraceError
+from ds2c2.traces.packetfates import CRC_FAIL, DUPLICATE, HOST_DROP, MISSED, OK, LossTrace, TraceError
 from ds2c2.transport.packetsource import Arrivals
 
 # What is missing this near to an under- or overrun is the host's loss and not the channel's.
@@ -82,15 +81,25 @@ class TraceRecorder:
         self.counts = dict.fromkeys(COUNTS, 0)
         self._tracker = SequenceTracker(stream_format.blocks)
         self._runs: list[_Run] = []
-        # Strays with their frames: late packets, or the first ones of a sender that restarted.
-        self._strays: deque[tuple[int | None, np.ndarray]] = deque()
+        self._ours = 0
         self._early: list[tuple[int, np.ndarray]] = []  # damaged packets before the first whole one
         self._events: list[tuple[str, float]] = []
 
     @property
     def ended(self) -> bool:
-        """The sender, or the last of them, has announced its end."""
+        """The sender, or the last of them, has announced its end. Of a stream that is not signed anybody can say
+        that: it is so when silence follows."""
         return self._tracker.total is not None
+
+    @property
+    def signed(self) -> bool:
+        """Nobody but the sender can have announced an end."""
+        return bool(self.format.key)
+
+    @property
+    def taken(self) -> int:
+        """Packets of the stream so far."""
+        return self._ours
 
     def take(self, arrivals: Arrivals) -> None:
         """Take what a ``PacketSource`` brings. Raises ``TraceError``."""
@@ -165,9 +174,8 @@ class TraceRecorder:
         """The trace of all that came; ``total_frames`` as the last sender counted them, where known
         and not announced by its end-of-stream packets. Raises ``TraceError`` when nothing came and
         nothing is known of what was sent."""
+        self.settle()
         total = self._tracker.total if total_frames is None else total_frames
-        while self._strays:
-            self._settle()
         if self._runs:
             self._runs[-1].total = total
         else:
@@ -201,16 +209,19 @@ class TraceRecorder:
             case Ours(frame, packets):
                 if not self._runs:
                     self._begin(0)
-                while self._strays:
-                    self._settle()
+                self._ours += len(packets)
                 self._keep(frame, packets.payload)
-            case Stray(frame, packet):
-                self._strays.append((frame, packet.payload))
-                if len(self._strays) > RESYNC_PACKETS:
-                    self._settle()
-            case Restart(frame):
-                self._strays.clear()
+            case Restart(_, frame):
                 self._end_run(frame)
+            case Dropped(stray) if stray.frame is None:
+                self.counts["out_of_range"] += 1
+            case Dropped(stray):
+                self._keep(stray.frame, stray.packets.payload)
+
+    def settle(self) -> None:
+        """Silence, or the end of what comes: a few packets that agree are followed now."""
+        for judged in self._tracker.settle():
+            self._take(judged)
 
     def _end_run(self, frame: int) -> None:
         """The sender begins anew at this frame of its own numbering."""
@@ -221,8 +232,7 @@ class TraceRecorder:
 
     def _begin_anew(self, frame: int) -> None:
         """A newer sender is heard from now on, wherever its numbers are."""
-        while self._strays:
-            self._settle()
+        self.settle()
         if self._runs:
             self._end_run(frame)
         self._tracker = SequenceTracker(self.format.blocks)
@@ -243,14 +253,6 @@ class TraceRecorder:
         frame = self._tracker.near(number)
         if frame is None:
             self.counts["unattributed"] += len(rows)
-        else:
-            self._keep(frame, rows)
-
-    def _settle(self) -> None:
-        """The oldest stray was no restart: a late packet, or far from the stream."""
-        frame, rows = self._strays.popleft()
-        if frame is None:
-            self.counts["out_of_range"] += 1
         else:
             self._keep(frame, rows)
 

@@ -20,7 +20,7 @@ from ds2c2.transport.recording import RecordingReader
 from ds2c2.transport.udp import UdpReceiver
 
 # Packets that may wait while pictures are decoded.
-QUEUE_PACKETS = 1 << 20
+QUEUE_PACKETS = 1 << 18
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +56,15 @@ class Arrivals:
         return not (len(self.packets) or self.unreadable or self.events)
 
 
+def misfit_words(sizes: Counter[int], what: str, wanted: int) -> str:
+    """``12 datagrams of 100 bytes where 110 are wanted``; empty without any."""
+    if not sizes:
+        return ""
+    (size, _), count = sizes.most_common(1)[0], sizes.total()
+    others = f" and {len(sizes) - 1} other sizes" if len(sizes) > 1 else ""
+    return f"{count} {what}{'' if count == 1 else 's'} of {size} bytes{others} where {wanted} are wanted"
+
+
 class PacketSource(ABC):
     """Packets of one stream. ``stream`` is its format; ``about`` names the link for a loss trace,
     keys of small letters like ``link`` and ``radio``; a ``live`` one comes at its own speed and is left
@@ -81,6 +90,11 @@ class PacketSource(ABC):
         """What the source itself lost or refused, as words for the user; empty if nothing."""
         return ""
 
+    @property
+    def misfit(self) -> str:
+        """What came in a size that no packet of this stream has, as words for the user; empty if nothing."""
+        return ""
+
     def nothing(self) -> np.ndarray:
         """No packets, ``uint8[0, packet_bytes]``."""
         return np.zeros((0, self.stream.packet_bytes), np.uint8)
@@ -93,12 +107,13 @@ class PacketSource(ABC):
 
 
 class RecordingSource(PacketSource):
-    """The packets of a recording, whose times are not known. Raises ``LinkError`` and ``FormatError``."""
+    """The packets of a recording, or of a file of packets alone in the format ``stream``; their times are not known.
+    Raises ``LinkError`` and ``FormatError``."""
 
     live = False
 
-    def __init__(self, path: str):
-        self._reader = RecordingReader(path)
+    def __init__(self, path: str, stream: StreamFormat | None = None):
+        self._reader = RecordingReader(path, stream)
         self.stream = self._reader.stream
         self.about = {"link": "recording"}
         self._packets = iter(self._reader)
@@ -137,12 +152,14 @@ class UdpSource(PacketSource):
     @property
     def trouble(self) -> str:
         link = self._link
-        if not (link.wrong_size or link.dropped or link.overflowed):
-            return ""
-        return (
-            f"{link.wrong_size} datagrams of another size, {link.dropped} dropped by a full queue, "
-            f"{link.overflowed} by the kernel"
-        )
+        words = [self.misfit] if self.misfit else []
+        if link.dropped or link.overflowed:
+            words.append(f"{link.dropped} dropped by a full queue, {link.overflowed} by the kernel")
+        return ", ".join(words)
+
+    @property
+    def misfit(self) -> str:
+        return misfit_words(self._link.other_sizes, "datagram", self.stream.packet_bytes)
 
 
 class QueuedSource(PacketSource):
@@ -211,19 +228,37 @@ class QueuedSource(PacketSource):
 
 
 class Listener:
-    """Iterates over all that comes, until the source ends, ``ended()`` says so of a live one, or no
-    packet came for ``wait`` seconds: then ``gave_up`` is True.
+    """Iterates over all that comes, until the source ends, until ``ended()`` says so of a live one and silence
+    follows, or until no packet came for ``wait`` seconds: then ``gave_up`` is True.
 
-    An ``Arrivals`` that is ``silent`` says that nothing came for ``silence`` s. ``failed``,
-    ``unreadable`` and ``events`` count what came so far beside good packets, ``good`` these.
+    ``quiet`` says of what is given that no packet of the stream has come for ``silence`` s before it: nothing came, or
+    nothing that ``taken()``, packets of the stream so far, has counted (where it is not given, every packet counts).
+    ``failed``, ``unreadable`` and ``events`` count what came so far beside good packets, ``good`` these.
+
+    Args:
+        source: where packets come from
+        silence: seconds
+        wait: seconds
+        ended: whether the stream's end was announced
+        taken: packets of the stream so far; what others send keeps nobody waiting then
+        sure: nobody but the sender can have announced the end, so no silence need follow
     """
 
-    def __init__(self, source: PacketSource, silence: float, wait: float, ended: Callable[[], bool]):
+    def __init__(
+        self,
+        source: PacketSource,
+        silence: float,
+        wait: float,
+        ended: Callable[[], bool],
+        taken: Callable[[], int] | None = None,
+        sure: bool = False,
+    ):
         self.source = source
-        self.gave_up = False
+        self.gave_up = self.quiet = False
         self.good = self.failed = self.unreadable = 0
         self.events: Counter[str] = Counter()
-        self._silence, self._wait, self._ended = silence, wait, ended
+        self._silence, self._wait, self._ended, self._sure = silence, wait, ended, sure
+        self._taken = taken or (lambda: self.good + self.failed)
         self._stopped = False
 
     def stop(self) -> None:
@@ -231,8 +266,10 @@ class Listener:
         self._stopped = True
 
     def __iter__(self) -> Iterator[Arrivals]:
-        heard = time.monotonic()
-        while not self._stopped and not (self.source.live and self._ended()):
+        heard, count = time.monotonic(), self._taken()
+        while not self._stopped:
+            if self.source.live and (self.quiet or self._sure) and self._ended():
+                return
             arrivals = self.source.read(min(self._silence, self._wait))
             if arrivals is None:
                 return
@@ -241,10 +278,11 @@ class Listener:
             self.failed += len(arrivals.packets) - good
             self.unreadable += arrivals.unreadable
             self.events.update(kind for kind, _ in arrivals.events)
+            self.quiet = arrivals.silent or time.monotonic() - heard >= self._silence
             yield arrivals
             # Counted from when they were taken: decoding takes its time, too.
-            if len(arrivals.packets):
-                heard = time.monotonic()
+            if self._taken() != count:
+                heard, count, self.quiet = time.monotonic(), self._taken(), False
             elif time.monotonic() - heard > self._wait:
                 self.gave_up = True
                 return

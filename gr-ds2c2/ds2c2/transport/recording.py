@@ -4,6 +4,8 @@
 ds2c2-packets/1 LF
 the stream format's text form LF
 packets, one after another, each packet_bytes bytes
+
+A file of packets alone, as GNU Radio's File Sink writes it, is read too by who knows the stream format.
 """
 
 from contextlib import ExitStack
@@ -14,11 +16,16 @@ import numpy as np
 
 from ds2c2.errors import FormatError, LinkError
 from ds2c2.files import whole
+from ds2c2.stream.packets import plausible
+from ds2c2.stream.packetsize import LOOKED_AT, misfit, packet_size_in
 from ds2c2.stream.streamformat import StreamFormat
 
 MAGIC = b"ds2c2-packets/1\n"
 LONGEST_TEXT = 1024  # bytes of the text form
 READ_PACKETS = 4096  # packets per read
+# Of the first packets of a file of packets alone, this share begins as the stream format's do, or it is no such file:
+# of any bytes, 1 in 100 does. Below the larger one packets of another size are looked for, some of which would fit.
+LEAST_PLAUSIBLE, PLAUSIBLE = 0.1, 0.5
 
 
 class RecordingWriter:
@@ -49,21 +56,52 @@ class RecordingWriter:
 class RecordingReader:
     """Reads a recording: ``stream`` is its format, iteration gives ``uint8[n, packet_bytes]``.
 
-    ``torn_bytes`` counts the bytes of a last packet that is not whole. Raises ``LinkError``
-    for a missing file and ``FormatError`` for one that is no recording.
+    ``torn_bytes`` counts the bytes of a last packet that is not whole.
+
+    Args:
+        path: a recording, or a file of packets alone, one behind the other
+        stream: the format that is expected; a file of packets alone needs it, a recording of another one is refused
+
+    Raises ``LinkError`` for a missing file and ``FormatError`` for one that is neither, or of another format.
     """
 
-    def __init__(self, path: str | Path):
+    def __init__(self, path: str | Path, stream: StreamFormat | None = None):
+        self.path = Path(path)
+        self.torn_bytes = 0
         try:
-            self._file = Path(path).open("rb")
+            self._file = self.path.open("rb")
+            start = self._file.read(len(MAGIC))
         except OSError as error:
             raise LinkError(f"{path}: no recording to read ({error.strerror})") from None
-        if self._file.readline(len(MAGIC)) != MAGIC:
+        try:
+            self.stream = self._recorded(stream) if start == MAGIC else self._alone(stream)
+        except FormatError:
             self._file.close()
-            raise FormatError(f"{path}: not a packet recording; `ds2c2 send --to {path}` writes one")
-        text = self._file.readline(LONGEST_TEXT).decode(errors="replace").strip()
-        self.stream = StreamFormat.parse(text)
-        self.torn_bytes = 0
+            raise
+
+    def _recorded(self, wanted: StreamFormat | None) -> StreamFormat:
+        stream = StreamFormat.parse(self._file.readline(LONGEST_TEXT).decode(errors="replace").strip())
+        if wanted is not None and not stream.agrees(wanted):
+            raise FormatError(f"{self.path}: recorded as {stream.text}, not as {wanted.text}; leave --format out")
+        return stream
+
+    def _alone(self, stream: StreamFormat | None) -> StreamFormat:
+        if stream is None:
+            raise FormatError(
+                f"{self.path}: not a packet recording as `ds2c2 send --to` writes it; packets alone, as a File Sink "
+                "writes them, are read with --format"
+            )
+        size = stream.packet_bytes
+        self._file.seek(0)
+        first = self._file.read(max(LOOKED_AT, size))
+        rows = np.frombuffer(first[: len(first) // size * size], np.uint8).reshape(-1, size)
+        share = plausible(rows, stream).mean() if len(rows) else 0.0
+        if share < LEAST_PLAUSIBLE or (share < PLAUSIBLE and packet_size_in(first) not in (None, size)):
+            length = self.path.stat().st_size
+            rest = f" ({length} bytes, no whole number of them)" if length % size else ""
+            raise FormatError(f"{self.path}: {misfit(first, stream)}{rest}; give the sender's --format")
+        self._file.seek(0)
+        return stream
 
     def __iter__(self):
         size = self.stream.packet_bytes

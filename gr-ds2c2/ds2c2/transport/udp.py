@@ -7,6 +7,7 @@ import socket
 import sys
 import threading
 import time
+from collections import Counter
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -16,8 +17,12 @@ from ds2c2.errors import LinkError
 RECEIVE_BUFFER = 4 << 20  # bytes asked of the kernel, which may grant less
 DEFAULT_RATE = 2000.0  # packets per second; 1.6 Mbit/s with blocks of 100 bytes
 LONGEST_DATAGRAM = 65536
-# The reader's thread holds at most so many packets while pictures are decoded.
-QUEUE_PACKETS = 1 << 20
+# The reader's thread holds at most so many packets, and so many bytes of them, while pictures are decoded.
+QUEUE_PACKETS = 1 << 18
+QUEUE_BYTES = 64 << 20
+# Drops that lie closer together are one event.
+DROP_SECONDS = 0.01
+OTHER_SIZES = 64  # of datagrams that are told apart: a flood of them costs no memory
 SLICE_PACKETS = 32  # packets sent between two looks at the clock
 # Linux gives each datagram the number that the socket's full buffer has dropped before it
 # (socket(7)); Python has no name for the option.
@@ -84,14 +89,15 @@ class UdpSender:
 class UdpReceiver:
     """Collects datagrams in a thread, so that none is lost while a picture is decoded.
 
-    ``wrong_size`` counts datagrams of another length, ``dropped`` those that found the queue
-    full, ``overflowed`` those that the kernel had no room for (known on Linux only). Raises
-    ``LinkError`` when the port is taken or the address is not this host's.
+    A datagram holds one packet or, as GNU Radio's UDP Sink can send them, several whole ones. ``other_sizes`` counts
+    datagrams of other lengths by their bytes, ``dropped`` packets that found the queue full, ``overflowed`` datagrams
+    that the kernel had no room for (known on Linux only). Raises ``LinkError`` when the port is taken or the address
+    is not this host's.
     """
 
     def __init__(self, host: str, port: int, packet_size: int):
         self.packet_size = packet_size
-        self.wrong_size = 0
+        self.other_sizes: Counter[int] = Counter()
         self.dropped = 0
         self.overflowed = 0
         try:
@@ -111,6 +117,7 @@ class UdpReceiver:
         self._began = time.monotonic()
         self._packets: list[bytes] = []
         self._times: list[float] = []
+        self._room = min(QUEUE_PACKETS, QUEUE_BYTES // packet_size)
         self._drops: list[float] = []
         self._closing = False
         self._thread = threading.Thread(target=self._collect, name="udp-receiver", daemon=True)
@@ -129,16 +136,24 @@ class UdpReceiver:
             with self._came:
                 if lost and lost[0] != self.overflowed:
                     self.overflowed = lost[0]
-                    self._drops.append(now)
-                if len(data) != self.packet_size:
-                    self.wrong_size += 1
-                elif len(self._packets) >= QUEUE_PACKETS:
-                    self.dropped += 1
-                    self._drops.append(now)
+                    self._note_drop(now)
+                count, rest = divmod(len(data), self.packet_size)
+                if not data:
+                    pass  # what a UDP Sink says at its end
+                elif rest:
+                    known = len(data) in self.other_sizes or len(self.other_sizes) < OTHER_SIZES
+                    self.other_sizes[len(data) if known else min(self.other_sizes)] += 1
+                elif len(self._times) + count > self._room:
+                    self.dropped += count
+                    self._note_drop(now)
                 else:
                     self._packets.append(data)
-                    self._times.append(now)
+                    self._times += [now] * count
                 self._came.notify()
+
+    def _note_drop(self, now: float) -> None:
+        if not self._drops or now - self._drops[-1] >= DROP_SECONDS:
+            self._drops.append(now)
 
     def read(self, wait: float) -> np.ndarray:
         """Packets that have come, ``uint8[n, packet_size]``; n = 0 after ``wait`` seconds."""

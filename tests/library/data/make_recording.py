@@ -15,7 +15,9 @@ from ds2c2.stream.interleaver import Interleaver
 from ds2c2.stream.packets import Packetizer
 from ds2c2.stream.streamformat import StreamFormat
 
-STREAM = StreamFormat(96, 64, bpp=0.9, block_size=40, interleave="bit", seed=7, model="binary@0123abcd")
+STREAM = StreamFormat(
+    96, 64, bpp=0.9, block_size=40, interleave="bit", seed=7, model="binary@0123abcd", base_redundancy=1
+)
 STREAM_NUMBER = 5
 
 

@@ -4,7 +4,7 @@
 from torch import nn
 
 from ds2c2.codec.profiles.profile import Base, EncodedLayers, Profile
-from ds2c2.errors import WeightsError
+from ds2c2.errors import FormatError, WeightsError
 from ds2c2.networks.profiles import PROFILES
 from ds2c2.stream.streamformat import StreamFormat
 
@@ -17,4 +17,9 @@ def make_profile(networks: nn.Module, stream: StreamFormat) -> Profile:
     profile = PROFILES[networks.profile]
     if not profile.codec:
         raise WeightsError(f"model {stream.model_name}: weights of a SegNet, which makes label maps; choose a codec's")
+    if stream.layout == "spread" and profile.layout == "apart":
+        raise FormatError(
+            f"model {stream.model_name} (profile {profile.name}) has no room for shares of the base layer in its "
+            f"blocks; use layout=apart, which goes with interleave={profile.interleave}"
+        )
     return profile.load("codec")(networks, stream)

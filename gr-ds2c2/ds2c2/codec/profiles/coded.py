@@ -13,17 +13,17 @@ import numpy as np
 import torch
 
 from ds2c2.codec import codeblocks, impliedblocks
-from ds2c2.codec.baselayer import BaseLayer, BaseLayerError, pack_base
-from ds2c2.codec.codeblocks import MOST_SENT, SPARE_BITS
-from ds2c2.codec.favour import FAVOUR_COUNTS, FAVOUR_UNIT, cell_favour
+from ds2c2.codec.baselayer import BaseLayer, BaseLayerError, pack_base, with_side_info
+from ds2c2.codec.codeblocks import SPARE_BITS
+from ds2c2.codec.favour import FAVOUR_COUNTS, cell_favour
 from ds2c2.codec.mapcoder import MapError, decode_map, encode_map
 from ds2c2.codec.profiles.profile import Base, EncodedLayers, Profile
-from ds2c2.codec.scalemodel import ScaleModel
+from ds2c2.codec.quantizer import COARSEST, FINEST, Cells, Quantizer
 from ds2c2.codec.smallpicture import reduce_picture
-from ds2c2.codec.symboltables import SymbolTables, laplace_rows, rounding_offsets
 from ds2c2.errors import PictureError
 from ds2c2.networks.coded import CodedNetworks
 from ds2c2.networks.modelfiles import check_interleave
+from ds2c2.networks.precision import in_bfloat16, picture_precision
 from ds2c2.networks.scales import (
     COPY_MASK,
     COPY_OCTAVES,
@@ -31,7 +31,6 @@ from ds2c2.networks.scales import (
     MAP_CELLS,
     MAX_ORIENTATION,
     TABLES,
-    TABLES_PER_OCTAVE,
     measure_maps,
 )
 from ds2c2.pictures.pictures import to_tensor
@@ -43,18 +42,15 @@ from ds2c2.stream.streamformat import StreamFormat
 # Side information: log2 of the step in 1/256, symbols a unit of the blocks' counts, and bytes
 # of the level map, of the orientation map and of the favour map; the maps; the label map.
 SIDE = struct.Struct("!HHHHH")
-# 8-bit levels, log2 in 1/256: the finest step loses less than 8-bit pixels do.
-FINEST, COARSEST = 2 * 256, 9 * 256
 # What is to survive and, from there on, the first table whose symbols are sent twice: from scales of 0.7, 1.0 and
 # 1.4 steps on, and none. Of 18 to 66 tried on four Kodak and four smooth pictures at 0.26 bpp, these gave the best
 # mean PSNR over losses up to the one that is to survive; neighbours are within 0.05 dB.
 COPY_TABLES = ((0.65, COPY_TABLE), (0.4, 24), (0.03, 27), (0.0, TABLES))
 # What both maps usually take, bits a place; when they take more, c is coded again.
 USUAL_MAP_BITS = 4.5
-# The search looks at every seventh cell until the step is nearly known.
-SPARSE = 7
 # Bits of a block that are on average left over: spare bits, part of a unit, part of a byte.
 UNUSED_BITS = SPARE_BITS + 6.0
+PLACES_AT_ONCE = 1 << 18
 
 
 class CodedProfile(Profile):
@@ -63,32 +59,48 @@ class CodedProfile(Profile):
     def __init__(self, networks: CodedNetworks, stream: StreamFormat):
         super().__init__(networks, stream)
         check_interleave(stream, networks.profile)
-        self.scales = ScaleModel(networks)
-        rows = networks.symbol_rows.cpu().numpy()
-        rows = rows if rows.any() else laplace_rows()
-        self.tables = SymbolTables(rows)
-        self.offsets = rounding_offsets(rows).astype(np.float32)
-        self.bits = self.tables.bits.astype(np.float32)
-        self.copy_table = copy_table(stream)
+        self.mixed = in_bfloat16(self.device)
+        self.quantizer = Quantizer(networks, copy_table(stream))
+        self.scales, self.tables = self.quantizer.scales, self.quantizer.tables
+
+    def base_picture(self, small: np.ndarray) -> torch.Tensor:
+        with picture_precision(self.device, self.mixed):
+            return super().base_picture(small)
 
     @cached_property
     def _order(self) -> np.ndarray:
-        """Of all symbols, channel by channel, and after them of all copies."""
-        return seeded_order(self.stream.seed, 2 * self.networks.shape.channels * self.rows * self.columns)
+        """Of all symbols, channel by channel, and after them of all copies, ``int32``."""
+        return seeded_order(self.stream.seed, 2 * self.networks.shape.channels * self.rows * self.columns, np.int32)
+
+    def _in_order(self, tables: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Tables ``int16`` of all symbols and copies to the places of those that are sent, ``int32``, in the
+        order of sending, and their tables."""
+        places, found = [], []
+        # Some at a time: numpy takes indices of 64 bits alone, and makes them of others.
+        for first in range(0, len(self._order), PLACES_AT_ONCE):
+            part = self._order[first : first + PLACES_AT_ONCE]
+            table = tables.take(part)
+            sent = np.flatnonzero(table >= 0)
+            places.append(part[sent])
+            found.append(table[sent])
+        return np.concatenate(places), np.concatenate(found)
 
     def encode(
         self, picture: np.ndarray, side_info: bytes, favour: np.ndarray | None, labels: np.ndarray | None = None
     ) -> EncodedLayers:
         small = reduce_picture(picture, REDUCTION)
-        pixels = to_tensor(picture).to(self.device)
         shifts = None if favour is None else cell_favour(favour)
         favour_bytes = b"" if shifts is None else encode_map(shifts, FAVOUR_COUNTS)
         entries = -(-self.rows // MAP_CELLS) * -(-self.columns // MAP_CELLS)
         room = SIDE.size + int(entries * USUAL_MAP_BITS / 8) + len(favour_bytes) + len(side_info)
         room = min(room, self.stream.base_capacity // 2)
         while True:
-            base = self.read_base(pack_base(small, bytes(room), self.stream.base_capacity))
-            coefficients = self.networks.encoder(pixels - base.picture, base.picture).float()
+            container = pack_base(small, bytes(room), self.stream.base_capacity)
+            base = self.read_base(container)
+            residual = to_tensor(picture).to(self.device).sub_(base.picture)
+            with picture_precision(self.device, self.mixed):
+                coefficients = self.networks.encoder(residual, base.picture).float()
+            del residual
             maps, coded = self._maps(coefficients)
             needed = SIDE.size + sum(map(len, coded)) + len(favour_bytes) + len(side_info)
             if needed <= room:
@@ -99,42 +111,50 @@ class CodedProfile(Profile):
         enhancement, unit = self._pack(symbols, tables)
         side = SIDE.pack(log_step, unit, *map(len, coded), len(favour_bytes))
         side += b"".join(coded) + favour_bytes + side_info
-        # The same budget for c as above, so that the same c comes out.
-        container = pack_base(small, side.ljust(room, b"\0"), self.stream.base_capacity)
+        container = with_side_info(container, side.ljust(room, b"\0"))
         return EncodedLayers(container, enhancement, base.picture, base.layer.small_bytes)
 
     def decode(self, soft: np.ndarray, base: Base) -> tuple[torch.Tensor, int]:
         log_step, unit, maps, shifts = self._read_side(base.layer)
         features = self.scales.features(base.layer.small, maps)
-        steps = self._cell_steps(log_step, shifts)
-        index = self.scales.indices(features, steps).reshape(-1)
-        both = np.concatenate([index, self._copy_tables(index)])
-        ordered = both[self._order]
-        places = self._order[ordered >= 0]
-        symbols, known, damaged = self._unpack(*to_hard(soft), ordered[ordered >= 0], unit)
-        if not known.any():
+        steps = self.quantizer.cell_steps(log_step, shifts, self.rows * self.columns)
+        index = self.scales.indices(features, steps)
+        heard, damaged = self._values(*to_hard(soft), index, unit)
+        if heard is None:
             # Without a symbol the decoder could only guess, at times for the worse.
             return base.picture, damaged
-        values = np.zeros(both.shape, np.float32)
-        mask = np.ones(both.shape, np.float32)
-        values[places] = symbols
-        mask[places] = known
-        values, copies = np.split(values, 2)
-        mask, copied = np.split(mask, 2)
-        second = (mask == 0) & (copied > 0) & (index >= self.copy_table)
-        values[second] = copies[second] * 2**COPY_OCTAVES
-        mask[second] = COPY_MASK
-        shape = (1, self.networks.shape.channels, self.rows, self.columns)
-        log_steps = torch.from_numpy((steps / 256).astype(np.float32).reshape(1, 1, self.rows, self.columns))
-        log_steps = log_steps.to(self.device)
-        context = torch.from_numpy((features / 1024).astype(np.float32)).view(1, -1, self.rows, self.columns)
-        context = context.to(self.device)
+        received, known = (torch.from_numpy(x).to(self.device) for x in heard)
+        received *= self.quantizer.step_sizes(steps, shifts is None)
+        shape = (1, -1, self.rows, self.columns)
+        log_steps = torch.from_numpy((steps / 256).astype(np.float32)).to(self.device).view(shape)
+        context = torch.from_numpy((features / 1024).astype(np.float32)).to(self.device).view(shape)
         context[:, -1:] = log_steps / 2
-        _, hidden = self.networks.log_scales(context)
-        received = torch.from_numpy(values.reshape(shape)).to(self.device) * self.networks.steps(log_steps)
-        known_mask = torch.from_numpy(mask.reshape(shape)).to(self.device)
-        residual = self.networks.decoder(received, known_mask, hidden, log_steps, base.picture)
-        return base.picture + residual, damaged
+        with picture_precision(self.device, self.mixed):
+            hidden = self.networks.scale_features(context)
+            residual = self.networks.decoder(received.view(shape), known.view(shape), hidden, log_steps, base.picture)
+        return residual.add_(base.picture), damaged
+
+    def _values(
+        self, blocks: np.ndarray, arrived: np.ndarray, index: np.ndarray, unit: int
+    ) -> tuple[tuple[np.ndarray, np.ndarray] | None, int]:
+        """Blocks ``uint8[N_e, block_size]`` and every symbol's table ``int16[K, cells]`` to symbols in steps,
+        0 where unknown, and how well they are known, both ``float32[K, cells]``; None where no symbol is
+        known. And how many blocks made no sense."""
+        places, ordered = self._in_order(np.concatenate([index, self.quantizer.copy_tables(index)]))
+        symbols, known, damaged = self._unpack(blocks, arrived, ordered, unit)
+        places, symbols = places[known], symbols[known]
+        if not len(places):
+            return None, damaged
+        # What is not sent is known to be 0.
+        values, mask = np.zeros(index.shape, np.float32), (index < 0).astype(np.float32)
+        first = places < index.size
+        values.reshape(-1)[places[first]] = symbols[first]
+        mask.reshape(-1)[places[first]] = 1
+        copied, symbols = places[~first] - index.size, symbols[~first]
+        alone = mask.reshape(-1)[copied] == 0
+        values.reshape(-1)[copied[alone]] = symbols[alone] * 2**COPY_OCTAVES
+        mask.reshape(-1)[copied[alone]] = COPY_MASK
+        return (values, mask), damaged
 
     def _pack(self, symbols: np.ndarray, tables: np.ndarray) -> tuple[np.ndarray, int]:
         """Blocks ``uint8[N_e, block_size]``, of layout spread with the shares' room left zero, and the unit."""
@@ -164,11 +184,6 @@ class CodedProfile(Profile):
         apart = stream.layout == "apart"
         header = codeblocks.HEADER_BYTES if apart else impliedblocks.header_bytes(stream.blocks)
         return stream.enhancement_bits - stream.enhancement_blocks * (8 * header + UNUSED_BITS)
-
-    def _copy_tables(self, index: np.ndarray) -> np.ndarray:
-        """Tables of the copies: negative where a symbol has none."""
-        copies = index - COPY_OCTAVES * TABLES_PER_OCTAVE
-        return np.where(index >= self.copy_table, copies, -1).astype(index.dtype)
 
     def _maps(self, coefficients: torch.Tensor) -> tuple[np.ndarray, list[bytes]]:
         maps = measure_maps(coefficients, self.networks.shape.luma)[0].cpu().numpy().astype(np.int64)
@@ -201,13 +216,6 @@ class CodedProfile(Profile):
             raise BaseLayerError(f"the base layer is damaged: {error}") from None
         return log_step, unit, maps, shifts
 
-    def _cell_steps(self, log_step: int, shifts: np.ndarray | None) -> np.ndarray:
-        """log2 of the step in every cell, ``int64[cells]``, in 1/256."""
-        steps = np.full(self.rows * self.columns, log_step, np.int64)
-        if shifts is not None:
-            steps -= (shifts.reshape(-1) - len(FAVOUR_COUNTS[0]) // 2) * FAVOUR_UNIT
-        return np.clip(steps, FINEST, COARSEST)
-
     def _fill(
         self, coefficients: torch.Tensor, layer: BaseLayer, maps: np.ndarray, shifts: np.ndarray | None
     ) -> tuple[int, np.ndarray, np.ndarray]:
@@ -215,97 +223,12 @@ class CodedProfile(Profile):
         values = coefficients[0].flatten(1).cpu().numpy()
         if not np.isfinite(values).all():
             raise PictureError("the networks gave no finite numbers for this picture; choose other weights")
-        features = self.scales.features(layer.small, maps)
-        wanted = self._payload_bits()
-        cells = np.arange(0, values.shape[1], SPARSE)
-        few = (np.ascontiguousarray(values[:, cells]), features[:, cells], cells)
-        everything = (values, features, slice(None))
-
-        def cost(log_step: int, part: tuple) -> float:
-            bits = self._bits(log_step, shifts, *part)
-            if len(bits) * values.shape[1] / part[0].shape[1] >= MOST_SENT:
-                return float("inf")  # more than an index can name: a larger step sends fewer
-            return float(bits.sum()) * values.shape[1] / part[0].shape[1]
-
-        low, high = FINEST, COARSEST
-        while low < high:
-            middle = (low + high) // 2
-            if cost(middle, few) <= wanted:
-                high = middle
-            else:
-                low = middle + 1
-        log_step = self._refine(low, wanted, lambda step: cost(step, everything))
-        index, symbols = self._quantize(log_step, shifts, *everything)
-        ordered = index.reshape(-1)[self._order]
-        sent = ordered >= 0
-        return log_step, symbols.reshape(-1)[self._order][sent], ordered[sent]
-
-    @staticmethod
-    def _refine(log_step: int, wanted: float, cost) -> int:
-        """From a step found on some cells to the finest one that fits, on all: bits fall by
-        about the same share with every 1/256 of an octave."""
-        best, tried = None, {}
-        for _ in range(5):
-            tried[log_step] = cost(log_step)
-            if tried[log_step] <= wanted and (best is None or log_step < best):
-                best = log_step
-            slope = 0.7 / 256  # natural log of the bits, per 1/256 octave; usual at low rates
-            if len(tried) > 1:
-                (a, x), (b, y) = list(tried.items())[-2:]
-                if 0 < x != y > 0 and np.isfinite([x, y]).all():
-                    slope = max(0.1 / 256, abs(np.log(x / y) / (b - a)))
-            move = np.clip(np.log(max(tried[log_step], 1.0) / wanted) / slope, FINEST - COARSEST, COARSEST - FINEST)
-            following = int(np.clip(log_step + np.ceil(move), FINEST, COARSEST))
-            if following in tried:
-                break
-            log_step = following
-        # Where nothing fitted, the last symbols are not sent: they read as lost.
-        return min(tried, key=lambda step: tried[step]) if best is None else best
-
-    def _scaled(
-        self, log_step: int, shifts: np.ndarray | None, values: np.ndarray, features: np.ndarray, cells
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Tables ``int16[K, cells]``, negative where nothing is sent, and coefficients in steps, ``float32``."""
-        steps = self._cell_steps(log_step, shifts)[cells]
-        index = self.scales.indices(features, steps)
-        if shifts is None:
-            sizes = self.networks.steps(torch.tensor([log_step / 256], device=self.device)).view(-1, 1)
-        else:
-            log_steps = torch.from_numpy((steps / 256).astype(np.float32)).to(self.device)
-            sizes = self.networks.steps(log_steps.view(1, 1, 1, -1))[0, :, 0]
-        return index, values / sizes.cpu().numpy()
-
-    def _bits(
-        self, log_step: int, shifts: np.ndarray | None, values: np.ndarray, features: np.ndarray, cells
-    ) -> np.ndarray:
-        """Bits of each symbol and copy that would be sent, in the order of ``_quantize``."""
-        index, scaled = self._scaled(log_step, shifts, values, features, cells)
-        sent = index >= 0
-        index, size = index[sent], np.abs(scaled[sent])
-        twice = index >= self.copy_table
-        copies = index[twice] - COPY_OCTAVES * TABLES_PER_OCTAVE
-        tables, sizes = np.concatenate([index, copies]), np.concatenate([size, size[twice] / 2**COPY_OCTAVES])
-        return self.bits[tables, self._magnitudes(sizes, tables)]
-
-    def _quantize(
-        self, log_step: int, shifts: np.ndarray | None, values: np.ndarray, features: np.ndarray, cells
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Tables ``int16[2K, cells]`` of symbols and copies, negative where nothing is sent,
-        and what is sent, ``int16``."""
-        index, scaled = self._scaled(log_step, shifts, values, features, cells)
-        copies = self._copy_tables(index)
-        tables = np.concatenate([index, copies])
-        symbols = np.concatenate([self._round(scaled, index), self._round(scaled / 2**COPY_OCTAVES, copies)])
-        return tables, symbols
-
-    def _round(self, scaled: np.ndarray, index: np.ndarray) -> np.ndarray:
-        magnitude = self._magnitudes(np.abs(scaled), index)
-        return np.copysign(magnitude, scaled).astype(np.int16)
-
-    def _magnitudes(self, size: np.ndarray, index: np.ndarray) -> np.ndarray:
-        """Whole steps ``int16`` of sizes in steps, towards zero where the bits saved are worth it."""
-        offset = np.where(size < 1, self.offsets[0][index], self.offsets[1][index])
-        return np.minimum(np.floor(size + offset), self.tables.most[index]).astype(np.int16)
+        begun = self.scales.begin(self.scales.features(layer.small, maps))
+        cells = Cells(values, begun, None if shifts is None else shifts.reshape(-1))
+        log_step = self.quantizer.find_step(cells, self._payload_bits())
+        tables, symbols = self.quantizer.symbols(log_step, cells)
+        places, ordered = self._in_order(tables)
+        return log_step, symbols.take(places), ordered
 
 
 def copy_table(stream: StreamFormat) -> int:

@@ -22,7 +22,7 @@ from ds2c2.evaluation.workers import spread
 from ds2c2.pictures.pictures import fit_picture, read_picture
 from ds2c2.stream.geometry import MID_GREY
 from ds2c2.stream.streamformat import StreamFormat
-from ds2c2.traces.lossmodels import LABELS, LossModel, LossStatistics, best, distance
+from ds2c2.traces.lossmodels import LABELS, LossStatistics, Model, best, distance
 from ds2c2.traces.losstrace import TraceError
 
 KIND = "ds2c2-compare/1"
@@ -69,7 +69,7 @@ def check(settings: ComparisonSettings, lost: np.ndarray) -> None:
 
 
 def draw_losses(
-    settings: ComparisonSettings, lost: np.ndarray, models: list[LossModel]
+    settings: ComparisonSettings, lost: np.ndarray, models: list[Model]
 ) -> dict[str, list[list[np.ndarray]]]:
     """What every picture meets: channel to picture to draw to ``bool[packets]``.
 
@@ -223,7 +223,7 @@ class Sent:
 def compare(
     settings: ComparisonSettings,
     lost: np.ndarray,
-    models: list[LossModel],
+    models: list[Model],
     shown: LossStatistics,
     jobs: int = 1,
     device: str = "auto",
@@ -292,7 +292,7 @@ def compare(
     return result, sent.examples(losses, found, shown_channels)
 
 
-def describe_model(model: LossModel, lost: np.ndarray) -> dict:
+def describe_model(model: Model, lost: np.ndarray) -> dict:
     """A fitted model ready for JSON."""
     parameters = {
         name: {"value": value, "low": model.intervals[name][0], "high": model.intervals[name][1]}
@@ -310,4 +310,5 @@ def describe_model(model: LossModel, lost: np.ndarray) -> dict:
         "bic": model.bic,
         "loss-run-distance": None if math.isnan(fits[0]) else fits[0],
         "gap-run-distance": None if math.isnan(fits[1]) else fits[1],
+        **model.described(),
     }

@@ -15,7 +15,7 @@ with warnings.catch_warnings():
 
 from ds2c2.evaluation.compare.compare import CHANNEL_LABELS, DEEP, REPLAYED, SHUFFLED
 from ds2c2.evaluation.plots import save_figure
-from ds2c2.traces.lossmodels import LABELS, LossModel, LossStatistics
+from ds2c2.traces.lossmodels import LABELS, LossStatistics, Model
 
 # Okabe and Ito's colours; line styles and markers say it again.
 STYLES = {
@@ -23,6 +23,8 @@ STYLES = {
     "gilbert-elliott-general": ("#0072B2", "--", "s"),
     "gilbert-elliott": ("#009E73", "-.", "^"),
     "iid": ("#000000", ":", "v"),
+    "hidden-markov": ("#56B4E9", "--", "X"),
+    "semi-markov": ("#999999", "-.", "*"),
     SHUFFLED: ("#CC79A7", "-", "D"),
     DEEP: ("#E69F00", "--", "P"),
 }
@@ -37,7 +39,7 @@ def _dress(axes, title: str, across: str, up: str):
     return axes
 
 
-def draw_trace(lost: np.ndarray, shown: LossStatistics, models: list[LossModel], path: Path) -> Path:
+def draw_trace(lost: np.ndarray, shown: LossStatistics, models: list[Model], path: Path) -> Path:
     """Loss over time, run lengths and autocorrelation of ``bool[n]``, models beside them, as PNG."""
     matplotlib.use("Agg")
     figure = Figure(figsize=(10, 11), layout="constrained")
@@ -52,7 +54,7 @@ def draw_trace(lost: np.ndarray, shown: LossStatistics, models: list[LossModel],
     return save_figure(figure, path)
 
 
-def _correlation(axes, shown: LossStatistics, models: list[LossModel]) -> None:
+def _correlation(axes, shown: LossStatistics, models: list[Model]) -> None:
     lags = np.arange(1, len(shown.autocorrelation) + 1)
     noise = 1.96 / np.sqrt(shown.packets)
     axes.axhspan(-noise, noise, color="0.85", linewidth=0, label="95 % of independent losses lie here")
@@ -76,7 +78,7 @@ def _over_time(axes, lost: np.ndarray, shown: LossStatistics) -> None:
     axes.legend(fontsize=9, frameon=False, loc="upper right")
 
 
-def _runs(axes, shown: LossStatistics, models: list[LossModel], kind: bool) -> None:
+def _runs(axes, shown: LossStatistics, models: list[Model], kind: bool) -> None:
     counts = shown.loss_runs if kind else shown.gap_runs
     axes.set(xscale="log", yscale="log")
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
@@ -169,7 +171,7 @@ def draw_distribution(result: dict, path: Path) -> Path:
     return save_figure(figure, path)
 
 
-def draw(result: dict, lost: np.ndarray, shown: LossStatistics, models: list[LossModel], folder: Path) -> list[Path]:
+def draw(result: dict, lost: np.ndarray, shown: LossStatistics, models: list[Model], folder: Path) -> list[Path]:
     """All plots of a comparison as PNG in ``folder``; their paths."""
     return [
         draw_trace(lost, shown, models, folder / "trace.png"),

@@ -175,10 +175,8 @@ def emulate_commands(result: dict) -> list[str]:
                 f"--burst {1 / model['parameters']['r']['value']:.4g}"
             )
         else:
-            lines.append(
-                f"ds2c2 trace fit {result['trace']['file']} --model {model['name']} --emulate emulated.csv "
-                "&& ds2c2 send PICTURES --to udp://… --channel trace --trace emulated.csv"
-            )
+            file = result["trace"]["file"]
+            lines.append(f"ds2c2 send PICTURES --to udp://… --channel {model['name']} --trace {file}")
     return lines
 
 

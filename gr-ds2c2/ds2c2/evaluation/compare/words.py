@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a comparison's figures mean: a verdict for each emulation and for interleaving, and words."""
 
-from ds2c2.traces.lossmodels import LABELS, LossModel, verdict
+from ds2c2.traces.lossmodels import LABELS, Model, verdict
 
 FEW_FRAMES = 10  # a trace of fewer says little of its link
 FEW_PIECES = 4  # resampling fewer independent pieces of a trace gives no interval
@@ -146,7 +146,7 @@ def interleaving_answer(result: dict) -> str:
     }[result["verdicts"]["interleaving"]]
 
 
-def said(result: dict, models: list[LossModel]) -> list[str]:
+def said(result: dict, models: list[Model]) -> list[str]:
     """The whole answer, a sentence each."""
     words = [headline(result)]
     words += [f"{LABELS[name]} {told(result, name)}; {lost_bases(result, name)}." for name in result["differences"]]

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Numbers of the packets that arrived, or of all with their fates, as a loss trace.
+
+What lies between two numbers and did not arrive was lost. Counters may begin anew at 0 (wrap), packets
+may overtake each other or come twice, and a sender may restart.
+"""
+
+import math
+
+import numpy as np
+
+from ds2c2.traces.formats.content import MOST_ROWS, Reading
+from ds2c2.traces.packetfates import DUPLICATE, MISSED, OK, LossTrace, TraceError
+
+# Packets may overtake each other by so many; a number further back is a restart, if others follow it.
+REORDER = 256
+# A counter that falls from near its top to near 0 wraps at the next of these.
+WRAPS = tuple(1 << bits for bits in (8, 10, 12, 14, 15, 16, 24, 31, 32))
+NEAR_TOP = 0.9
+FEW_STEPS = 20  # fewer say nothing of a common step
+
+
+def trace_of(
+    numbers: np.ndarray,
+    reading: Reading,
+    *,
+    lost: np.ndarray | None = None,
+    times: np.ndarray | None = None,
+    snr_db: np.ndarray | None = None,
+    wrap: int | None = None,
+    about: dict[str, str] | None = None,
+    where: str = "",
+) -> tuple[LossTrace, list[str]]:
+    """A trace of packets ``int64[n]`` in the order of arrival, and what is to be said of it.
+
+    ``lost``: ``bool[n]`` where the file has lost ones, too; ``times`` in seconds and ``snr_db`` ``float[n]``;
+    ``wrap``: the counter's modulus where the format knows it. Raises ``TraceError``, which begins with ``where``.
+    """
+    numbers = np.asarray(numbers, np.int64)
+    said: list[str] = []
+    if not len(numbers):
+        raise TraceError(f"{where}: no packet; a trace of at least one is wanted")
+    columns = np.full((len(numbers), 3), np.nan)
+    for place, values in ((0, times), (1, snr_db)):
+        if values is not None:
+            columns[:, place] = values
+    fate = np.where(np.zeros(len(numbers), bool) if lost is None else lost, MISSED, OK)
+    wrap = reading.wrap if reading.wrap is not None else wrap
+    if wrap is None:
+        wrap, words = _guess_wrap(numbers)
+        said += words
+    if wrap:
+        if numbers.max() >= wrap:
+            raise TraceError(f"{where}: number {numbers.max()} does not go with --wrap {wrap}; it is below that")
+        places, starts = _unwrapped(numbers, wrap), np.zeros(1, int)
+        kept = np.ones(len(numbers), bool)
+    else:
+        kept = _not_alone(numbers)
+        if not kept.all():
+            said.append(f"{int((~kept).sum())} packets with numbers far from their neighbours left out")
+        places, starts = numbers[kept], _restarts(numbers[kept])
+    columns, fate = columns[kept], fate[kept]
+    step = reading.step or _common_step(places)
+    if step > 1:
+        said.append(f"numbers go up in steps of {step}{'' if reading.step else ' (guessed; --step 1 for packets)'}")
+        places = places // step
+    pieces, resumes, end, unseen = [], [], 0, 0
+    for begin, stop in zip(starts, [*starts[1:], len(places)], strict=True):
+        piece, filled = _filled(
+            places[begin:stop], fate[begin:stop], columns[begin:stop], reading.first if begin == 0 else None, where
+        )
+        unseen += filled
+        if begin:
+            piece[:, 0] += end - piece[0, 0]
+            resumes.append(end)
+        end = int(piece[-1, 0]) + 1
+        pieces.append(piece)
+    rows = np.concatenate(pieces)
+    if lost is not None and unseen:
+        said.append(f"{unseen} numbers without a row counted as lost")
+    if resumes:
+        said.append(f"the counter began anew {len(resumes)} times: the sender restarted; gaps of unknown length there")
+    known = dict(about or {})
+    if resumes:
+        known["resumes"] = " ".join(map(str, resumes))
+    sequence, status, time, snr, cfo = rows.T
+    if not np.isnan(time).all():
+        time = time - np.nanmin(time)
+    none = np.zeros(len(rows), np.int64)
+    return LossTrace(sequence, sequence, none, time, status, snr, cfo, none, none, known), said
+
+
+def _guess_wrap(numbers: np.ndarray) -> tuple[int, list[str]]:
+    """The modulus of a counter that falls, or 0, and what to say of it."""
+    if len(numbers) < 2:
+        return 0, []
+    falls = np.flatnonzero(np.diff(numbers) < -REORDER if numbers.max() >= 2 * REORDER else np.diff(numbers) < -64)
+    top = int(numbers.max())
+    wrap = next((one for one in WRAPS if one > top), 0)
+    if not len(falls) or not wrap or top < NEAR_TOP * wrap:
+        return 0, []
+    if (numbers[falls] < wrap / 2).any() or (numbers[falls + 1] > wrap / 2).any():
+        return 0, []
+    return wrap, [f"counter wraps at {wrap} (guessed; --wrap says otherwise)"]
+
+
+def _unwrapped(numbers: np.ndarray, wrap: int) -> np.ndarray:
+    steps = (np.diff(numbers) + wrap // 2) % wrap - wrap // 2
+    places = numbers[0] + np.concatenate([[0], np.cumsum(steps)])
+    # One that overtook the first stands before it.
+    return places + (wrap if places.min() < 0 else 0)
+
+
+def _not_alone(numbers: np.ndarray) -> np.ndarray:
+    """``bool[n]``: False for a number far from both neighbours, which are near each other: it was damaged."""
+    kept = np.ones(len(numbers), bool)
+    if len(numbers) > 2:
+        steps = np.abs(np.diff(numbers)) > REORDER
+        across = np.abs(numbers[2:] - numbers[:-2]) <= REORDER
+        kept[1:-1] = ~(steps[:-1] & steps[1:] & across)
+    return kept
+
+
+def _restarts(numbers: np.ndarray) -> np.ndarray:
+    """Where the counter begins anew, 0 first. Late packets are taken for a restart only beyond ``REORDER``, or
+    where a short counter falls back to its very start."""
+    starts, high = [0], int(numbers[0])
+    for place, number in enumerate(numbers.tolist()):
+        if number < high - REORDER or (number == 0 and high > 32):
+            starts.append(place)
+            high = number
+        high = max(high, number)
+    return np.array(starts)
+
+
+def _common_step(places: np.ndarray) -> int:
+    steps = np.diff(np.unique(places))
+    return math.gcd(*steps.tolist()) if len(steps) >= FEW_STEPS else 1
+
+
+def _filled(
+    places: np.ndarray, fate: np.ndarray, columns: np.ndarray, first: int | None, where: str
+) -> tuple[np.ndarray, int]:
+    """Rows (number, status, time, SNR, CFO) of one run in order, with those that did not come, and how many of
+    these there are."""
+    order = np.lexsort((np.arange(len(places)), fate, places))
+    places, fate, columns = places[order], fate[order], columns[order]
+    repeats = np.concatenate([[False], np.diff(places) == 0])
+    # A packet that is said to be lost twice is lost once.
+    counted = ~(repeats & (fate == MISSED))
+    places, fate, columns, repeats = places[counted], fate[counted], columns[counted], repeats[counted]
+    begin = int(places[0]) if first is None else min(first, int(places[0]))
+    span = int(places[-1]) - begin + 1
+    if span > MOST_ROWS:
+        raise TraceError(
+            f"{where}: numbers go from {begin} to {places[-1]}, which would be {span} packets for {len(places)} rows; "
+            "say which column counts packets (--sequence) and where it begins anew (--wrap)"
+        )
+    missing = np.setdiff1d(np.arange(begin, begin + span), places)
+    rows = np.full((len(places) + len(missing), 5), np.nan)
+    rows[:, 0] = np.concatenate([places, missing])
+    rows[:, 1] = np.concatenate([np.where(repeats, DUPLICATE, fate), np.full(len(missing), MISSED)])
+    rows[: len(places), 2:] = columns
+    return rows[np.lexsort((rows[:, 1], rows[:, 0]))], len(missing)

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""JSON of iperf3's UDP tests: losses counted in each interval, not packet by packet.
+
+Where in its interval a loss stood is not known. ``Reading.within`` says where to put them: ``start`` (together,
+the longest bursts that go with the counts) or ``spread`` (evenly, the shortest); the truth lies between.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from ds2c2.traces.formats.content import Content, Format, Links, Reading
+from ds2c2.traces.packetfates import LossTrace, TraceError
+
+WITHIN = ("start", "spread")
+
+
+def _knows(content: Content) -> bool:
+    found = content.json
+    return isinstance(found, dict) and "intervals" in found and "end" in found
+
+
+def _read(content: Content, reading: Reading) -> Links:
+    found = content.json
+    if not isinstance(found, dict):
+        raise TraceError(f"{content.path}: no JSON of iperf3 (`iperf3 --json`)")
+    streams = _streams(found) or _streams(found.get("server_output_json") or {})
+    if not streams:
+        raise TraceError(
+            f"{content.path}: iperf3 counted no losses in intervals here; they are with the receiver of a UDP test: "
+            "the server's JSON, or the client's with -R or --get-server-output"
+        )
+    if reading.within not in WITHIN:
+        count = max(map(len, streams.values()))
+        raise TraceError(
+            f"{content.path}: iperf3 counts losses per interval ({count} of them), not packet by packet: --within "
+            "start puts an interval's losses together at its start, --within spread spreads them evenly; neither is "
+            "the link's truth"
+        )
+    traces = {}
+    for name, counts in streams.items():
+        pieces, owed = [], 0
+        for packets, lost in counts:
+            # A late packet makes the next interval's count smaller, even negative.
+            owed += lost
+            now = min(max(owed, 0), packets)
+            owed -= now
+            pieces.append(_placed(packets, now, reading.within))
+        traces[name if len(streams) > 1 else ""] = LossTrace.from_losses(np.concatenate(pieces))
+    return Links(traces, [f"only totals of intervals are known; losses put at their {reading.within}"])
+
+
+def _streams(found: Any) -> dict[str, list[tuple[int, int]]]:
+    """Packets and losses of each interval, by the stream's socket."""
+    streams: dict[str, list[tuple[int, int]]] = {}
+    for interval in found.get("intervals", ()):
+        for stream in interval.get("streams", ()):
+            if "lost_packets" in stream and not stream.get("omitted"):
+                counts = int(stream["packets"]), int(stream["lost_packets"])
+                streams.setdefault(str(stream.get("socket", "")), []).append(counts)
+    return {name: counts for name, counts in streams.items() if any(packets for packets, _ in counts)}
+
+
+def _placed(packets: int, lost: int, within: str) -> np.ndarray:
+    places = np.arange(packets)
+    if within == "start":
+        return places < lost
+    return (places + 1) * lost // max(packets, 1) > places * lost // max(packets, 1)
+
+
+FORMAT = Format("iperf3", "JSON of an iperf3 UDP test", _knows, _read)

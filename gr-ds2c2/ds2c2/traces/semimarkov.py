@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A semi-Markov model: bursts and gaps take turns, each with lengths of a heavy tail.
+
+P(n packets or more) = (1 + (n - 1) / scale) ** -tail, a discrete Lomax distribution (Lomax 1954): a power law far
+out, and geometric, which is Gilbert's chain, as tail grows with scale. Lengths are independent of each other. No
+run is longer than the trace, for longer ones were never seen: so means are finite where tail is 1 or less.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from ds2c2.traces.hiddenmarkov import first_of
+
+NAME = "semi-markov"
+LARGEST, SMALLEST = 1e5, 1e-2  # of scale and tail
+SIMULATED = 200_000  # packets, for the autocorrelation, which has no closed form
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """Lengths of the runs of one kind, up to ``longest`` packets."""
+
+    scale: float
+    tail: float
+    longest: int
+
+    def survival(self, lengths: np.ndarray) -> np.ndarray:
+        """P(n packets or more) of ``float[n]``, 0 beyond ``longest``."""
+        return np.where(lengths <= self.longest, (1 + (lengths - 1) / self.scale) ** -self.tail, 0.0)
+
+    @cached_property
+    def mean(self) -> float:
+        """Packets."""
+        return float(self.survival(np.arange(1, self.longest + 1)).sum())
+
+    def draw(self, rng: np.random.Generator) -> int:
+        """One length: by the inverse of the survival."""
+        length = 1 + self.scale * (max(rng.random(), 1e-300) ** (-1 / self.tail) - 1)
+        return int(min(length, self.longest))
+
+    def cost(self, whole: np.ndarray, cut: np.ndarray) -> float:
+        """Minus the log-likelihood of whole runs and of those that the trace's ends cut, ``int[n]``."""
+        chance = self.survival(whole) - self.survival(whole + 1)
+        found = np.log(np.maximum(chance, 1e-300)).sum() + np.log(np.maximum(self.survival(cut), 1e-300)).sum()
+        return -float(found)
+
+
+@dataclass(frozen=True, eq=False)
+class SemiMarkov:
+    """The fitted model; figures and draws are those of ``lossmodels.LossModel``."""
+
+    bursts: Lengths
+    gaps: Lengths
+    packets: int
+    log_likelihood: float
+    name: str = NAME
+    label: str = "semi-Markov, heavy tails"
+    intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
+    parameters: int = 4
+
+    @property
+    def values(self) -> dict[str, float]:
+        """None with an interval."""
+        return {}
+
+    @property
+    def aic(self) -> float:
+        """Akaike's criterion: the lower the better."""
+        return 2 * self.parameters - 2 * self.log_likelihood
+
+    @property
+    def bic(self) -> float:
+        """Schwarz's criterion: the lower the better."""
+        return self.parameters * math.log(self.packets) - 2 * self.log_likelihood
+
+    @property
+    def loss(self) -> float:
+        """Share of the packets that are lost."""
+        return self.bursts.mean / (self.bursts.mean + self.gaps.mean)
+
+    @property
+    def mean_burst(self) -> float:
+        """Mean run of losses, packets."""
+        return self.bursts.mean
+
+    def autocorrelation(self, lags: int = 100) -> np.ndarray:
+        """Of the losses at the lags 1 to ``lags``, ``float[lags]``: that of a long draw."""
+        drawn = self.draw(SIMULATED, np.random.default_rng(1)).astype(float)
+        drawn -= drawn.mean()
+        power = float(drawn @ drawn)
+        return np.array([drawn[lag:] @ drawn[:-lag] / power if power else 0.0 for lag in range(1, lags + 1)])
+
+    def run_survival(self, lost: bool, longest: int) -> np.ndarray:
+        """P(a run of losses, or of arrivals, has n packets or more) for n = 1 to ``longest``."""
+        return (self.bursts if lost else self.gaps).survival(np.arange(1, longest + 1))
+
+    def pieces(self, rng: np.random.Generator) -> Iterator[np.ndarray]:
+        """Losses without end, ``bool[n]`` of a run at a time. It begins within a run, as the trace is met."""
+        lost = bool(rng.random() < self.loss)
+        # A packet met at random lies in a long run more often than in a short one.
+        lengths = self.bursts if lost else self.gaps
+        chances = np.cumsum(lengths.survival(np.arange(1, lengths.longest + 1)))
+        left = 1 + int(np.searchsorted(chances, rng.random() * chances[-1]))
+        while True:
+            yield np.full(left, lost)
+            lost = not lost
+            left = (self.bursts if lost else self.gaps).draw(rng)
+
+    def draw(self, count: int, rng: np.random.Generator) -> np.ndarray:
+        """Losses of ``count`` packets, ``bool[count]``."""
+        return first_of(self.pieces(rng), count)
+
+    def described(self) -> dict:
+        """What the figures of all models do not say, ready for JSON."""
+        return {
+            kind: {"scale": one.scale, "tail": one.tail, "longest": one.longest}
+            for kind, one in (("bursts", self.bursts), ("gaps", self.gaps))
+        }
+
+    def words(self) -> list[str]:
+        """The same in sentences."""
+        kinds = (("bursts", self.bursts), ("gaps", self.gaps))
+        parts = [f"{kind} of n packets or more: (1 + (n - 1) / {one.scale:.3g})^-{one.tail:.3g}" for kind, one in kinds]
+        return [f"{self.label}: {'; '.join(parts)}"]
+
+
+def fit_semi(lost: np.ndarray) -> SemiMarkov:
+    """By maximum likelihood, of losses ``bool[n]`` that begin and end; runs cut by the trace's ends count as at
+    least that long. The search leaves the means' part in the first packet's likelihood out."""
+    from scipy.optimize import minimize
+
+    lost = np.asarray(lost, bool)
+    edges = np.flatnonzero(np.diff(lost)) + 1
+    starts = np.concatenate([[0], edges])
+    lengths = np.diff(np.concatenate([starts, [len(lost)]]))
+    kinds, inner = lost[starts], np.ones(len(starts), bool)
+    inner[[0, -1]] = False
+    cost, found = 0.0, {}
+    for kind in (True, False):
+        whole, cut = lengths[inner & (kinds == kind)], lengths[~inner & (kinds == kind)]
+        mean = float(lengths[kinds == kind].mean())
+
+        def of(point: np.ndarray, whole=whole, cut=cut) -> float:
+            return Lengths(*np.exp(point).tolist(), len(lost)).cost(whole, cut)
+
+        bounds = [(math.log(SMALLEST), math.log(LARGEST))] * 2
+        tried = [
+            minimize(of, np.log([scale, tail]), method="L-BFGS-B", bounds=bounds)
+            for scale, tail in ((mean, 2.0), (50 * mean, 50.0))
+        ]
+        chosen = min(tried, key=lambda one: one.fun)
+        found[kind] = Lengths(*np.exp(chosen.x).tolist(), len(lost))
+        cost += float(chosen.fun)
+    # The first run was met at random: P(state) times P(so much of it was left), S(n) / mean, whichever kind it is.
+    return SemiMarkov(found[True], found[False], len(lost), -cost - math.log(found[True].mean + found[False].mean))

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Packets that others hand over: files of packets alone, datagrams of another size, places that are none."""
+
+import re
+import socket
+import threading
+
+import pytest
+
+from ds2c2 import errors
+from ds2c2.cli.options import ChannelOptions
+from ds2c2.cli.radio import ReceivingOptions, SendingOptions
+from freeport import free_port
+
+# Packets of 56 and of 58 bytes.
+VERSIONS = {1: ("--redundancy", "1"), 2: ("--survive", "0.5")}
+OPTIONS = ("--bpp", "0.6", "--block-size", "48")
+
+
+@pytest.fixture
+def alone(ds2c2, photographs, tmp_path):
+    """Makes a file of packets alone, as a File Sink writes it, of a version; gives the stream format's text."""
+
+    def make(version, name="alone"):
+        sent = ds2c2("send", photographs, "--to", "recording", *OPTIONS, *VERSIONS[version])
+        assert sent.returncode == 0, sent.stderr
+        _, text, packets = (tmp_path / "recording").read_bytes().split(b"\n", 2)
+        (tmp_path / name).write_bytes(packets)
+        return text.decode()
+
+    return make
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_packets_alone_are_received(ds2c2, alone, tmp_path, version):
+    """With the sender's format, the weights' digest left out; a torn last packet is said."""
+    text = alone(version).partition("@")[0]
+    with (tmp_path / "alone").open("ab") as file:
+        file.write(b"\x10\0\0")
+    got = ds2c2("receive", "--from", "alone", "--format", text, "--out", "received")
+    assert got.returncode == 0, got.stderr
+    assert "wrote 3 pictures to received, 0 of them concealed" in got.stdout
+    assert "3 bytes of a torn last packet" in got.stdout
+
+
+def test_a_file_that_does_not_match_is_named(ds2c2, alone):
+    """By its size, and where that is the same by what the packets themselves say."""
+    text = alone(1)
+    words = ("receive", "--out", "received", "--from", "alone", "--format")
+    done = ds2c2(*words, text.replace("block=48", "block=50"))
+    assert done.returncode == errors.ExitCode.FORMAT and done.stderr.count("\n") == 1
+    assert "alone: packets of 56 bytes came where 58 are wanted" in done.stderr
+    other = ds2c2(*words, text.replace("seed=1", "seed=2"))
+    assert other.returncode == errors.ExitCode.NOTHING_RECEIVED and "another stream format" in other.stderr
+
+
+def test_datagrams_of_another_size_are_named(ds2c2):
+    """While it waits and at its end, with the remedy; the null datagram of a UDP Sink is none of them."""
+    text = "ds2c2/1 160x128 bpp=0.6 block=48 redundancy=1 model=coded"
+    where, port = "udp://127.0.0.1", free_port()
+    ended = threading.Event()
+
+    def send():
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            while not ended.wait(0.02):
+                for size in (100, 0):
+                    sender.sendto(bytes(size), ("127.0.0.1", port))
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    try:
+        words = ("receive", "--from", f"{where}:{port}", "--format", text, "--out", "received")
+        got = ds2c2(*words, "--timeout", "0.2", "--wait", "0.5")
+    finally:
+        ended.set()
+        thread.join()
+    assert got.returncode == errors.ExitCode.NOTHING_RECEIVED
+    assert len(re.findall(r"\d+ datagrams? of 100 bytes where 56 are wanted: ", got.stdout)) == 1
+    assert re.search(r"\d+ datagrams of 100 bytes where 56 are wanted; .*--format.* payload size 56\n$", got.stderr)
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "said"),
+    [
+        (ChannelOptions, {"trace": "loss.txt"}, "--trace loss.txt: only --channel trace"),
+        (ChannelOptions, {"burst": 9.0}, "--burst 9: only --channel gilbert-elliott"),
+        (ChannelOptions, {"trace": "a", "channel": "trace", "loss": 0.1}, "--loss 0.1: --channel trace"),
+        (SendingOptions, {"gain": 9.0, "transmit": True}, "--gain, --transmit: nothing without a radio"),
+        (ReceivingOptions, {"dry_run": True}, "--dry-run: nothing without a radio"),
+    ],
+)
+def test_options_that_nothing_would_heed(kind, given, said):
+    options = kind(**given)
+    with pytest.raises(errors.UserError, match=re.escape(said)):
+        options.settings() if kind is ChannelOptions else options.check_used()
+
+
+def test_what_nothing_would_heed_is_refused(ds2c2, photographs, tmp_path):
+    """One line, and nothing is written."""
+    for code, words in (
+        (errors.ExitCode.LOSSES, ("--to", "a", "--trace", "loss.txt")),
+        (errors.ExitCode.RADIO, ("--to", "a", "--gain", "9", "--transmit")),
+        (errors.ExitCode.PLACE, ("--to", "127.0.0.1:4000")),
+        (errors.ExitCode.PLACE, ("--to", "a", "--rate", "9")),
+    ):
+        done = ds2c2("send", photographs, *words)
+        assert done.returncode == code and done.stderr.count("\n") == 1, done.stderr
+        assert words[-2] in done.stderr or words[-1] in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["photographs"]
+
+
+def test_nobody_listens(ds2c2, photographs):
+    """What every packet was lost to is no success."""
+    done = ds2c2("send", photographs, "--to", f"udp://127.0.0.1:{free_port()}", *OPTIONS, *VERSIONS[1])
+    assert done.returncode == errors.ExitCode.PLACE
+    assert re.search(r"nobody listens there, \d+ of \d+ packets were refused", done.stderr)
