@@ -11,6 +11,7 @@ from PIL import Image, PngImagePlugin, features
 from ds2c2.errors import FileError, PictureError
 from ds2c2.pictures.pictures import (
     check_size,
+    check_sources,
     fit_picture,
     list_pictures,
     pad_to_multiple,
@@ -348,7 +349,9 @@ def test_a_file_whose_name_looks_like_a_glob(album):
 )
 def test_a_source_without_pictures_is_named(album, source, words):
     (album / "empty").mkdir()
-    with pytest.raises(PictureError) as error:
-        list_pictures([str(album / "a.png"), str(album / source)])
-    assert str(album / source) in str(error.value)
-    assert words in str(error.value)
+    for look in (list_pictures, check_sources):
+        look([str(album / "a.png"), str(album)])
+        with pytest.raises(PictureError) as error:
+            look([str(album / "a.png"), str(album / source)])
+        assert str(album / source) in str(error.value)
+        assert words in str(error.value)

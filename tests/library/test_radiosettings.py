@@ -32,6 +32,11 @@ USRP = {"backend": "uhd", "address": "type=b200", "frequency": 2.45e9}
         ({**USRP, "lo_offset": 1e8}, "lo_offset 1e+08 is out of range"),
         ({**USRP, "gain": 1000}, "gain 1000 is out of range"),
         ({**USRP, "frequency": -1}, "frequency -1 is out of range"),
+        (
+            {**USRP, "clock_source": "extern"},
+            "clock_source 'extern' is unknown; choose one of external, gpsdo, internal",
+        ),
+        ({**USRP, "time_source": "sun"}, "time_source 'sun' is unknown; choose one of _external_, external, "),
     ],
 )
 def test_what_no_radio_has_is_named(settings, named):
@@ -39,6 +44,11 @@ def test_what_no_radio_has_is_named(settings, named):
         with pytest.raises(RadioError) as refused:
             kind(**settings)
         assert named in str(refused.value)
+
+
+def test_what_clocks_other_devices_have_only_they_know():
+    RadioSettings("soapy", "driver=any", frequency=1e9, clock_source="rubidium", time_source="sun")
+    RadioSettings("sim", clock_source="rubidium")
 
 
 def test_every_backend_has_a_default_address_or_says_what_is_missing():
