@@ -22,7 +22,7 @@ OPTIONS = ("--bpp", "0.6", "--block-size", "48")
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_packets_alone_are_received(ds2c2, photographs, tmp_path, version):
-    """As a File Sink writes them, with the sender's format, the weights' digest left out; a torn last packet is said."""
+    """As a File Sink writes them, with the sender's format without its digest of weights; a torn last one is said."""
     sent = ds2c2("send", photographs / "coffee.png", "--to", "recording", *OPTIONS, *VERSIONS[version])
     assert sent.returncode == 0, sent.stderr
     _, text, packets = (tmp_path / "recording").read_bytes().split(b"\n", 2)
