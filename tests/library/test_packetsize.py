@@ -3,7 +3,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ds2c2.errors import FormatError
@@ -24,6 +24,7 @@ def packets_of(stream: StreamFormat, count: int = 40, seed: int = 1) -> np.ndarr
     return Packetizer(stream).pack(blocks)
 
 
+@settings(max_examples=40)
 @given(
     version=st.sampled_from([1, 2]),
     block_size=st.sampled_from([32, 48, 100, 333, 1056]),
@@ -41,6 +42,7 @@ def test_the_size_is_found_from_anywhere(version, block_size, start, lost, seed)
     )
 
 
+@settings(max_examples=40)
 @given(st.one_of(st.binary(max_size=4000), st.builds(bytes, st.integers(0, 20_000))))
 def test_no_size_is_found_where_none_is(data):
     assert packet_size_in(data) is None
