@@ -133,16 +133,19 @@ def test_show_and_fit(ds2c2, outages, tmp_path):
     assert shown.returncode == 0, shown.stderr
     assert f"lost on the link │ {lost.sum()}" in re.sub(" +", " ", shown.stdout) and "20 to 20 dB" in shown.stdout
     assert Image.open(tmp_path / "plots" / "trace.png").size == (1200, 1320)
-    fitted = ds2c2("trace", "fit", outages, "--json", "fit.json", "--emulate", "drawn.csv", "--packets", "50000")
+    fitted = ds2c2(
+        "trace", "fit", outages, "--json", "fit.json", "--emulate", "drawn.csv", "--packets", "50000",
+        "--also", "semi-markov",
+    )  # fmt: skip
     assert fitted.returncode == 0, fitted.stderr
-    assert "Losses come in bursts: hidden Markov chain of 3 states fits best" in fitted.stdout
+    assert "Losses come in bursts: Gilbert–Elliott, loss in both states fits best" in fitted.stdout
     found = json.loads((tmp_path / "fit.json").read_text())
-    iid, _, general, hidden, semi = found["models"]
-    assert iid["parameters"]["loss"]["value"] == lost.mean() and found["best-model"] == "hidden-markov"
-    assert len(hidden["state-loss"]) == 3 and semi["bursts"]["tail"] > 0
+    iid, _, general, semi = found["models"]
+    assert iid["parameters"]["loss"]["value"] == lost.mean() and found["best-model"] == "gilbert-elliott-general"
+    assert semi["name"] == "semi-markov" and semi["bursts"]["tail"] > 0
     assert general["parameters"]["good"]["low"] < 0.02 < general["parameters"]["good"]["high"]
     drawn = read_trace_file(tmp_path / "drawn.csv")
-    assert len(drawn) == 50000 and drawn.about["model"] == "hidden-markov"
+    assert len(drawn) == 50000 and drawn.about["model"] == "gilbert-elliott-general"
     assert abs(drawn.lost().mean() - general["loss"]) < 0.05
     wrong = ds2c2("trace", "fit", outages, "--emulate", "x.csv", "--model", "best")
     assert wrong.returncode == 8 and "choose one of iid, gilbert-elliott" in wrong.stderr

@@ -35,7 +35,7 @@ def fit(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="Fit this one too, may be repeated: hidden-markov, semi-markov. Default: both for a single link.",
+            help="Fit this one too, may be repeated: hidden-markov, semi-markov.",
         ),
     ] = None,
     packets: Annotated[int, typer.Option(min=1, help="How many packets to draw.")] = 100_000,
@@ -47,12 +47,17 @@ def fit(
     """Fit loss models: to a link, or to many, each by itself and all together."""
     from ds2c2.traces.lossmodels import Model
     from ds2c2.traces.losstrace import TraceError, read_links
+    from ds2c2.traces.netem import check_device, netem_lines
 
+    names = {*BASIC, *(also or ()), *([model] if model else [])}
+    if unknown := sorted(names - set(NAMES)):
+        raise TraceError(f"model {unknown[0]!r} is unknown; choose one of {', '.join(NAMES)}")
+    if netem:
+        check_device(netem)
     links = read_links(file, other.reading())
     say(console, links.said)
     losses = {name: trace.lost() for name, trace in links.traces.items()}
     single = len(losses) == 1
-    names = {*BASIC, *(NAMES if single and also is None else also or ()), *([model] if model in NAMES else [])}
     models = (_one if single else _many)(file, losses, json_, seed, names)
     if not (emulate or netem):
         return
@@ -61,8 +66,6 @@ def fit(
     if chosen not in known:
         raise TraceError(f"{file}: model {chosen!r} was not fitted; choose one of {', '.join(known)}")
     if netem:
-        from ds2c2.traces.netem import netem_lines
-
         for line in netem_lines(known[chosen], netem):
             print(line)
     if emulate:

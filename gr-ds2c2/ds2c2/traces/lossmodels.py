@@ -70,6 +70,7 @@ ROUNDS = 20
 EVALUATIONS = 300  # of the likelihood by that search
 # Parameters are searched as logits within this; there probabilities are 1e-6 from 0 and 1.
 BOUND = 13.8
+TWINS = 0.5  # of the log-likelihood, within which two climbs have found the same
 STEP = 0.02  # of the logits, for the likelihood's curvature
 # A logit beyond NEAR whose interval is wider than WIDEST to a side lies at the edge.
 NEAR, WIDEST = 7.0, 2.0
@@ -184,11 +185,23 @@ def fit(lost: np.ndarray, names: Sequence[str] = BASIC) -> list[Model]:
         markov = _fit_markov(lost)
         fits = (lambda: markov, lambda: _fit_general(lost, markov), lambda: fit_hidden(lost), lambda: fit_semi(lost))
         models += [fitted() for name, fitted in zip(NAMES[1:], fits, strict=True) if name in names]
+        models = _without_twins(models)
     if not models:
         raise ModelError(
             f"losses never begin or never end in this trace, so {' and '.join(names)} cannot be fitted to it; iid can"
         )
     return models
+
+
+def _without_twins(models: list[Model]) -> list[Model]:
+    """A hidden chain of two states is the general Gilbert-Elliott: two climbs must not tell them apart."""
+    found = {model.name: model for model in models}
+    general, hidden = found.get("gilbert-elliott-general"), found.get("hidden-markov")
+    if general and hidden and hidden.states == 2 and general.log_likelihood > hidden.log_likelihood - TWINS:
+        step = np.array([[1 - general.p, general.p], [general.r, 1 - general.r]])
+        loss = np.array([general.good, general.bad])
+        found["hidden-markov"] = HiddenMarkov(step, loss, general.packets, general.log_likelihood)
+    return list(found.values())
 
 
 def best(models: list[Model]) -> Model:

@@ -18,8 +18,7 @@ DEVICE = re.compile(r"[^\s/;&|<>$`'\"()]{1,15}")  # a name of an interface, and 
 def netem_lines(model: Model, device: str) -> list[str]:
     """The commands and what their numbers mean, comments with #. Raises ``TraceError`` for a model that netem
     does not have, or a name that is none of an interface."""
-    if not DEVICE.fullmatch(device):
-        raise TraceError(f"--netem {device!r} is no name of a network interface; `ip link` lists them")
+    check_device(device)
     start = f"tc qdisc replace dev {device} root netem"
     if model.name == "iid":
         lines = [f"{start} loss random {percent(model.loss)}", f"# {model.loss:.4%} of the packets are lost"]
@@ -40,6 +39,12 @@ def netem_lines(model: Model, device: str) -> list[str]:
             "trace with --channel trace"
         )
     return [*lines, "# packets that leave by this interface are hit; it begins in the good state"]
+
+
+def check_device(device: str) -> None:
+    """Raises ``TraceError`` for what is no name of an interface."""
+    if not DEVICE.fullmatch(device):
+        raise TraceError(f"--netem {device!r} is no name of a network interface; `ip link` lists them")
 
 
 def percent(probability: float) -> str:
