@@ -106,7 +106,9 @@ def show_times(picture: np.ndarray, bpp: float, runs: int) -> None:
         line = f"{what}: ours {clock:.0f} ms ({busy:.0f} ms of the processor)"
         if rival:
             other, other_busy = best["theirs", what]
-            line += f", theirs {other:.0f} ms ({other_busy:.0f} ms), ratio {clock / other:.2f} ({busy / other_busy:.2f})"
+            line += (
+                f", theirs {other:.0f} ms ({other_busy:.0f} ms), ratio {clock / other:.2f} ({busy / other_busy:.2f})"
+            )
         print(line)
 
 
