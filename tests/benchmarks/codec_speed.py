@@ -18,6 +18,7 @@ import argparse
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 import warnings
 from collections.abc import Callable
@@ -133,8 +134,6 @@ def measure_memory(what: str, picture: np.ndarray, bpp: float, path: str) -> Non
 
 
 def show_memory(arguments: argparse.Namespace) -> None:
-    import tempfile
-
     with tempfile.TemporaryDirectory() as folder:
         for size in arguments.size:
             for what in (ENCODE, DECODE):

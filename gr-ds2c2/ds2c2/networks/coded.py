@@ -167,7 +167,7 @@ class CodedDecoder(nn.Module):
 
         (linear,) = over_rows(inverse, size, 0, (1,))
         x8 = through(self.stage8, self.up8(x16) + features)
-        del features, entered, x16, estimate, known
+        del features, entered, x16, estimate
 
         def enter4(band: Band) -> tuple[Tensor]:
             pixels = torch.cat([band.look(linear), band.look(base)], dim=1)
@@ -175,7 +175,6 @@ class CodedDecoder(nn.Module):
 
         (x4,) = over_rows(enter4, size, 1, (4,))
         x4 = through(self.stage4, x4)
-        del x8
         return add_over_rows(linear, lambda band: self.leave4(band.look(x4, 4)), 1)
 
 
