@@ -78,6 +78,20 @@ def test_trace_is_replayed(stream_format, tmp_path):
     np.testing.assert_array_equal(out, packets[~np.resize(trace, len(packets))])
 
 
+def test_a_model_that_is_fitted_to_a_trace_is_drawn_from(stream_format, tmp_path):
+    """The block hits what the library's channel hits, of a trace in another tool's format."""
+    trace = np.random.default_rng(2).random(300) < np.repeat([0.1, 0.7, 0.2], 100)
+    rows = "\n".join(f"{n},{int(lost)}" for n, lost in enumerate(trace))
+    (tmp_path / "trace.csv").write_text(f"seq,lost\n{rows}\n")
+    packets, _ = packets_of(stream_format)
+    model = "semi-markov"
+    block = ds2c2.block_erasure_channel(stream_format, model=model, trace=str(tmp_path / "trace.csv"), seed=5)
+    out, _ = through(packets, block)
+    hits = BlockChannel(0, model, trace=trace, seed=5).draw(len(packets))
+    np.testing.assert_array_equal(out, packets[~hits])
+    assert 0 < block.hit < len(packets)
+
+
 def test_loss_can_change(stream_format):
     """The rate set last counts; one that cannot be is refused and changes nothing."""
     packets, ends = packets_of(stream_format)
