@@ -3,7 +3,6 @@
 
 import numpy as np
 
-
 LARGE = 1 << 20  # from here on numbers are sorted in parts, by
 LEADING_BITS = 4  # of 64
 
