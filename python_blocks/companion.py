@@ -11,9 +11,8 @@ import functools
 import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
-from ds2c2.channels.channel import read_trace
+from ds2c2.channels.channel import FITTED
 from ds2c2.channels.packetchannel import PacketChannel
 from ds2c2.errors import FormatError, PictureError, UserError, WeightsError
 from ds2c2.links.air import AirSettings
@@ -100,6 +99,8 @@ def _known(stream_format: StreamFormat | str | Unclear) -> StreamFormat | None:
 
 def _near(block, name: str) -> str:
     """A relative name, as the run will see it: Companion runs a flowgraph in the flowgraph's folder."""
+    if not name:
+        return name
     folder = os.path.dirname(getattr(block and block.parent_flowgraph, "grc_file_path", "") or "")
     there = os.path.join(folder, os.path.expanduser(name))
     return there if folder and (os.path.exists(there) or not os.path.exists(name)) else name
@@ -124,8 +125,8 @@ def _check_pictures(block, pictures: str | list[str]) -> None:
 
 
 @functools.lru_cache(maxsize=8)
-def _check_trace(path: Path, written: int, size: int) -> None:
-    read_trace(path)
+def _check_replay(form: StreamFormat, trace: str, written: int, size: int, **settings) -> None:
+    PacketChannel(form, trace=trace, **settings)
 
 
 @_answered
@@ -173,12 +174,14 @@ def decoder_sink(block, stream_format, originals, device, render) -> None:
 
 @_answered
 def block_erasure_channel(block, stream_format, model, trace, **settings) -> None:
-    if model == "trace" and trace:
-        trace = _near(block, trace)
-        about = os.stat(trace) if os.path.exists(trace) else None
-        _check_trace(Path(trace), about and about.st_mtime_ns, about and about.st_size)
-    form = _known(stream_format)
-    if form is not None and (model != "trace" or not trace):
+    form, trace = _known(stream_format), _near(block, trace)
+    if form is None:
+        return
+    if os.path.isfile(trace) and model in ("trace", *FITTED) and settings["unit"] == "block":
+        about = os.stat(trace)
+        # A fit takes seconds, and is the run's.
+        _check_replay(form, trace, about.st_mtime_ns, about.st_size, model="trace", **settings)
+    else:
         PacketChannel(form, model=model, trace=trace, **settings)
 
 
@@ -197,7 +200,7 @@ def depacketizer(block, stream_format, stream, timeout, reorder, key) -> None:
 def _check_stream(block, stream_format, stream: int, reorder: int, key: str) -> None:
     if not 0 <= stream <= MAX_STREAM:
         raise FormatError(f"stream {stream} is out of range: 0 to {MAX_STREAM}")
-    form, secret = _known(stream_format), read_key(_near(block, key) if key else "")
+    form, secret = _known(stream_format), read_key(_near(block, key))
     if form is not None:
         FrameAssembler(form, stream, reorder, secret)
 

@@ -158,6 +158,8 @@ WRONG = [
     ("block_erasure_channel", {"model": "trace"}, "channel model trace needs a recorded trace"),
     ("block_erasure_channel", {"model": "trace", "trace": "/nowhere.csv"}, "/nowhere.csv: no readable loss trace"),
     ("block_erasure_channel", {"model": "trace", "trace": os.devnull}, "/dev/null: a loss trace holds 0 (arrived)"),
+    ("block_erasure_channel", {"model": "semi-markov"}, "channel model semi-markov needs a recorded trace"),
+    ("block_erasure_channel", {"protect_base": "True"}, "protect_base: the base layer has no blocks of its own here"),
     ("block_erasure_channel", {"effect": "flip", "unit": "bit", "model": "exact"}, "channel model exact says which"),
     ("packetizer", {"stream": "256"}, "stream 256 is out of range: 0 to 255"),
     ("depacketizer", {"timeout": "0"}, "timeout 0 is out of range"),
@@ -240,7 +242,7 @@ def test_names_are_those_beside_the_flowgraph(canvas, tmp_path):
     [
         (FORMAT, "bpp", False),
         ("ds2c2_gmsk_link", "threshold", False),
-        ("ds2c2_gmsk_link", "doppler", True),
+        ("ds2c2_gmsk_link", "k", True),
         ("ds2c2_block_erasure_channel", "loss", True),
         ("ds2c2_radio_sink", "gain", True),
         ("ds2c2_radio_source", "frequency", True),
@@ -254,7 +256,7 @@ def test_a_slider_that_would_do_nothing_is_red(canvas, key, parameter, moves):
     canvas.graph.options_block.params["generate_options"].set_value("qt_gui")
     slider = canvas.drop("variable_qtgui_range", value="0.5", start="0", stop="1", step="0.1")
     canvas.set(slider, id="slider")
-    canvas.set(canvas.drop("variable", value="slider / 10 + 0.05"), id="half")
+    canvas.set(canvas.drop("variable", value="slider / 2 + 0.05"), id="half")
     block = canvas.drop(key, **{parameter: "half"})
     values = {"comment": "slider", "alias": "slider"}
     canvas.set(block, **{name: value for name, value in values.items() if name in block.params})
