@@ -244,7 +244,8 @@ def test_packets_of_another_size_are_said(stream_format, capfd, frames):
     ds2c2.clear_errors()
     assert isinstance(error, NothingReceived) and block.counts.used == 0
     said = capfd.readouterr().err
-    assert said.count(f"packets of {other.packet_bytes} bytes came where {size} are wanted; give both ends the same") == 1
+    words = f"packets of {other.packet_bytes} bytes came where {size} are wanted; give both ends the same"
+    assert said.count(words) == 1
 
 
 def test_weights_that_are_not_named_are_said(stream_format, capfd):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import skimage.data
+
 from checkout import CHECKOUT
 
 CLOSE = 0.1  # dB; processors round differently
