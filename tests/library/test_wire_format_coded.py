@@ -54,7 +54,8 @@ class Decoder:
         return k
 
 
-def symbol_table(t: int, row: list[int]) -> tuple[list[int], int]:
+def magnitudes(t: int, row: list[int]) -> list[float]:
+    """Masses of |k| = 0 .. M."""
     most = min(1023, max(2, math.ceil(16 * 2 ** ((t + 1) / 6 - 4))))
     if most >= 16:
         fall = [1.0]
@@ -66,11 +67,15 @@ def symbol_table(t: int, row: list[int]) -> tuple[list[int], int]:
         masses = row[:16] + [round(value * (row[16] / total) * 1024) / 1024 for value in fall]
     else:
         masses = [*row[:most], sum(row[most:17])]
-    masses = [max(float(mass), 8 / 1024) for mass in masses]
+    return [max(float(mass), 8 / 1024) for mass in masses]
+
+
+def symbol_table(t: int, row: list[int]) -> tuple[list[int], int]:
+    masses = magnitudes(t, row)
     half = [mass / 2 for mass in masses[1:]]
     table = half[::-1] + [masses[0]] + half
     total = sum(table)
-    return boundaries(mass / total for mass in table), most
+    return boundaries(mass / total for mass in table), len(half)
 
 
 def indices() -> list[int]:

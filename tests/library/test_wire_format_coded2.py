@@ -29,7 +29,7 @@ DATA = Path(__file__).parent / "data"
 KEPT = (DATA / "coded-v2.bin").read_bytes()
 ROOMS = runpy.run_path(str(DATA / "make_coded_golden2.py"))["ROOMS"]
 BEFORE = runpy.run_path(str(Path(__file__).with_name("test_wire_format_coded.py")))
-Decoder, symbol_table = BEFORE["Decoder"], BEFORE["symbol_table"]
+Decoder, magnitudes, symbol_table = (BEFORE[name] for name in ("Decoder", "magnitudes", "symbol_table"))
 
 
 def arriving(n: int, p: Fraction) -> int:
@@ -72,18 +72,7 @@ def payload(packet: bytes, digest: bytes) -> tuple[int, int, bytes] | None:
 
 
 def expected_length(row: list[int], t: int) -> int:
-    most = min(1023, max(2, math.ceil(16 * 2 ** ((t + 1) / 6 - 4))))
-    if most >= 16:
-        fall = [1.0]
-        while len(fall) < most - 15:
-            fall.append(fall[-1] * (row[17] / 65536))
-        total = 0.0
-        for value in fall:
-            total += value
-        masses = row[:16] + [round(value * (row[16] / total) * 1024) / 1024 for value in fall]
-    else:
-        masses = [*row[:most], sum(row[most:17])]
-    w = [round(1024 * max(float(mass), 8 / 1024)) for mass in masses]
+    w = [round(1024 * mass) for mass in magnitudes(t, row)]
     log = {value: (value**256).bit_length() - 1 for value in {*w, sum(w)}}
     spent = sum(v * (log[sum(w)] - log[v] + (256 if k else 0)) for k, v in enumerate(w))
     return max(1, math.floor((Fraction(spent, 4) + Fraction(sum(w), 2)) / sum(w)))
