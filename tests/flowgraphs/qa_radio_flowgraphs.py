@@ -187,7 +187,7 @@ def test_usrp_flowgraphs_and_recordings_run_without_a_usrp(made, tmp_path, monke
 
     run_here(made("record_sigmf", USRP_IS_A_FILE))
     recording = IqReader("recording")
-    assert recording.stream_format == sender.stream_format.text and recording.about["gain"] == "30 dB"
+    assert recording.stream_format == sender.variable_ds2c2_stream_format_0.text and recording.about["gain"] == "30 dB"
     np.testing.assert_array_equal(recording.read(0, 10**7), sent.read(0, 10**7))
 
     (replayer,) = run_here(made("replay_sigmf"))
