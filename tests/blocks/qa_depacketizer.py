@@ -173,7 +173,7 @@ def test_end_tag_where_a_group_is_not_full(grouped_format, frames, loss, later):
     arrived = np.random.default_rng(6).random(len(packets)) >= loss
     noise = np.full((later, packets.shape[1]), 255, np.uint8)
     # Noise is silence: the frames wait through it.
-    patience = {"timeout": 10.0} if later else {}
+    patience = {"timeout": 3.0} if later else {}
     out, tags, _ = receive(grouped_format, np.concatenate([packets[arrived], noise, ends]), **patience)
     np.testing.assert_array_equal(out, soft_of(rows, arrived))
     assert numbers_of(tags) == offsets(grouped_format, range(frames))
