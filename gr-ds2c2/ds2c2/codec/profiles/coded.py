@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from ds2c2.codec import codeblocks, impliedblocks
+from ds2c2.codec.annealing import Annealing, Placed
 from ds2c2.codec.baselayer import BaseLayer, BaseLayerError, pack_base
 from ds2c2.codec.codeblocks import MOST_SENT, SPARE_BITS
 from ds2c2.codec.favour import FAVOUR_COUNTS, FAVOUR_UNIT, cell_favour
@@ -37,7 +38,7 @@ from ds2c2.pictures.pictures import to_tensor
 from ds2c2.stream.geometry import REDUCTION
 from ds2c2.stream.permutation import seeded_order
 from ds2c2.stream.softbits import to_hard
-from ds2c2.stream.streamformat import StreamFormat
+from ds2c2.stream.streamformat import DEFAULT_SURVIVE, StreamFormat
 
 # Side information: log2 of the step in 1/256, symbols a unit of the blocks' counts, and bytes
 # of the level map, of the orientation map and of the favour map; the maps; the label map.
@@ -52,12 +53,15 @@ COPY_TABLES = ((0.65, COPY_TABLE), (0.4, 24), (0.03, 27), (0.0, TABLES))
 USUAL_MAP_BITS = 4.5
 # The search looks at every seventh cell until the step is nearly known.
 SPARSE = 7
+USUAL_SLOPE = 0.7 / 256  # natural log of the bits, per 1/256 octave of the step; usual at low rates
 # Bits of a block that are on average left over: spare bits, part of a unit, part of a byte.
 UNUSED_BITS = SPARE_BITS + 6.0
 
 
 class CodedProfile(Profile):
     """Raises ``FormatError`` for interleave=bit, which would tear blocks that decode alone."""
+
+    refines = True
 
     def __init__(self, networks: CodedNetworks, stream: StreamFormat):
         super().__init__(networks, stream)
@@ -80,7 +84,12 @@ class CodedProfile(Profile):
         return seeded_order(self.stream.seed, 2 * self.networks.shape.channels * self.rows * self.columns)
 
     def encode(
-        self, picture: np.ndarray, side_info: bytes, favour: np.ndarray | None, labels: np.ndarray | None = None
+        self,
+        picture: np.ndarray,
+        side_info: bytes,
+        favour: np.ndarray | None,
+        labels: np.ndarray | None = None,
+        effort: int = 0,
     ) -> EncodedLayers:
         small = reduce_picture(picture, REDUCTION)
         pixels = to_tensor(picture).to(self.device)
@@ -99,6 +108,9 @@ class CodedProfile(Profile):
             # c gets what is left; if that leaves too little, pack_base says so.
             room = needed + needed // 16
         log_step, symbols, tables = self._fill(coefficients, base.layer, maps, shifts)
+        if effort:
+            found = self._anneal(effort, log_step, coefficients, base, pixels, maps, shifts)
+            log_step, symbols, tables = found or (log_step, symbols, tables)
         enhancement, unit = self._pack(symbols, tables)
         side = SIDE.pack(log_step, unit, *map(len, coded), len(favour_bytes))
         side += b"".join(coded) + favour_bytes + side_info
@@ -252,7 +264,7 @@ class CodedProfile(Profile):
             tried[log_step] = cost(log_step)
             if tried[log_step] <= wanted and (best is None or log_step < best):
                 best = log_step
-            slope = 0.7 / 256  # natural log of the bits, per 1/256 octave; usual at low rates
+            slope = USUAL_SLOPE
             if len(tried) > 1:
                 (a, x), (b, y) = list(tried.items())[-2:]
                 if 0 < x != y > 0 and np.isfinite([x, y]).all():
@@ -264,6 +276,71 @@ class CodedProfile(Profile):
             log_step = following
         # Where nothing fitted, the last symbols are not sent: they read as lost.
         return min(tried, key=lambda step: tried[step]) if best is None else best
+
+    def _anneal(
+        self,
+        effort: int,
+        log_step: int,
+        coefficients: torch.Tensor,
+        base: Base,
+        pixels: torch.Tensor,
+        maps: np.ndarray,
+        shifts: np.ndarray | None,
+    ) -> tuple[int, np.ndarray, np.ndarray] | None:
+        """What ``_fill`` gives, refined; None where that is not better. A quarter of the work finds out how many
+        bits a refined picture saves, so that the rest goes on at the finer step that these pay for."""
+        values = coefficients[0].flatten(1).cpu().numpy()
+        features = self.scales.features(base.layer.small, maps)
+        survive = DEFAULT_SURVIVE if self.stream.survive is None else self.stream.survive
+        with torch.inference_mode(False), torch.enable_grad():
+            # Copies, since autograd takes no tensor of inference mode.
+            picture, small = pixels.clone(), base.picture.clone()
+
+            def at(step: int) -> tuple[Annealing, np.ndarray, np.ndarray, float]:
+                placed, tables, symbols = self._placed(step, shifts, values, features)
+                kept = tables[len(symbols) // 2 :]
+                repeated = self.bits[kept[kept >= 0], np.abs(placed.copies[kept >= 0])].sum()
+                annealing = Annealing(self.networks, self.tables, picture, small, placed, survive)
+                return annealing, tables, symbols[: len(symbols) // 2], self._payload_bits() - float(repeated)
+
+            annealing, _, before, budget = at(log_step)
+            usual = annealing.judge(annealing.at(before))
+            pilot = annealing.run(annealing.placed.scaled, budget, max(1, effort // 4), fill=False)
+            saved = float(annealing.cost(pilot.round()).sum()) / budget
+            move = round(float(np.clip(np.log(max(saved, 0.1)), -0.4, 0.1)) / USUAL_SLOPE)
+            step = int(np.clip(log_step + move, FINEST, COARSEST))
+            annealing, tables, _, budget = at(step)
+            refined = annealing.run(annealing.placed.scaled, budget, effort, fill=True)
+            whole = annealing.fitted(refined, budget)
+            if whole is None or annealing.judge(whole) >= usual:
+                return None
+            symbols = np.concatenate([annealing.symbols(whole), annealing.placed.copies])
+        ordered = tables.reshape(-1)[self._order]
+        sent = ordered >= 0
+        return step, symbols.reshape(-1)[self._order][sent], ordered[sent]
+
+    def _placed(
+        self, log_step: int, shifts: np.ndarray | None, values: np.ndarray, features: np.ndarray
+    ) -> tuple[Placed, np.ndarray, np.ndarray]:
+        """A picture at a step, for annealing: where it stands, and ``_quantize``'s tables and symbols."""
+        everything = (values, features, slice(None))
+        tables, symbols = self._quantize(log_step, shifts, *everything)
+        index, scaled = self._scaled(log_step, shifts, *everything)
+        size = np.abs(scaled)
+        # To the nearest from here is what the usual rounding gives.
+        offset = np.where(size < 1, self.offsets[0][index], self.offsets[1][index])
+        start = np.copysign(np.maximum(size - (0.5 - offset), 0), scaled).astype(np.float32)
+        steps = self._cell_steps(log_step, shifts)
+        grid = (1, -1, self.rows, self.columns)
+        log_steps = torch.from_numpy((steps / 256).astype(np.float32)).view(grid).to(self.device)
+        context = torch.from_numpy((features / 1024).astype(np.float32)).view(grid).to(self.device)
+        context[:, -1:] = log_steps / 2
+        with torch.no_grad():
+            _, hidden = self.networks.log_scales(context)
+            sizes = self.networks.steps(log_steps)
+        copied = index >= self.copy_table
+        placed = Placed(index, start, copied, symbols[len(index) :], sizes, hidden, log_steps)
+        return placed, tables, symbols
 
     def _scaled(
         self, log_step: int, shifts: np.ndarray | None, values: np.ndarray, features: np.ndarray, cells
