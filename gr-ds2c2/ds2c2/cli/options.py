@@ -40,6 +40,14 @@ Favour = Annotated[
         "rectangle in pixels of the stream, or CLASS=GAIN with --labels. May be repeated; the last one counts.",
     ),
 ]
+Effort = Annotated[
+    int,
+    typer.Option(
+        metavar="STEPS",
+        help="Steps, 0 to 1000, that refine each picture before it is sent, for models of profile coded; receivers "
+        "need not know.",
+    ),
+]
 Labels = Annotated[
     str,
     typer.Option(

@@ -38,6 +38,7 @@ def send(
     fit: options.Fit = "pad",
     favour: options.Favour = [],  # noqa: B006
     labels: options.Labels = "",
+    effort: options.Effort = 0,
     device: options.Device = "auto",
     stream_number: options.StreamNumber = 0,
     key: options.Key = "",
@@ -64,7 +65,7 @@ def send(
         return
     emulated = PacketChannel(stream_format, **channel.settings())
     codec = Codec(stream_format, device)
-    sending = SendingEnd(codec, feed, favour, labels)
+    sending = SendingEnd(codec, feed, favour, labels, effort)
     if warning := unsuited_effect(channel.effect, codec.stream.model):
         warnings.print(f"warning: {warning}", markup=False)
     console.print(f"stream format: {codec.stream.text}", markup=False)

@@ -23,6 +23,10 @@ from ds2c2.stream.geometry import MID_GREY
 from ds2c2.stream.softbits import to_hard
 from ds2c2.stream.streamformat import StreamFormat
 
+MOST_EFFORT = 1000  # steps
+# Pixels of a picture that is refined, all of it at once: its gradients take about 1 kB a pixel.
+MOST_REFINED = 2 << 20
+
 
 @dataclass(frozen=True)
 class EncodedPicture:
@@ -91,13 +95,16 @@ class Codec:
         side_info: bytes = b"",
         favour: np.ndarray | None = None,
         labels: np.ndarray | None = None,
+        effort: int = 0,
     ) -> EncodedPicture:
         """``uint8[H, W, 3]`` of the stream's size to its N blocks.
 
         ``side_info`` rides in the base layer and takes its room from c. ``favour``
         ``float[H, W]``: 2 where the quantizer's step shall be half as large as elsewhere, at
         the same total rate. ``labels`` ``uint8[H, W]`` is the label map s, for profiles that send
-        one; without it their SegNet makes it. Raises ``PictureError``, and ``FormatError`` for a
+        one; without it their SegNet makes it. ``effort``: so many steps, 0 to 1000, refine the symbols against
+        expected losses, for models of profile coded and pictures of 2 Mpixel at most; the same stream
+        format, and the same blocks each time on one machine. Raises ``PictureError``, and ``FormatError`` for a
         favour or a label map that the profile cannot use.
         """
         stream = self.stream
@@ -118,7 +125,9 @@ class Codec:
                     f"a label map of {labels.shape} for a picture of {picture.shape[:2]}; as large wanted"
                 )
             labels = self._pad(labels[:, :, None])[:, :, 0]
-        layers = self.profile.encode(self._pad(picture), side_info, favour, labels)
+        self.check_effort(effort)
+        more = {"effort": effort} if effort else {}
+        layers = self.profile.encode(self._pad(picture), side_info, favour, labels, **more)
         if stream.layout == "apart":
             blocks = np.concatenate([protect_base(layers.container, stream), layers.enhancement])
         else:
@@ -126,6 +135,18 @@ class Codec:
             for row, share in zip(blocks, share_base(layers.container, stream), strict=True):
                 row[: len(share)] = share
         return EncodedPicture(blocks, self._crop(layers.picture), layers.small_bytes)
+
+    def check_effort(self, effort: int) -> None:
+        """Raises ``FormatError`` where this codec cannot give so much effort to a picture."""
+        if not 0 <= effort <= MOST_EFFORT:
+            raise FormatError(f"effort {effort} is out of range; 0 to {MOST_EFFORT} steps are possible")
+        if effort and not self.profile.refines:
+            raise FormatError(f"model {self.stream.model_name} cannot be refined by effort; use one of profile coded")
+        if effort and self.stream.pixels > MOST_REFINED:
+            raise FormatError(
+                f"effort {effort} for pictures of {self.stream.width}x{self.stream.height}: it takes "
+                f"{MOST_REFINED} pixels at most; leave it out"
+            )
 
     @torch.inference_mode()
     def decode(self, soft: np.ndarray, read_base: Callable[[bytes], Base] | None = None) -> DecodedPicture:

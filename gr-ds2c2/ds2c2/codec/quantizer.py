@@ -101,6 +101,13 @@ class Quantizer:
                 second[place][:, some] = np.copysign(self._magnitudes(np.abs(value), which + 1), value)
         return tables, found
 
+    def start(self, scaled: np.ndarray, index: np.ndarray) -> np.ndarray:
+        """Coefficients in steps ``float32[K, cells]``, moved so that the nearest whole number is what ``symbols``
+        rounds them to."""
+        size = np.abs(scaled)
+        offset = self._offsets.take(2 * (index.astype(np.int64) + 1) + (size >= 1))
+        return np.copysign(np.maximum(size - (0.5 - offset), 0), scaled).astype(np.float32)
+
     def _cost(self, log_step: int, cells: Cells, share: float) -> float:
         """Bits of all symbols and copies, as many times ``share``; infinite where they are more than an index
         can name, which a larger step mends."""

@@ -118,13 +118,17 @@ class SendingEnd:
 
     ``favour``: regions to be sent finer than the rest, as ``ds2c2.codec.labels`` reads them, and
     ``labels``, the folder with the pictures' label maps; for a model that sends label maps,
-    ``labels`` is where they come from (``LabelMaps``). Raises ``FormatError`` and ``PictureError``.
+    ``labels`` is where they come from (``LabelMaps``). ``effort``: steps of refinement a picture
+    (``Codec.encode``). Raises ``FormatError`` and ``PictureError``.
     """
 
     KEPT_BYTES = 64 << 20
 
-    def __init__(self, codec: Codec, feed: PictureFeed, favour: Sequence[str] = (), labels: str = ""):
+    def __init__(self, codec: Codec, feed: PictureFeed, favour: Sequence[str] = (), labels: str = "", effort: int = 0):
+        if effort:
+            codec.check_effort(effort)
         self.codec = codec
+        self.effort = effort
         self.feed = feed
         self.labels = None if codec.label_set == "none" else LabelMaps(codec, feed, labels)
         by_class = labels if self.labels is None else ""
@@ -141,7 +145,9 @@ class SendingEnd:
         encoded = self._kept.get(place)
         if encoded is None:
             labels = self.labels.of(place) if self.labels is not None else None
-            encoded = self.codec.encode(self.feed.picture(place), favour=self.favours.of(place), labels=labels)
+            encoded = self.codec.encode(
+                self.feed.picture(place), favour=self.favours.of(place), labels=labels, effort=self.effort
+            )
         if self.feed.repeat and (len(self._kept) + 1) * encoded.blocks.nbytes < self.KEPT_BYTES:
             self._kept[place] = encoded
         self.frame += 1

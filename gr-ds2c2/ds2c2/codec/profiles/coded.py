@@ -13,12 +13,13 @@ import numpy as np
 import torch
 
 from ds2c2.codec import codeblocks, impliedblocks
+from ds2c2.codec.annealing import Annealing, Placed
 from ds2c2.codec.baselayer import BaseLayer, BaseLayerError, pack_base, with_side_info
 from ds2c2.codec.codeblocks import SPARE_BITS
 from ds2c2.codec.favour import FAVOUR_COUNTS, cell_favour
 from ds2c2.codec.mapcoder import MapError, decode_map, encode_map
 from ds2c2.codec.profiles.profile import Base, EncodedLayers, Profile
-from ds2c2.codec.quantizer import COARSEST, FINEST, Cells, Quantizer
+from ds2c2.codec.quantizer import COARSEST, FINEST, USUAL_SLOPE, Cells, Quantizer
 from ds2c2.codec.smallpicture import reduce_picture
 from ds2c2.errors import PictureError
 from ds2c2.networks.coded import CodedNetworks
@@ -37,7 +38,7 @@ from ds2c2.pictures.pictures import to_tensor
 from ds2c2.stream.geometry import REDUCTION
 from ds2c2.stream.permutation import seeded_order
 from ds2c2.stream.softbits import to_hard
-from ds2c2.stream.streamformat import StreamFormat
+from ds2c2.stream.streamformat import DEFAULT_SURVIVE, StreamFormat
 
 # Side information: log2 of the step in 1/256, symbols a unit of the blocks' counts, and bytes
 # of the level map, of the orientation map and of the favour map; the maps; the label map.
@@ -55,6 +56,8 @@ PLACES_AT_ONCE = 1 << 18
 
 class CodedProfile(Profile):
     """Raises ``FormatError`` for interleave=bit, which would tear blocks that decode alone."""
+
+    refines = True
 
     def __init__(self, networks: CodedNetworks, stream: StreamFormat):
         super().__init__(networks, stream)
@@ -86,7 +89,12 @@ class CodedProfile(Profile):
         return np.concatenate(places), np.concatenate(found)
 
     def encode(
-        self, picture: np.ndarray, side_info: bytes, favour: np.ndarray | None, labels: np.ndarray | None = None
+        self,
+        picture: np.ndarray,
+        side_info: bytes,
+        favour: np.ndarray | None,
+        labels: np.ndarray | None = None,
+        effort: int = 0,
     ) -> EncodedLayers:
         small = reduce_picture(picture, REDUCTION)
         shifts = None if favour is None else cell_favour(favour)
@@ -108,6 +116,10 @@ class CodedProfile(Profile):
             # c gets what is left; if that leaves too little, pack_base says so.
             room = needed + needed // 16
         log_step, symbols, tables = self._fill(coefficients, base.layer, maps, shifts)
+        if effort:
+            pixels = to_tensor(picture).to(self.device)
+            found = self._anneal(effort, log_step, coefficients, base, pixels, maps, shifts)
+            log_step, symbols, tables = found or (log_step, symbols, tables)
         enhancement, unit = self._pack(symbols, tables)
         side = SIDE.pack(log_step, unit, *map(len, coded), len(favour_bytes))
         side += b"".join(coded) + favour_bytes + side_info
@@ -223,12 +235,73 @@ class CodedProfile(Profile):
         values = coefficients[0].flatten(1).cpu().numpy()
         if not np.isfinite(values).all():
             raise PictureError("the networks gave no finite numbers for this picture; choose other weights")
-        begun = self.scales.begin(self.scales.features(layer.small, maps))
-        cells = Cells(values, begun, None if shifts is None else shifts.reshape(-1))
+        cells = self._cells(values, layer, maps, shifts)
         log_step = self.quantizer.find_step(cells, self._payload_bits())
         tables, symbols = self.quantizer.symbols(log_step, cells)
         places, ordered = self._in_order(tables)
         return log_step, symbols.take(places), ordered
+
+    def _cells(self, values: np.ndarray, layer: BaseLayer, maps: np.ndarray, shifts: np.ndarray | None) -> Cells:
+        begun = self.scales.begin(self.scales.features(layer.small, maps))
+        return Cells(values, begun, None if shifts is None else shifts.reshape(-1))
+
+    def _anneal(
+        self,
+        effort: int,
+        log_step: int,
+        coefficients: torch.Tensor,
+        base: Base,
+        pixels: torch.Tensor,
+        maps: np.ndarray,
+        shifts: np.ndarray | None,
+    ) -> tuple[int, np.ndarray, np.ndarray] | None:
+        """What ``_fill`` gives, refined; None where that is not better. A quarter of the work finds out how many
+        bits a refined picture saves, so that the rest goes on at the finer step that these pay for."""
+        cells = self._cells(coefficients[0].flatten(1).cpu().numpy(), base.layer, maps, shifts)
+        features = self.scales.features(base.layer.small, maps)
+        survive = DEFAULT_SURVIVE if self.stream.survive is None else self.stream.survive
+        with torch.inference_mode(False), torch.enable_grad():
+            # Copies, since autograd takes no tensor of inference mode.
+            picture, small = pixels.clone(), base.picture.clone()
+
+            def at(step: int) -> tuple[Annealing, np.ndarray, np.ndarray, float]:
+                tables, symbols = self.quantizer.symbols(step, cells)
+                placed = self._placed(step, cells, features, tables, symbols)
+                kept = tables[len(symbols) // 2 :]
+                repeated = self.tables.bits[kept[kept >= 0], np.abs(placed.copies[kept >= 0])].sum()
+                annealing = Annealing(self.networks, self.tables, picture, small, placed, survive)
+                return annealing, tables, symbols[: len(symbols) // 2], self._payload_bits() - float(repeated)
+
+            annealing, _, before, budget = at(log_step)
+            usual = annealing.judge(annealing.at(before))
+            pilot = annealing.run(annealing.placed.scaled, budget, max(1, effort // 4), fill=False)
+            saved = float(annealing.cost(pilot.round()).sum()) / budget
+            move = round(float(np.clip(np.log(max(saved, 0.1)), -0.4, 0.1)) / USUAL_SLOPE)
+            step = int(np.clip(log_step + move, FINEST, COARSEST))
+            annealing, tables, _, budget = at(step)
+            refined = annealing.run(annealing.placed.scaled, budget, effort, fill=True)
+            whole = annealing.fitted(refined, budget)
+            if whole is None or annealing.judge(whole) >= usual:
+                return None
+            symbols = np.concatenate([annealing.symbols(whole), annealing.placed.copies])
+        places, ordered = self._in_order(tables)
+        return step, symbols.take(places), ordered
+
+    def _placed(
+        self, log_step: int, cells: Cells, features: np.ndarray, tables: np.ndarray, symbols: np.ndarray
+    ) -> Placed:
+        """A picture at a step, for annealing."""
+        index, copies = tables[: len(tables) // 2], symbols[len(symbols) // 2 :]
+        steps = self.quantizer.cell_steps(log_step, cells.shifts, self.rows * self.columns)
+        grid = (1, -1, self.rows, self.columns)
+        log_steps = torch.from_numpy((steps / 256).astype(np.float32)).view(grid).to(self.device)
+        context = torch.from_numpy((features / 1024).astype(np.float32)).view(grid).to(self.device)
+        context[:, -1:] = log_steps / 2
+        with torch.no_grad():
+            hidden = self.networks.scale_features(context)
+            sizes = self.quantizer.step_sizes(steps, False)
+        start = self.quantizer.start(cells.values / sizes.cpu().numpy(), index)
+        return Placed(index, start, index >= self.quantizer.copy_table, copies, sizes.view(grid), hidden, log_steps)
 
 
 def copy_table(stream: StreamFormat) -> int:

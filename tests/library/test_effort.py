@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Effort: symbols refined at the encoder, for the decoder that everyone has."""
+
+import numpy as np
+import pytest
+from skimage.data import astronaut
+
+from ds2c2.codec.codec import Codec
+from ds2c2.errors import FormatError
+from ds2c2.pictures.pictures import fit_picture
+from ds2c2.stream.softbits import to_soft
+from ds2c2.stream.streamformat import StreamFormat
+
+STREAM = StreamFormat(96, 64, bpp=0.6, survive=0.3)
+EFFORT = 12
+
+
+@pytest.fixture
+def codec(models):
+    return Codec(STREAM, "cpu")
+
+
+@pytest.fixture
+def picture():
+    return fit_picture(astronaut(), STREAM.width, STREAM.height, "scale")
+
+
+def squared_error(codec: Codec, picture: np.ndarray, blocks: np.ndarray) -> float:
+    """Of what is received without a loss."""
+    decoded = codec.decode(to_soft(blocks, np.ones(len(blocks), bool)))
+    assert decoded.enhancement_damaged == 0
+    return float(np.square(decoded.picture.astype(float) - picture).mean())
+
+
+def test_no_effort_changes_no_byte(codec, picture):
+    assert np.array_equal(codec.encode(picture, effort=0).blocks, codec.encode(picture).blocks)
+
+
+def test_effort_gives_as_many_blocks_each_time_the_same(codec, picture):
+    usual, first, second = (codec.encode(picture, effort=effort).blocks for effort in (0, EFFORT, EFFORT))
+    assert first.shape == usual.shape
+    assert np.array_equal(first, second)
+    # The decoder is the usual one, and the encoder keeps what it expects to be better.
+    assert squared_error(codec, picture, first) <= squared_error(codec, picture, usual)
+
+
+def test_effort_leaves_the_callers_draws_alone(codec, picture):
+    import torch
+
+    torch.manual_seed(5)
+    state = torch.get_rng_state()
+    codec.encode(picture, effort=2)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_a_favoured_region_may_be_refined(codec, picture):
+    favour = np.ones(picture.shape[:2])
+    favour[:, :32] = 2
+    blocks = codec.encode(picture, favour=favour, effort=2).blocks
+    assert codec.decode(to_soft(blocks, np.ones(len(blocks), bool))).picture.shape == picture.shape
+
+
+@pytest.mark.parametrize("effort", [-1, 1001])
+def test_wrong_efforts_are_named(codec, picture, effort):
+    with pytest.raises(FormatError, match=f"effort {effort} is out of range; 0 to 1000"):
+        codec.encode(picture, effort=effort)
+
+
+def test_other_profiles_take_no_effort(models):
+    codec = Codec(StreamFormat(96, 64, bpp=0.6, interleave="bit", model="binary"), "cpu")
+    with pytest.raises(FormatError, match="model binary cannot be refined"):
+        codec.encode(np.zeros((64, 96, 3), np.uint8), effort=1)
+
+
+def test_pictures_too_large_for_the_memory_are_refused(models):
+    codec = Codec(StreamFormat(2048, 1040), "cpu")
+    with pytest.raises(FormatError, match="effort 1 for pictures of 2048x1040: it takes 2097152 pixels at most"):
+        codec.check_effort(1)
