@@ -118,7 +118,7 @@ def test_dry_run_says_what_would_be_set_and_opens_nothing(command, photographs, 
     for shown in ("type=b200", "868000000 Hz", "20 dB", "2000000 Hz", "TX/RX", "0.2", "5 s", "ofdm", "qpsk"):
         assert shown in output
     # 96 blocks of 3 pictures and 8 end packets, each (3 + 5) * 80 + 500 samples long.
-    assert "104, 0.12 s on the air" in output
+    assert "104, 0.13 s on the air" in output
     output, error = command("receive", "--out", "received", *usrp)
     assert error is None and "868000000 Hz" in output and "Nothing is opened" in output
     assert not (tmp_path / "received").exists()

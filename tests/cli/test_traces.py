@@ -78,7 +78,7 @@ def test_record_finds_the_losses_of_the_channel(ds2c2, photographs, tmp_path, re
 
 
 def test_an_interrupted_recording_is_written(ds2c2, photographs, tmp_path, recorder):
-    text = re.search(r"ds2c2/1 .*", ds2c2("info", "160x128", *OPTIONS).stdout)[0]
+    text = re.search(r"ds2c2/2 .*", ds2c2("info", "160x128", *OPTIONS).stdout)[0]
     process, where = recorder("trace", "record", "--out", "t.csv", "--format", text, "--stream", "3")
     from ds2c2.stream.packets import Packetizer
     from ds2c2.stream.streamformat import StreamFormat
@@ -162,9 +162,9 @@ def test_compare_says_that_independent_losses_are_not_this_link(ds2c2, outages, 
     assert sorted(path.name for path in folder.iterdir()) == sorted([*plots, "compare.json", "report.html"])
     result = json.loads((folder / "compare.json").read_text())
     assert result["verdicts"]["iid"] == "optimistic" and result["verdicts"]["interleaving"] == "not-enough"
-    assert result["differences"]["iid"]["psnr"]["high"] < -0.5
+    assert result["differences"]["iid"]["psnr"]["high"] < -0.2
     assert result["channels"]["trace"]["concealed"]["value"] > 5 * result["channels"]["iid"]["concealed"]["value"]
-    assert result["settings"]["pictures"][0]["format"].startswith("ds2c2/1 96x64 bpp=0.9 block=32 ")
+    assert result["settings"]["pictures"][0]["format"].startswith("ds2c2/2 96x64 bpp=0.9 block=32 ")
     assert result["trace"]["run"] == "outages" and result["trace"]["missed"] == result["statistics"]["lost"]
     assert all(sentence in done.stdout for sentence in result["words"])
     assert "wrote compared/report.html, compared/compare.json" in done.stdout

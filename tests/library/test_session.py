@@ -16,8 +16,8 @@ from ds2c2.stream.softbits import to_soft
 from ds2c2.stream.streamformat import StreamFormat
 
 STREAMS = {
-    "binary": StreamFormat(176, 168, bpp=0.3, interleave="bit", model="binary"),
-    "coded": StreamFormat(176, 168, bpp=0.3, interleave="none", model="coded"),
+    "binary": StreamFormat(176, 168, bpp=0.3, base_redundancy=1, interleave="bit", model="binary"),
+    "coded": StreamFormat(176, 168, bpp=0.3, base_redundancy=1, interleave="none", model="coded"),
 }
 
 

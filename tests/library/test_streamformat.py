@@ -190,8 +190,11 @@ def test_pinning_binds_the_weights():
         ({"model": "binary@12"}, ["'binary@12'", "letters, digits"]),
         ({"model": "two words"}, ["'two words'", "letters, digits"]),
         ({"model": "binary\n"}, ["letters, digits"]),
-        ({"width": 64, "height": 64}, ["bpp 0.26", "64x64", "use bpp 0.59 or more"]),
-        ({"width": 64, "height": 64, "bpp": 1.0, "block_size": 1056}, ["64x64", "1056", "block_size 170"]),
+        ({"width": 64, "height": 64, "base_redundancy": 1}, ["bpp 0.26", "64x64", "use bpp 0.59 or more"]),
+        (
+            {"width": 64, "height": 64, "bpp": 1.0, "block_size": 1056, "base_redundancy": 1},
+            ["64x64", "1056", "block_size 170"],
+        ),
         (
             {"bpp": 0.1, "base_redundancy": 20},
             ["use bpp 0.61 or more", "base_redundancy 2.4 or less", "base_bpp 0.003 or less"],
