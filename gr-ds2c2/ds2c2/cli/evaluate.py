@@ -106,7 +106,11 @@ def evaluate(
         typer.Option(metavar="FILE", help="torchvision's VGG19 or VGG16, for the VGG distance; default: $DS2C2_VGG."),
     ] = "",
     lpips: Annotated[
-        str, typer.Option(metavar="FILE", help="torchvision's AlexNet or VGG16, for LPIPS with the package lpips.")
+        str,
+        typer.Option(
+            metavar="FILE",
+            help="For LPIPS (package lpips): a file of `ds2c2 trunks` (AlexNet), or torchvision's AlexNet or VGG16.",
+        ),
     ] = "",
     device: options.Device = "auto",
     out: Annotated[

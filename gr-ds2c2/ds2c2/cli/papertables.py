@@ -17,6 +17,7 @@ from ds2c2.errors import UserError
 from ds2c2.evaluation.lpips import trunk_of
 from ds2c2.evaluation.progress import PROGRESS
 from ds2c2.evaluation.rivals.rivals import OPTIONAL, RIVALS, RivalError, missing
+from ds2c2.evaluation.trunks import TRUNKS
 from ds2c2.paper import ablations as paperablations
 from ds2c2.paper import tables as papertables
 from ds2c2.paper import vsrivals as papervsrivals
@@ -181,6 +182,7 @@ def caption(asked: Asked, found: Measured) -> list[str]:
             "relu5_1), which is not LPIPS; 0 is equal."
         )
     if run.lpips:
-        notes.append(f"LPIPS version 0.1 on {trunk_of(Path(run.lpips))[1]} ({Path(run.lpips).name}); 0 is equal.")
+        title = TRUNKS[trunk_of(Path(run.lpips))].title
+        notes.append(f"LPIPS version 0.1 on {title} ({Path(run.lpips).name}); 0 is equal.")
     machine = f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}, device {run.device}"
     return [*notes, f"Command: `{shlex.join(['ds2c2', *sys.argv[1:]])}`", f"Machine: {machine}."]

@@ -25,6 +25,7 @@ from ds2c2.cli import (
     traceconvert,
     tracefit,
     train,
+    trunks,
     update,
 )
 from ds2c2.errors import ExitCode, UserError
@@ -38,7 +39,7 @@ app = typer.Typer(
 )
 for command in (
     demo.demo, send.send, receive.receive, info.info, key.key, doctor.doctor, train.train, update.update, pack.pack,
-    evaluate.evaluate, benchmark.benchmark, report.report, compare.compare, sweep.sweep, study.study,
+    trunks.trunks, evaluate.evaluate, benchmark.benchmark, report.report, compare.compare, sweep.sweep, study.study,
 ):  # fmt: skip
     app.command()(command)
 app.add_typer(serve.serve_app, name="serve")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Perceptual distances of two pictures, seen by networks that the user brings: L_VGG and LPIPS."""
+"""Perceptual distances of two pictures, seen by networks that the user brings: L_VGG, LPIPS and DISTS."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ds2c2.evaluation.dists import Dists
 from ds2c2.evaluation.lpips import Lpips
 from ds2c2.networks.weights import choose_device
 from ds2c2.pictures.pictures import to_tensor
@@ -16,6 +17,7 @@ from ds2c2.training.vgg import VggFeatures
 # The VGG distance: the weighted L1 between what VGG's relu1_1 ... relu5_1 see, the paper's L_VGG.
 VGG_ONLY = LossWeights(l1=0, ssim=0, vgg=1)
 DIGITS = 6
+PERCEPTION = "--perception"  # the option that all three of ``perceived`` belong to
 
 
 @lru_cache(maxsize=1)
@@ -26,6 +28,22 @@ def _vgg(path: str, device: str) -> VggFeatures:
 @lru_cache(maxsize=1)
 def _lpips(path: str, device: str) -> Lpips:
     return Lpips(Path(path), choose_device(device))
+
+
+@lru_cache(maxsize=1)
+def load_perception(path: str, device: str) -> tuple[Lpips, Lpips, Dists]:
+    """What ``DISTANCES`` names, in its order. Raises ``UserError`` for the packages and for the file of trunks."""
+    place = choose_device(device)
+    learned = (Lpips(Path(path), place, trunk, PERCEPTION) for trunk in ("alexnet", "vgg16"))
+    return *learned, Dists(Path(path), place, PERCEPTION)
+
+
+def perceived(original: np.ndarray, received: np.ndarray, path: str, device: str) -> list[float]:
+    """The distances that ``DISTANCES`` names of two ``uint8[H, W, 3]``, by a file of ``ds2c2 trunks``.
+    Raises ``UserError``."""
+    pair = [to_tensor(picture).to(choose_device(device)) for picture in (original, received)]
+    # Rounding may leave equal pictures some 1e-7 below 0.
+    return [max(0.0, round(metric(*pair), DIGITS)) for metric in load_perception(path, device)]
 
 
 def lpips_distance(original: np.ndarray, received: np.ndarray, path: str, device: str) -> float:
