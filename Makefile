@@ -25,7 +25,7 @@ else
   CPU_HINT := ; without CUDA it is 2 GB: make setup TORCH=cpu (docs/install.md)
 endif
 ARGS ?=# more arguments for `ds2c2 demo` or pytest
-TEST_SECONDS ?= 1500# a hung test run ends
+TEST_SECONDS ?= 2700# a hung test run ends
 # A process of tests a core; each takes 1 GB and flowgraphs have threads of their own, so not too many.
 # The last one wins: `make test ARGS="-n 0"` runs them in one, as a debugger wants it.
 TEST_WORKERS := --numprocesses logical --maxprocesses 4 --dist worksteal
