@@ -146,8 +146,7 @@ def test_pictures_and_trace_agree_on_any_mess_of_packets(mess):
             assert sequences[used] % stream_format.blocks == trace.block[row]
             shifts.setdefault(int(sender[row]), set()).add(int(trace.frame[row]) - frame.number)
     assert sum(int(frame.arrived.sum()) for frame in frames) == counts.used
-    # Of the first sender. What strays around the wrap of the numbers make a restart of, pictures and trace may still
-    # number differently.
+    assert all(len(of_sender) == 1 for of_sender in shifts.values())
     assert shifts.get(0, {0}) == {0}
 
 

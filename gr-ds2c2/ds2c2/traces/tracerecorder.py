@@ -227,8 +227,11 @@ class TraceRecorder:
         """The sender begins anew at this frame of its own numbering."""
         run = self._runs[-1]
         run.total = self._tracker.total
-        # Room for a reordered start, and below the numbers of every run before.
-        self._begin(self._tracker.newest + run.base + 1 + self._tracker.reach - frame)
+        # Above every number of the run before, which may lie ahead of where the tracker stands, and room for a
+        # reordered start.
+        whole = max((int(rows[rows[:, 2] == OK, 0].max(initial=-1)) for rows in run.rows), default=-1)
+        end = max(self._tracker.newest + run.base, whole // self.format.blocks, (run.total or 0) + run.base - 1)
+        self._begin(end + 1 + self._tracker.reach - frame)
 
     def _begin_anew(self, frame: int) -> None:
         """A newer sender is heard from now on, wherever its numbers are."""
