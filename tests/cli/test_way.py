@@ -205,7 +205,7 @@ def test_evaluate_measures_what_vgg_sees(ds2c2, photographs, tiny_vgg, tmp_path)
 def test_evaluate_measures_flips_with_the_binary_model(ds2c2, photographs, tmp_path):
     done = ds2c2(
         "evaluate", photographs / "coffee.png", "--bpp", "0.6", "--loss", "0.5", "--draws", "1", "--model", "binary",
-        "--effect", "flip", "--redundancy", "1", "--out", "figures.json",
+        "--effect", "flip", "--out", "figures.json",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     (measurement,) = json.loads((tmp_path / "figures.json").read_text())["measurements"]

@@ -52,8 +52,16 @@ def test_more_loss_never_leaves_more(blocks, loss):
 def test_the_fewest_blocks_that_are_enough(sources, loss):
     found = needed(sources, loss, 65536)
     assert sources <= found <= 65536
-    assert arriving(found, loss) >= sources
-    assert found == sources or arriving(found - 1, loss) < sources
+    assert arriving(found, loss, least=0) >= sources
+    assert found == sources or arriving(found - 1, loss, least=0) < sources
+
+
+@given(losses)
+def test_a_base_layer_of_one_symbol_is_protected_too(loss):
+    """All its copies are lost in 1 of 100 frames, give or take a copy."""
+    found = needed(1, loss, 65536)
+    assert float(loss) ** (found + 1) <= OUTAGE
+    assert needed(1, Fraction(1, 2), 100) == 8
 
 
 def test_where_no_number_of_blocks_is_enough():

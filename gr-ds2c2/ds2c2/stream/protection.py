@@ -15,15 +15,15 @@ QUANTILE = Fraction(233, 100)
 OUTAGE = 0.01  # what it stands for
 
 
-def arriving(blocks: int, loss: Fraction) -> int:
-    """Blocks of ``blocks`` that arrive in 99 of 100 frames, at least 1, when each is lost with
+def arriving(blocks: int, loss: Fraction, least: int = 1) -> int:
+    """Blocks of ``blocks`` that arrive in 99 of 100 frames, at ``least`` so many, when each is lost with
     probability ``loss``: the largest k <= n q + 1/2 - 2.33 sqrt(n p q)."""
     mean = blocks * (1 - loss) + Fraction(1, 2)
     variance = QUANTILE**2 * blocks * loss * (1 - loss)
     k = math.floor(mean - Fraction(math.isqrt(math.floor(variance))))
     while k > mean or (mean - k) ** 2 < variance:
         k -= 1
-    return min(blocks, max(1, k))
+    return min(blocks, max(least, k))
 
 
 def needed(sources: int, loss: Fraction, most: int) -> int:
@@ -32,7 +32,7 @@ def needed(sources: int, loss: Fraction, most: int) -> int:
     low, high = sources, most + 1
     while low < high:
         middle = (low + high) // 2
-        if middle > most or arriving(middle, loss) >= sources:
+        if middle > most or arriving(middle, loss, least=0) >= sources:
             high = middle
         else:
             low = middle + 1
