@@ -66,7 +66,7 @@ def demo(
     hit = "the code blocks" if channel.unit == "block" else "their bits"
     console.print(
         f"{len(paths)} photographs at {stream.bpp:g} bpp, {channel.loss:.0%} of {hit} hit ({emulated['model']}, "
-        f"{channel.effect}), base blocks {base}"
+        f"{channel.effect}), base layer {base}"
     )
     crossings = [
         cross(path, stream, link, Path(out))
@@ -135,7 +135,10 @@ def cross(path: Path, rate: RateOptions, link: dict, folder: Path) -> Crossing:
 
 
 def quality_table(crossings: list[Crossing], unit: str) -> Table:
-    table = Table(title="Blocks and quality")
+    table = Table(
+        title="Blocks and quality",
+        caption="repaired: of the base layer, its blocks, or symbols of 8 bytes where all carry some",
+    )
     counts = ("sent", "lost" if unit == "block" else "bits hit", "repaired", "damaged")
     for heading in ("picture", *counts, "base PSNR", "MS-SSIM", "received PSNR", "MS-SSIM"):
         table.add_column(heading, justify="left" if heading == "picture" else "right", no_wrap=heading == "picture")

@@ -2,7 +2,6 @@
 """The stream format: all that both ends of a link must agree on, as one value object."""
 
 import hashlib
-import itertools
 import math
 import operator
 import re
@@ -16,6 +15,7 @@ import numpy as np
 from ds2c2.errors import FormatError
 from ds2c2.pictures.pictures import MAX_SIDE, MIN_SIDE
 from ds2c2.stream.protection import OUTAGE, arriving, needed
+from ds2c2.stream.remedy import changes_that_fit
 
 TEXT_PREFIX = "ds2c2"
 VERSIONS = (1, 2)  # of the text form
@@ -52,18 +52,6 @@ DIGEST_HEX = 8  # hexadecimal digits of the weights' SHA-256 that the text form 
 def _exact(value: float) -> Fraction:
     """The decimal that the text form shows: both ends count blocks from it without rounding."""
     return Fraction(f"{value:.6g}")
-
-
-def _whole_blocks(bpp: float, pixels: int, block_size: int) -> int:
-    return math.floor(_exact(bpp) * pixels / (8 * block_size))
-
-
-def _symbol_bytes(block_size: int) -> int:
-    return (block_size - CRC_BYTES) // SYMBOL_ALIGNMENT * SYMBOL_ALIGNMENT
-
-
-def _with_repair(sources: int, redundancy: float) -> int:
-    return sources + math.ceil(_exact(redundancy) * sources)
 
 
 @dataclass(frozen=True)
@@ -202,13 +190,7 @@ class StreamFormat:
         else:
             wanted["survive"] = [v / 100 for v in range(int(100 * self.survive), -1, -1)]
         wanted["block_size"] = range(self.block_size - 1, MIN_BLOCK - 1, -1)
-        remedies = []
-        for name, values in wanted.items():
-            now = getattr(self, name)
-            further = [value for value in values if (value > now if name == "bpp" else value < now)]
-            fitting = itertools.takewhile(lambda value, name=name: self._fits(**{name: value}), reversed(further))
-            if nearest := list(fitting)[-1:]:
-                remedies.append(f"{name} {nearest[0]:g} or {'more' if name == 'bpp' else 'less'}")
+        remedies = changes_that_fit({name: getattr(self, name) for name in wanted}, wanted, self._fits)
         # Half the rate at most goes to the sources, so this always fits.
         rest = "base_redundancy 0" if self.version == 1 else "survive 0"
         return "use " + (", or ".join(remedies) or f"bpp {MAX_BPP:g}, {rest} and block_size {MIN_BLOCK} together")
@@ -244,14 +226,14 @@ class StreamFormat:
     @cached_property
     def blocks(self) -> int:
         """N, code blocks a picture: as many whole blocks as the rate allows."""
-        return _whole_blocks(self.bpp, self.pixels, self.block_size)
+        return math.floor(_exact(self.bpp) * self.pixels / (8 * self.block_size))
 
     @cached_property
     def symbol_bytes(self) -> int:
         """T, bytes of a RaptorQ symbol of the base layer. Apart: what a block has beside a CRC. Spread: 8, or the
         least multiple of 8 with which one source block is enough."""
         if self.layout == "apart":
-            return _symbol_bytes(self.block_size)
+            return (self.block_size - CRC_BYTES) // SYMBOL_ALIGNMENT * SYMBOL_ALIGNMENT
         return SYMBOL_ALIGNMENT * math.ceil(self._wanted_base / (SYMBOL_ALIGNMENT * MOST_SYMBOLS))
 
     @property
@@ -269,7 +251,7 @@ class StreamFormat:
         if self.layout == "spread":
             return 0
         if self.version == 1:
-            return _with_repair(self.base_sources, self.base_redundancy)
+            return self.base_sources + math.ceil(_exact(self.base_redundancy) * self.base_sources)
         return needed(self.base_sources, _exact(self.survive), self.blocks)
 
     @cached_property
