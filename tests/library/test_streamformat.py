@@ -39,7 +39,7 @@ def remedies(message: str) -> list[dict]:
     proposal = message.rpartition("; use ")[2]
     values = [
         {name: float(value) if "." in value or name != "block_size" else int(value)}
-        for name, value in re.findall(r"(bpp|base_bpp|base_redundancy|block_size) ([\d.]+)", proposal)
+        for name, value in re.findall(r"(bpp|base_bpp|base_redundancy|survive|block_size) ([\d.]+)", proposal)
     ]
     assert values, message
     return [{k: v for value in values for k, v in value.items()}] if proposal.endswith("together") else values
@@ -71,6 +71,30 @@ def test_a_format_holds_its_rate_or_names_a_remedy_that_works(values):
     assert 4 <= stream.block_size - stream.symbol_bytes < 12
     repair = stream.base_blocks - stream.base_sources
     assert 0 <= repair - Fraction(f"{stream.base_redundancy:.6g}") * stream.base_sources < 1
+
+
+@settings(max_examples=200, deadline=None)
+@given(fields, st.floats(0.0, 0.8), st.sampled_from(["spread", "apart"]))
+def test_a_format_of_version_2_holds_its_rate_or_names_a_remedy_that_works(values, survive, layout):
+    values = {**values, "base_redundancy": None, "survive": survive, "layout": layout}
+    try:
+        stream = StreamFormat(**values)
+    except FormatError as error:
+        for change in remedies(str(error)):
+            assert StreamFormat(**(values | change)).enhancement_blocks >= 1
+        return
+    assert stream.version == 2
+    assert StreamFormat.parse(stream.text) == stream
+    assert stream.sent_bpp <= Fraction(f"{stream.bpp:.6g}") < stream.sent_bpp + 8 * stream.block_size / stream.pixels
+    assert stream.base_bytes >= max(Fraction(f"{stream.base_bpp:.6g}") * stream.pixels / 8, MIN_BASE_BYTES)
+    if layout == "spread":
+        assert (stream.base_blocks, stream.enhancement_blocks) == (0, stream.blocks)
+        assert (stream.share_bytes <= stream.block_size - 8).all()
+        assert stream.share_symbols[-1] >= stream.base_sources
+    else:
+        assert stream.base_blocks >= stream.base_sources and stream.enhancement_blocks >= 1
+        # Whole per cent, rounded down.
+        assert stream.survivable >= math.floor(100 * stream.survive) / 100 - 0.01
 
 
 @settings(max_examples=200, deadline=None)
