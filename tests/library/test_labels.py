@@ -171,7 +171,7 @@ def test_a_sender_favours_what_it_is_told(models, album):
 
 
 def test_the_binary_profile_sends_every_region_alike(models, album):
-    stream = StreamFormat(128, 96, bpp=0.5, interleave="bit", model="binary")
+    stream = StreamFormat(128, 96, bpp=0.6, interleave="bit", model="binary")
     sender = SendingEnd(Codec(stream, "cpu"), PictureFeed([str(album / "album")], 128, 96), ["0,0,64x96=2"])
     with pytest.raises(FormatError, match="profile coded"):
         sender.next_frame()
