@@ -78,7 +78,7 @@ def test_wrong_efforts_are_named(codec, picture, effort):
 
 
 def test_other_profiles_take_no_effort(models):
-    codec = Codec(StreamFormat(96, 64, bpp=0.6, interleave="bit", model="binary"), "cpu")
+    codec = Codec(StreamFormat(96, 64, bpp=0.6, survive=0.2, interleave="bit", model="binary"), "cpu")
     with pytest.raises(FormatError, match="model binary cannot be refined"):
         codec.encode(np.zeros((64, 96, 3), np.uint8), effort=1)
 

@@ -228,7 +228,7 @@ def test_a_stream_takes_label_maps_of_a_folder(models, tmp_path):
 def test_label_maps_that_cannot_be_used_are_refused(codec, models):
     with pytest.raises(PictureError, match="a label map of"):
         codec.encode(picture_for(STREAM), labels=labels_for(STREAM)[:50])
-    binary = Codec(StreamFormat(128, 96, bpp=0.5, interleave="bit", model="binary"), "cpu")
+    binary = Codec(StreamFormat(128, 96, bpp=0.6, interleave="bit", model="binary"), "cpu")
     with pytest.raises(FormatError, match="sends no label map"):
         binary.encode(picture_for(STREAM), labels=labels_for(STREAM))
     with pytest.raises(WeightsError, match="weights of a SegNet"):
