@@ -38,7 +38,17 @@ def test_packed_weights_say_their_sizes_carry_the_card_and_serve_a_link(ds2c2, t
         and "Terms: none." in card
         and "Packed with `ds2c2 pack`" in card
     )
-    sent = ds2c2("send", photographs / "coffee.png", "--model", "small", "--to", "a.ds2c2", DS2C2_MODELS=str(tmp_path))
+    sent = ds2c2(
+        "send",
+        photographs / "coffee.png",
+        "--model",
+        "small",
+        "--bpp",
+        "0.6",
+        "--to",
+        "a.ds2c2",
+        DS2C2_MODELS=str(tmp_path),
+    )
     assert sent.returncode == 0, sent.stderr
     got = ds2c2("receive", "--from", "a.ds2c2", "--out", "got", DS2C2_MODELS=str(tmp_path))
     assert got.returncode == 0, got.stderr
