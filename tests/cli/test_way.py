@@ -44,6 +44,8 @@ def test_losses_are_counted(ds2c2, photographs):
     assert hit == 3 * round(0.25 * blocks / 3)
     got = ds2c2("receive", "--from", "packets.ds2c2", "--out", "received")
     assert f"{hit} missing" in got.stdout
+    of_frames = re.findall(r"received \((\d+) blocks? lost, \d+ symbols? of the base layer repaired\)", got.stdout)
+    assert [int(lost) for lost in of_frames] == [hit // 3] * 3
     assert f"{blocks - hit} used" in got.stdout
 
 

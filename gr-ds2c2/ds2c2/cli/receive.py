@@ -55,7 +55,7 @@ def receive(
         # Frames of which nothing came are one line together.
         for lost, run in groupby(results, lambda result: result.path is None):
             some = list(run)
-            for line in [describe_lost(some)] if lost else map(describe, some):
+            for line in [describe_lost(some)] if lost else [describe(result, wanted) for result in some]:
                 console.print(line, markup=False)
 
     if sources.only_asked(radio, source, console):
@@ -112,14 +112,17 @@ def receive(
     console.print(f"wrote {pictures} to {out}, {concealed} of them concealed{lost}", markup=False)
 
 
-def describe(result) -> str:  # noqa: ANN001 - FrameResult; importing it would import torch
+def describe(result, stream: StreamFormat) -> str:  # noqa: ANN001 - FrameResult; importing it would import torch
     if result.path is None:
         return describe_lost([result])
     words = [f"frame {result.frame}:", "concealed, its base layer was lost" if result.concealed else "received"]
-    words.append(
-        f"({result.base_lost} base and {result.enhancement_lost} enhancement blocks lost, "
-        f"{result.base_repaired} repaired{f', {result.damaged} damaged' if result.damaged else ''})"
-    )
+    if stream.layout == "spread":
+        lost = f"{options.counted(result.enhancement_lost, 'block')} lost"
+        repaired = f"{options.counted(result.base_repaired, 'symbol')} of the base layer repaired"
+    else:
+        lost = f"{result.base_lost} base and {result.enhancement_lost} enhancement blocks lost"
+        repaired = f"{result.base_repaired} repaired"
+    words.append(f"({lost}, {repaired}{f', {result.damaged} damaged' if result.damaged else ''})")
     if result.psnr is not None:
         words.append(f"PSNR {result.psnr:.2f} dB, MS-SSIM {result.ms_ssim:.4f}")
     return " ".join([*words, f"-> {result.path}"])

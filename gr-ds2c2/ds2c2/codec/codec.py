@@ -42,8 +42,9 @@ class EncodedPicture:
 class DecodedPicture:
     """A picture ``uint8[H, W, 3]`` as received, and x'; both None when the base layer was lost.
 
-    Counts are code blocks: ``base_repaired`` of the lost source blocks were computed from the others,
-    ``base_damaged`` came with a wrong CRC, ``enhancement_damaged`` came with bytes that no encoder writes.
+    Counts are code blocks: ``base_repaired`` of the lost source blocks were computed from the others (source symbols
+    where every block carries some), ``base_damaged`` came with a wrong CRC, ``enhancement_damaged`` came with bytes
+    that no encoder writes.
     """
 
     picture: np.ndarray | None
