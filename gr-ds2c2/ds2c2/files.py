@@ -2,6 +2,7 @@
 """Files: where those lie that come with the program, and writing so that a file is whole or not there."""
 
 import errno
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +24,11 @@ def shipped_folders(name: str) -> list[Path]:
     beside the module or at its top), then the installation's. None need exist."""
     checkout = [_MODULE / name, _MODULE.parent / name] if _MODULE else []
     return [*checkout, PACKAGE / name]
+
+
+def sha256_of(path: str | Path) -> str:
+    """A file's SHA-256, hexadecimal; empty where there is no such file. Raises ``OSError`` where it cannot be read."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest() if Path(path).is_file() else ""
 
 
 def part_of(path: str | Path) -> Path:

@@ -4,25 +4,35 @@
 import io
 import pickle
 import tarfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import skimage.data
 import torch
+from PIL import Image
 
+from ds2c2.codec.codec import Codec
 from ds2c2.errors import UserError, WeightsError
 from ds2c2.evaluation import trunks
 from ds2c2.evaluation.distances import DISTANCES
+from ds2c2.evaluation.distances import key as distance_key
 from ds2c2.evaluation.dists import CHANNELS
+from ds2c2.evaluation.outcomes import OURS, UNPROTECTED, BenchmarkSettings, describe, measure_ours, measure_rival
 from ds2c2.evaluation.perception import lpips_distance, perceived
+from ds2c2.evaluation.summary import summarise
 from ds2c2.evaluation.trunks import TRUNKS, convert, read_trunk
+from ds2c2.files import sha256_of
+from ds2c2.networks.modelfiles import weights_digest
+from ds2c2.pictures.pictures import read_picture
+from ds2c2.stream.geometry import MID_GREY
+from ds2c2.stream.softbits import to_soft
 
 CPU = torch.device("cpu")
 
 
 def small(monkeypatch):
     """Two networks of few channels in the shapes of AlexNet and VGG16."""
-    from dataclasses import replace
-
     few = {name: replace(trunk, channels=(2, 3, 3, 2, 2)) for name, trunk in TRUNKS.items()}
     for name, trunk in few.items():
         monkeypatch.setitem(trunks.TRUNKS, name, trunk)
@@ -157,3 +167,38 @@ def test_without_a_package_it_is_named_with_the_remedy(source, tmp_path, monkeyp
     monkeypatch.setitem(sys.modules, "lpips", None)
     with pytest.raises(UserError, match=r"--perception needs the package lpips: pip install 'gr-ds2c2\[perception\]'"):
         perceived(picture, picture, str(file), "cpu")
+
+
+def test_a_benchmark_measures_each_first_draw_of_ours_and_of_rivals(source, packages, models, tmp_path):
+    convert([source], file := tmp_path / "t.safetensors")
+    Image.fromarray(skimage.data.astronaut()[60:156, 160:288]).save(tmp_path / "a.png")
+    settings = BenchmarkSettings(
+        name="one", pictures=(describe(tmp_path / "a.png", "a"),), model="binary", weights=weights_digest("binary"),
+        interleave="bit", rates=(0.9,), losses=(0.0, 0.3), channels=("iid",), seeds=2, rules=("air",), block_size=32,
+        base_bpp=0.05, redundancy=1.0, rivals=("webp",),
+    )  # fmt: skip
+    seen = replace(settings, perception=str(file), trunks=sha256_of(file))
+    assert seen.identity() == settings.identity() | {"trunks": sha256_of(file)}
+
+    def curves(settings):
+        (picture,) = settings.pictures
+        rival = measure_rival(settings, picture, "webp", [0.9])
+        return summarise(settings, [measure_ours(settings, picture, 0.9, "air", "cpu"), *rival])["curves"]
+
+    names = [distance_key(name) for name in DISTANCES]
+    for plain, curve in zip(curves(settings), curves(seen), strict=True):
+        found = [curve["results"].pop(name) for name in names]
+        assert curve == plain  # nothing else is another
+        if curve["codec"] == OURS:
+            ours, clean = found, plain
+        elif curve["design"] == UNPROTECTED:
+            rival, lost = found, plain
+    picture = seen.pictures[0]
+    codec = Codec(seen.stream(picture, 0.9, "air"), "cpu")
+    original = read_picture(picture.path)
+    blocks = codec.encode(original).blocks
+    whole = codec.decode(to_soft(blocks, np.ones(len(blocks), bool))).picture
+    assert [values[0] for values in ours] == perceived(original, whole, str(file), "cpu")
+    # Of a file whose blocks do not all arrive nothing is seen.
+    assert clean["results"]["nothing"] == [0, 0] and lost["results"]["nothing"] == [0, 1]
+    assert [values[1] for values in rival] == perceived(original, np.full_like(original, MID_GREY), str(file), "cpu")

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ds2c2.errors import FormatError
+from ds2c2.stream.protection import OUTAGE
 from ds2c2.stream.streamformat import MIN_BASE_BYTES, StreamFormat
 
 DEFAULT_TEXT = (
@@ -95,8 +96,9 @@ def test_a_format_of_version_2_holds_its_rate_or_names_a_remedy_that_works(value
         assert stream.share_symbols[-1] >= stream.base_sources
     else:
         assert stream.base_blocks >= stream.base_sources and stream.enhancement_blocks >= 1
-        # Whole per cent, rounded down.
-        assert stream.survivable >= math.floor(100 * stream.survive) / 100 - 0.01
+        # Whole per cent, rounded down; of few base blocks no more than lets all of them be lost once in 100 frames.
+        asked = min(math.floor(100 * stream.survive) / 100, OUTAGE ** (1 / stream.base_blocks))
+        assert stream.survivable >= asked - 0.01
 
 
 @settings(max_examples=200, deadline=None)

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from ds2c2.cli import options
 from ds2c2.cli.options import RateOptions
 from ds2c2.cli.spread import changed, takes
-from ds2c2.files import write_text
+from ds2c2.files import sha256_of, write_text
 from ds2c2.stream.streamformat import DEFAULT_SURVIVE
 
 console = Console(highlight=False, soft_wrap=True)
@@ -68,6 +68,14 @@ def benchmark(
     paper_base_bpp: Annotated[
         float, typer.Option(help="Bits per pixel of the base layer under paper rules.")
     ] = PAPER_BASE_BPP,
+    perception: Annotated[
+        str,
+        typer.Option(
+            metavar="FILE",
+            help="Measure LPIPS (AlexNet, VGG16) and DISTS too, of each picture's first draw, by a file of "
+            "`ds2c2 trunks`.",
+        ),
+    ] = "",
     limit: Annotated[int, typer.Option(min=0, help="Only the first so many pictures; 0: all.")] = 0,
     name: Annotated[str, typer.Option(help="What the results call the pictures; default: their source.")] = "",
     jobs: Annotated[int, typer.Option(min=0, help="Processes; 0: one a core.")] = 0,
@@ -108,6 +116,8 @@ def benchmark(
         rivals=() if no_rivals else tuple(rival for rival in words(rivals) or NAMES if rival not in absent),
         missing=absent,
         paper_base_bpp=paper_base_bpp,
+        perception=str(Path(perception).absolute()) if perception else "",
+        trunks=sha256_of(perception) if perception else "",
     )
     check(settings)
     known = rivals_of(Path(rivals_from), settings) if rivals_from else []

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """``ds2c2 compare``: a link's loss trace beside its emulations, with the same pictures."""
 
-import hashlib
 import os
 import shlex
 import sys
@@ -17,7 +16,7 @@ from ds2c2.cli.options import StreamOptions, parse_size
 from ds2c2.cli.reading import ReadingOptions, read_one
 from ds2c2.cli.spread import changed, takes
 from ds2c2.cli.trace import write_json
-from ds2c2.files import write_text
+from ds2c2.files import sha256_of, write_text
 from ds2c2.stream.streamformat import StreamFormat
 
 console = Console(highlight=False, soft_wrap=True)
@@ -108,8 +107,7 @@ def compare(
         )
     result["command"] = shlex.join(["ds2c2", *sys.argv[1:]])
     about = {key: recorded.about[key] for key in ABOUT if key in recorded.about}
-    digest = hashlib.sha256(Path(trace).read_bytes()).hexdigest() if Path(trace).is_file() else ""
-    result["trace"] = {"file": Path(trace).name, "sha256": digest, **about, **recorded.counts()}
+    result["trace"] = {"file": Path(trace).name, "sha256": sha256_of(trace), **about, **recorded.counts()}
     result["machine"] = {"ds2c2": __version__, **machine()}
     try:
         written = _write(result, lost, models, shown, frames, folder)

@@ -21,7 +21,7 @@ PAPER_OUT = "runs/evaluate"
 MOST_PICTURES = 50  # as many as the paper tests with
 # What says something to one of the two only, and what to the other.
 # Tables have the block size and the seed, too.
-CURVE_OPTIONS = ("rules", "effect", "unit", *(
+CURVE_OPTIONS = ("rules", "effect", "unit", "perception", *(
     entry.name for entry in fields(RateOptions) if entry.name not in ("block_size", "seed")
 ))  # fmt: skip
 PAPER_OPTIONS = (
@@ -112,6 +112,9 @@ def evaluate(
             help="For LPIPS (package lpips): a file of `ds2c2 trunks` (AlexNet), or torchvision's AlexNet or VGG16.",
         ),
     ] = "",
+    perception: Annotated[
+        str, _curve(metavar="FILE", help="Measure LPIPS (AlexNet, VGG16) and DISTS, by a file of `ds2c2 trunks`.")
+    ] = "",
     device: options.Device = "auto",
     out: Annotated[
         str,
@@ -131,7 +134,19 @@ def evaluate(
     trunk = str(Path(lpips).absolute()) if lpips else ""
     if not of_paper:
         loss_curve(
-            pictures, stream.format_settings(), rules, loss, draws, effect, unit, device, out, console, seen_by, trunk
+            pictures,
+            stream.format_settings(),
+            rules,
+            loss,
+            draws,
+            effect,
+            unit,
+            device,
+            out,
+            console,
+            seen_by,
+            trunk,
+            perception,
         )
         return
     from ds2c2.cli.paperfigures import check_figures, choose_figures, draw_figures

@@ -4,7 +4,6 @@
 import json
 import os
 import platform
-from functools import partial
 
 from rich.console import Console
 from rich.progress import track
@@ -31,11 +30,12 @@ def loss_curve(
     console: Console,
     vgg: str = "",
     lpips: str = "",
+    perception: str = "",
 ) -> None:
     """Measure received pictures, print the means, write every measurement to ``out`` unless it is empty.
 
-    ``settings`` are a stream format's; ``vgg`` and ``lpips`` the checkpoints of perceptual distances,
-    empty for none. Raises ``UserError``.
+    ``settings`` are a stream format's; ``vgg``, ``lpips`` and ``perception`` the checkpoints of perceptual
+    distances, empty for none. Raises ``UserError``.
     """
     import torch
 
@@ -46,20 +46,19 @@ def loss_curve(
     if trouble := unsuited_effect(effect, model):
         raise ChannelError(f"figures would mislead: {trouble}")
     met = f"effect {effect}" + (" on single bits" if unit == "bit" else "")
-    distances = {}
-    if vgg or lpips:
-        from ds2c2.evaluation.perception import lpips_distance, vgg_distance
+    distances, seen = {}, None
+    if vgg or lpips or perception:
+        from ds2c2.evaluation.perception import distances_by
 
-        given = (("vgg", vgg_distance, vgg), ("lpips", lpips_distance, lpips))
-        distances = {field: partial(found, path=path, device=device) for field, found, path in given if path}
+        distances, seen = distances_by(vgg, lpips, perception, device)
     measurements = []
     for path in track(paths, description="pictures", console=console, transient=True):
-        measurements += measure_picture(path, settings, rules, losses or LOSSES, draws, effect, device, unit, distances)
+        measurements += measure_picture(path, settings, rules, losses or LOSSES, draws, effect, device, unit, seen)
     often = counted(draws, "draw")
     title = f"{counted(len(paths), 'picture')}, {rules} rules, {met}, {settings['bpp']:g} bpp asked, {often}"
     table = Table(title=title)
     headings = ("loss", "bpp", "on air", "PSNR dB", "MS-SSIM", "base PSNR dB", "worst gain dB", "base lost")
-    for heading in (*headings, *distances):
+    for heading in (*headings, *distances.values()):
         table.add_column(heading, justify="right", overflow="fold")
     for row in summary(measurements):
         table.add_row(

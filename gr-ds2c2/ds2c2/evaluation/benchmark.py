@@ -44,6 +44,11 @@ def check(settings: BenchmarkSettings, device: str = "cpu") -> None:
                 settings.stream(picture, rate, rules)
     from ds2c2.codec.codec import Codec
 
+    if settings.perception:
+        from ds2c2.evaluation.perception import load_perception
+
+        load_perception(settings.perception, device)
+
     # The most symbols are asked of the networks at the highest rate without redundancy.
     rules = "paper" if "paper" in settings.rules else "air"
     for picture in {(p.width, p.height): p for p in settings.pictures}.values():
@@ -85,7 +90,8 @@ def rivals_of(folder: Path, settings: BenchmarkSettings) -> list[dict]:
     if begun is None:
         raise BenchmarkError(f"{folder}: no benchmark there whose rivals could be taken")
     identity = settings.identity()
-    progress.compare(begun, {key: identity[key] for key in ("pictures", "rates", "block_size")})
+    wanted = ("pictures", "rates", "block_size", *(("trunks",) if settings.trunks else ()))
+    progress.compare(begun, {key: identity[key] for key in wanted})
     return [unit for unit in units if unit["unit"][3] in settings.rivals]
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from ds2c2.channels.channel import BlockChannel
 from ds2c2.codec.codec import Codec
 from ds2c2.ends.trial import Trial
+from ds2c2.evaluation.distances import DISTANCES, key
 from ds2c2.networks.weights import resolve_interleave
 from ds2c2.pictures.metrics import ms_ssim, psnr
 from ds2c2.pictures.pictures import read_picture
@@ -22,7 +23,7 @@ RULES = ("paper", "air")
 class Measurement:
     """One picture, one loss rate, one draw. PSNR in dB; ``bpp`` is what the N blocks take,
     ``air_bpp`` the same with packet headers; damaged are blocks that arrived and made no sense.
-    ``vgg`` and ``lpips`` are perceptual distances, None where they were not asked for."""
+    ``vgg``, ``lpips`` and those of ``DISTANCES`` are perceptual distances, None where they were not asked for."""
 
     picture: str
     loss: float
@@ -37,6 +38,9 @@ class Measurement:
     enhancement_damaged: int = 0
     vgg: float | None = None
     lpips: float | None = None
+    lpips_alex: float | None = None
+    lpips_vgg: float | None = None
+    dists: float | None = None
 
 
 def measure_picture(
@@ -48,7 +52,7 @@ def measure_picture(
     effect: str = "erase",
     device: str = "auto",
     unit: str = "block",
-    distances: dict[str, Callable[[np.ndarray, np.ndarray], float]] | None = None,
+    distances: Callable[[np.ndarray, np.ndarray], dict[str, float]] | None = None,
     weights: Path | None = None,
 ) -> Iterator[Measurement]:
     """Encode a picture once and receive it at each loss rate, ``seeds`` times.
@@ -59,7 +63,7 @@ def measure_picture(
     redundancy. ``round(loss * blocks)`` blocks of the frame are hit; with ``unit`` ``bit``
     each bit by itself, with that probability. A frame whose base is
     lost counts with the grey picture that a receiver shows which has nothing else. ``distances``
-    are perceptual ones, by their fields' names: of an original and a received ``uint8[H, W, 3]``.
+    gives perceptual ones by their fields' names, of an original and a received ``uint8[H, W, 3]``.
     ``weights`` is the model's file, where it is not to be looked up by its name.
     """
     picture = read_picture(path)
@@ -102,13 +106,13 @@ def measure_picture(
                 air_bpp=stream.sent_bpp + 8 * stream.header_bytes * stream.blocks / stream.pixels,
                 base_damaged=decoded.base_damaged,
                 enhancement_damaged=decoded.enhancement_damaged,
-                **{name: found(picture, shown) for name, found in (distances or {}).items()},
+                **(distances(picture, shown) if distances else {}),
             )
 
 
 def _perceptual(measurements: list[Measurement]) -> list[str]:
     """The perceptual distances that were measured."""
-    return [field for field in ("vgg", "lpips") if getattr(measurements[0], field) is not None]
+    return [field for field in ("vgg", "lpips", *DISTANCES) if getattr(measurements[0], field) is not None]
 
 
 def summary(measurements: list[Measurement]) -> list[dict]:
@@ -148,7 +152,7 @@ def as_json(measurements: list[Measurement], name: str, description: str) -> dic
             "loss": [row["loss"] for row in rows],
             "air-bpp": [row["air_bpp"] for row in rows],
             "concealed": [row["concealed"] for row in rows],
-            **{field: [row[field] for row in rows] for field in _perceptual(measurements)},
+            **{key(field): [row[field] for row in rows] for field in _perceptual(measurements)},
         },
         "measurements": [asdict(m) for m in measurements],
     }

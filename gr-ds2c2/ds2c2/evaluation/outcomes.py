@@ -46,7 +46,9 @@ class BenchmarkSettings:
     """All that decides a benchmark's figures. Rates in bits per pixel, losses as shares 0 to 1,
     ``block_size`` in bytes, ``burst`` in blocks, ``redundancy`` that of the base layer under air rules (None with
     ``survive``, which asks for version 2 of the wire format and ``layout``), ``paper_base_bpp`` its rate under
-    paper rules, where it needs none (None: ``base_bpp``); ``weights`` is the SHA-256 of the weights file."""
+    paper rules, where it needs none (None: ``base_bpp``); ``weights`` is the SHA-256 of the weights file;
+    ``perception`` is a file of ``ds2c2 trunks`` for the distances of ``DISTANCES``, empty for none, and ``trunks``
+    its SHA-256."""
 
     name: str
     pictures: tuple[Source, ...]
@@ -67,11 +69,14 @@ class BenchmarkSettings:
     paper_base_bpp: float | None = None
     survive: float | None = None
     layout: str = ""
+    perception: str = ""
+    trunks: str = ""
 
     def identity(self) -> dict:
-        """What a folder is begun with, ready for JSON; where the pictures lie is no part of it."""
+        """What a folder is begun with, ready for JSON; where pictures and files lie is no part of it."""
         # A benchmark of version 1 is what it was before there was another.
-        left_out = {"pictures"} | ({"survive", "layout"} if self.survive is None else {"redundancy"})
+        left_out = {"pictures", "perception"} | (set() if self.trunks else {"trunks"})
+        left_out |= {"survive", "layout"} if self.survive is None else {"redundancy"}
         kept = {key: value for key, value in vars(self).items() if key not in left_out}
         kept["pictures"] = [
             {"name": p.name, "sha256": p.sha256, "width": p.width, "height": p.height} for p in self.pictures
@@ -139,6 +144,15 @@ def quality(original: np.ndarray, received: np.ndarray) -> tuple[float, float | 
     return round(min(psnr(original, received), PSNR_CAP), 4), None if math.isnan(similar) else round(similar, 6)
 
 
+def _seen(settings: BenchmarkSettings, original: np.ndarray, received: list[np.ndarray], device: str) -> dict:
+    """What a unit says of perceptual distances: nothing unless they were asked for. Raises ``UserError``."""
+    if not settings.perception:
+        return {}
+    from ds2c2.evaluation.perception import perceived
+
+    return {"distances": [perceived(original, picture, settings.perception, device) for picture in received]}
+
+
 def _head(unit: tuple, stream: StreamFormat) -> dict:
     return {
         "unit": list(unit),
@@ -159,7 +173,7 @@ def measure_ours(settings: BenchmarkSettings, picture: Source, rate: float, rule
     encoded = codec.encode(original)
     trial = Trial(codec, encoded.blocks)
     known: dict[bytes, Reception] = {}
-    found = []
+    found, first = [], []
     for channel, loss, seed in settings.draws():
         lost = hits(settings, picture, channel, loss, seed, stream.blocks)
         if rules == "paper":
@@ -169,6 +183,8 @@ def measure_ours(settings: BenchmarkSettings, picture: Source, rate: float, rule
             decoded = trial.receive(lost)
             known[lost.tobytes()] = Reception(*quality(original, trial.shown(decoded)), decoded.concealed)
         found.append(known[lost.tobytes()])
+        if settings.perception and seed == 1:
+            first.append(trial.shown(trial.receive(lost)))
     return {
         **_head((picture.name, rate, rules, OURS), stream),
         "base_blocks": stream.base_blocks,
@@ -176,6 +192,7 @@ def measure_ours(settings: BenchmarkSettings, picture: Source, rate: float, rule
         "psnr": [one.psnr for one in found],
         "ms_ssim": [one.ms_ssim for one in found],
         "nothing": [int(one.concealed) for one in found],
+        **_seen(settings, original, first, device),
     }
 
 
@@ -191,7 +208,8 @@ def measure_rival(settings: BenchmarkSettings, picture: Source, codec: str, rate
     from ds2c2.evaluation.rivals import rivals
 
     original = read_picture(picture.path)
-    grey = quality(original, np.full_like(original, MID_GREY))
+    nothing = np.full_like(original, MID_GREY)
+    grey = quality(original, nothing)
     size = settings.block_size
     counts = {rate: settings.blocks(picture, rate) for rate in settings.rates}
     if codec == rivals.LAYERED:
@@ -210,23 +228,27 @@ def measure_rival(settings: BenchmarkSettings, picture: Source, codec: str, rate
                     "bytes": plan.sizes[-1] if plan.sizes else None,
                     "needs": list(plan.needs),
                     "levels": [quality(original, received) for received in plan.pictures],
+                    **_seen(settings, original, plan.pictures, "cpu"),
                 }
             ]
         else:
             variants = []
             for design, k in _designs(blocks).items():
                 found = best[k * size] if k else None
+                shown = [rivals.RIVALS[codec].decode(found.data)] if found else []
                 variants.append(
                     {
                         "design": design,
                         "setting": found.setting if found else None,
                         "bytes": len(found.data) if found else None,
                         "needs": [k] if found else [],
-                        "levels": [quality(original, rivals.RIVALS[codec].decode(found.data))] if found else [],
+                        "levels": [quality(original, received) for received in shown],
+                        **_seen(settings, original, shown, "cpu"),
                     }
                 )
         stream = settings.stream(picture, rate, "paper")
-        yield {**_head((picture.name, rate, BOTH, codec), stream), "grey": grey, "variants": variants}
+        head = _head((picture.name, rate, BOTH, codec), stream)
+        yield {**head, "grey": grey, **_seen(settings, original, [nothing], "cpu"), "variants": variants}
 
 
 def describe(path: Path, name: str) -> Source:

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Perceptual distances of two pictures, seen by networks that the user brings: L_VGG, LPIPS and DISTS."""
 
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from ds2c2.evaluation.distances import DISTANCES
 from ds2c2.evaluation.dists import Dists
 from ds2c2.evaluation.lpips import Lpips
 from ds2c2.networks.weights import choose_device
@@ -44,6 +46,24 @@ def perceived(original: np.ndarray, received: np.ndarray, path: str, device: str
     pair = [to_tensor(picture).to(choose_device(device)) for picture in (original, received)]
     # Rounding may leave equal pictures some 1e-7 below 0.
     return [max(0.0, round(metric(*pair), DIGITS)) for metric in load_perception(path, device)]
+
+
+def distances_by(
+    vgg: str, lpips: str, perception: str, device: str
+) -> tuple[dict[str, str], Callable[[np.ndarray, np.ndarray], dict[str, float]]]:
+    """The distances that the files measure that are given (empty: not), each with its title, and a function of an
+    original and a received picture to their values. Raises ``UserError``."""
+    titles = ({"vgg": "vgg"} if vgg else {}) | ({"lpips": "lpips"} if lpips else {}) | (DISTANCES if perception else {})
+    if perception:
+        load_perception(perception, device)
+
+    def seen(original: np.ndarray, received: np.ndarray) -> dict[str, float]:
+        pair = original, received
+        found = {"vgg": vgg_distance(*pair, vgg, device)} if vgg else {}
+        found |= {"lpips": lpips_distance(*pair, lpips, device)} if lpips else {}
+        return found | (dict(zip(DISTANCES, perceived(*pair, perception, device), strict=True)) if perception else {})
+
+    return titles, seen
 
 
 def lpips_distance(original: np.ndarray, received: np.ndarray, path: str, device: str) -> float:

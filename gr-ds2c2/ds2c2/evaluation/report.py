@@ -6,6 +6,8 @@ import shutil
 from pathlib import Path
 
 from ds2c2.errors import ExitCode, UserError
+from ds2c2.evaluation.distances import DISTANCES
+from ds2c2.evaluation.distances import key as distance_key
 from ds2c2.evaluation.outcomes import BOTH, OURS
 from ds2c2.evaluation.rivals.rivals import LAYERED, label
 from ds2c2.evaluation.summary import mean_over_losses, value
@@ -103,6 +105,7 @@ def command(results: dict) -> str:
         "base-bpp": settings["base_bpp"],
         "paper-base-bpp": settings["paper_base_bpp"],
         **{key: settings[key] for key in ("redundancy", "survive") if key in settings},
+        **({"perception": "trunks.safetensors"} if "trunks" in settings else {}),
     }
     words = " ".join(f"--{name} {value}" for name, value in options.items())
     return f"ds2c2 benchmark {results['name']} --out {results['name']} {words}"
@@ -284,6 +287,9 @@ def _section(results: dict, plots: list[Path]) -> list[str]:
     pieces.append(loss_table(results, main, rate, fixed, channel, "psnr-rgb-worst-5"))
     pieces.append(f"### MS-SSIM, {where}\n")
     pieces.append(loss_table(results, main, rate, fixed, channel, "ms-ssim-rgb", 4))
+    for name, title in DISTANCES.items() if "trunks" in settings else ():
+        pieces.append(f"### {title}, {where}\n\nThe lower, the nearer; the first draw of each picture.\n")
+        pieces.append(loss_table(results, main, rate, fixed, channel, distance_key(name), 4))
     pieces.append(f"### Every design, {where}\n")
     every = [c for c in results["curves"] if c["codec"] != OURS and c["rules"] == BOTH]
     pieces.append(loss_table(results, main, rate, every, channel))

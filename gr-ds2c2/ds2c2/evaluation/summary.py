@@ -10,6 +10,8 @@ from functools import cache
 
 import numpy as np
 
+from ds2c2.evaluation.distances import DISTANCES
+from ds2c2.evaluation.distances import key as key_of
 from ds2c2.evaluation.erasurecode import DESIGN_LOSSES, MEAN_LOSSES, design_name
 from ds2c2.evaluation.outcomes import BOTH, OURS, UNPROTECTED, BenchmarkSettings, hits
 from ds2c2.evaluation.rivals import rivals
@@ -38,18 +40,22 @@ def worst(values: np.ndarray) -> float:
     return float(np.mean(flat[: max(1, math.ceil(WORST_SHARE * flat.size))]))
 
 
-def _outcomes(entry: dict, variant: dict, lost: tuple[int, ...]) -> list[tuple]:
-    """PSNR, MS-SSIM and whether nothing arrived, of a rival's design at every draw."""
+def _outcomes(entry: dict, variant: dict, lost: tuple[int, ...], first: tuple[bool, ...]) -> list[tuple]:
+    """PSNR, MS-SSIM and whether nothing arrived, of a rival's design at every draw; of each ``first`` draw, as ours,
+    its perceptual distances too, else None."""
     found = []
-    for count in lost:
+    seen = [*entry.get("distances", [None]), *variant.get("distances", [None] * len(variant["levels"]))]
+    for count, is_first in zip(lost, first, strict=True):
         level = sum(entry["blocks"] - count >= needed for needed in variant["needs"])
         value = variant["levels"][level - 1] if level else entry["grey"]
-        found.append((*value, int(level == 0)))
+        found.append((*value, int(level == 0), seen[level] if is_first else None))
     return found
 
 
-def _our_outcomes(entry: dict) -> list[tuple]:
-    return list(zip(entry["psnr"], entry["ms_ssim"], entry["nothing"], strict=True))
+def _our_outcomes(entry: dict, first: tuple[bool, ...]) -> list[tuple]:
+    seen = iter(entry.get("distances", [None] * sum(first)))
+    distances = [next(seen) if is_first else None for is_first in first]
+    return list(zip(entry["psnr"], entry["ms_ssim"], entry["nothing"], distances, strict=True))
 
 
 def _point(draws: list[list[tuple]], entries: list[dict]) -> dict:
@@ -69,6 +75,8 @@ def _point(draws: list[list[tuple]], entries: list[dict]) -> dict:
         "ms-ssim-rgb": None if None in similar else np.mean(similar),
         "nothing": nothing.mean(),
     }
+    if seen := [draw[3] for of_picture in draws for draw in of_picture if draw[3] is not None]:
+        figures |= dict(zip(map(key_of, DISTANCES), np.mean(seen, axis=0), strict=True))
     return {key: value if value is None else round(float(value), 6) for key, value in figures.items()}
 
 
@@ -102,6 +110,7 @@ def summarise(settings: BenchmarkSettings, units: list[dict]) -> dict:
     """
     by_unit = {tuple(unit["unit"]): unit for unit in units}
     draws = list(settings.draws())
+    firsts = tuple(seed == 1 for _, _, seed in draws)
     pictures = {p.name: p for p in settings.pictures}
 
     @cache
@@ -123,7 +132,7 @@ def summarise(settings: BenchmarkSettings, units: list[dict]) -> dict:
 
     curves = []
     for rules in settings.rules:
-        found = points(rules, OURS, _our_outcomes)
+        found = points(rules, OURS, lambda entry: _our_outcomes(entry, firsts))
         what = "base layer never lost, no redundancy" if rules == "paper" else "base layer lost like the rest"
         curves.append(_curve(f"ds2c2-{settings.model}", f"{rules} rules: {what}", rules, OURS, "", found))
     for codec in settings.rivals:
@@ -132,7 +141,7 @@ def summarise(settings: BenchmarkSettings, units: list[dict]) -> dict:
 
             def outcomes(entry: dict, number: int = number) -> list[tuple]:
                 name, _, _, _ = entry["unit"]
-                return _outcomes(entry, entry["variants"][number], lost(name, entry["blocks"]))
+                return _outcomes(entry, entry["variants"][number], lost(name, entry["blocks"]), firsts)
 
             name, description = _describe_design(codec, variant["design"])
             curves.append(_curve(name, description, BOTH, codec, variant["design"], points(BOTH, codec, outcomes)))
