@@ -14,6 +14,7 @@ EXTRAS = (
     ("tensorboardX", "`train --tensorboard`", "tensorboard"),
     ("compressai", "CompressAI's codecs in the benchmark", "compressai"),
     ("lpips", "LPIPS", "lpips"),
+    ("DISTS_pytorch", "DISTS", "perception"),
     ("ray", "`evaluate --ray-address`", "ray"),
     ("segmentation_models_pytorch", "the paper's own SegNet", "segmentation"),
 )

@@ -22,7 +22,7 @@ def trunks(
     ],
     out: Annotated[str, typer.Option(metavar="FILE", help="The file to write, 69 MB.")] = "trunks.safetensors",
 ) -> None:
-    """Make the file that `evaluate --lpips` takes: AlexNet's and VGG16's convolutions. Nothing is fetched."""
+    """Make the file that `--perception` and `--lpips` take: AlexNet's and VGG16's convolutions. Nothing is fetched."""
     from ds2c2.evaluation.trunks import convert
 
     counts = convert([Path(source) for source in sources], Path(out))
