@@ -118,7 +118,7 @@ def zmq(kind: str, sink_tags: bool, source_tags: bool, hwm: int = -1) -> tuple[C
 
 
 def file(repeat: bool = NO) -> tuple[Callable, Callable]:
-    path = str(Path(tempfile.mkdtemp(prefix="ds2c2-edge-")) / "items")
+    path = str(Path(tempfile.gettempdir()) / "items")
     return lambda size: blocks.file_sink(size, path), lambda size: blocks.file_source(size, path, repeat)
 
 
@@ -333,12 +333,14 @@ def measure(edge: str, cut: Cut) -> dict:
 
 
 def run_row(edge: str, place: int) -> dict:
-    """A row in a process of its own."""
+    """A row in a process of its own, its files in a folder that goes with it."""
     words = [sys.executable, __file__, "--edge", edge, "--row", str(place)]
-    try:
-        done = subprocess.run(words, capture_output=True, text=True, timeout=LIMIT, check=False)
-    except subprocess.TimeoutExpired:
-        return {"said": f"killed after {LIMIT:g} s"}
+    with tempfile.TemporaryDirectory(prefix="ds2c2-edge-") as folder:
+        known = {**os.environ, "TMPDIR": folder}
+        try:
+            done = subprocess.run(words, capture_output=True, text=True, timeout=LIMIT, check=False, env=known)
+        except subprocess.TimeoutExpired:
+            return {"said": f"killed after {LIMIT:g} s"}
     try:
         return json.loads(done.stdout.splitlines()[-1])
     except (IndexError, ValueError):
