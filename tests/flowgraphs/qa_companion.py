@@ -20,8 +20,8 @@ CHAIN = (
     "ds2c2_encoder_source", "ds2c2_interleaver", "ds2c2_packetizer", "ds2c2_block_erasure_channel",
     "ds2c2_depacketizer", "ds2c2_deinterleaver", "ds2c2_decoder_sink",
 )  # fmt: skip
-# Of GNU Radio's own descriptions: all of them take seconds to read.
-STOCK = ("*.domain.yml", "options.block.yml", "variable.block.yml", "qtgui_range.block.yml")
+# Of GNU Radio's own descriptions: all of them take seconds to read. The newest have workflows, too.
+STOCK = ("*.domain.yml", "*.workflow.yml", "options.block.yml", "variable.block.yml", "qtgui_range.block.yml")
 # Characters that fit a line of Companion's dialog as it opens, 600 pixels wide.
 DIALOG_COLUMNS = 88
 
@@ -49,6 +49,7 @@ class Canvas:
         self.graph = platform.make_flow_graph(platform.config.default_flow_graph)
         self.graph.grc_file_path = ""  # not saved yet
         self.graph.options_block.params["generate_options"].set_value("no_gui")
+        self.graph.rewrite()  # with workflows, only the one that was chosen has the next parameter
         self.graph.options_block.params["run_options"].set_value("run")
 
     def drop(self, key, /, **values):
