@@ -88,11 +88,11 @@ def test_below_the_design_loss_all_arrives_above_it_nothing(settings, source):
     variant = next(v for v in entry["variants"] if v["design"] == "16 %")
     n, k = entry["blocks"], design_k(entry["blocks"], 0.16)
     assert variant["needs"] == [k] and variant["bytes"] <= k * settings.block_size
-    whole, broken = _outcomes(entry, variant, (n - k, n - k + 1))
+    whole, broken = _outcomes(entry, variant, (n - k, n - k + 1), (True, True))
     assert list(whole[:2]) == list(variant["levels"][0]) and whole[2] == 0
     assert list(broken[:2]) == list(entry["grey"]) and broken[2] == 1
     unprotected = entry["variants"][0]
-    assert [o[2] for o in _outcomes(entry, unprotected, (0, 1))] == [0, 1]
+    assert [o[2] for o in _outcomes(entry, unprotected, (0, 1), (True, True))] == [0, 1]
 
 
 def test_a_rate_does_not_depend_on_which_were_asked_for(settings, source):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """All commands together, and what becomes of their errors."""
 
+import gc
 import sys
 
 import typer
@@ -51,11 +52,20 @@ app.add_typer(trace.trace_app, name="trace")
 
 def main() -> None:
     """Run a command; a ``UserError`` becomes one line on stderr and its exit code."""
+    code = _run()
+    # What a failed command had open goes before Python ends: a progress bar that is closed only then waits for its
+    # thread, which from 3.13 on fails or never returns.
+    gc.collect()
+    sys.exit(code)
+
+
+def _run() -> int:
+    """The exit code of a command that failed; one that did not ends the program itself."""
     try:
         app()
     except UserError as error:
         Console(stderr=True, soft_wrap=True, highlight=False).print(f"ds2c2: {error}", markup=False)
-        sys.exit(error.exit_code)
+        return error.exit_code
     except ModuleNotFoundError as error:
         # Ours is a fault of ours; anyone else's is a package that this installation lacks.
         if (error.name or "ds2c2").partition(".")[0] == "ds2c2":
@@ -64,13 +74,14 @@ def main() -> None:
             f"ds2c2: no Python package {error.name!r} here; `ds2c2 doctor` says how to get what is missing",
             markup=False,
         )
-        sys.exit(ExitCode.OTHER)
+        return ExitCode.OTHER
     except OSError as error:
         if not no_room(error):
             raise
         Console(stderr=True, soft_wrap=True, highlight=False).print(
             f"ds2c2: {unwritable(error.filename or 'a file', error)}", markup=False
         )
-        sys.exit(ExitCode.PLACE)
+        return ExitCode.PLACE
     except KeyboardInterrupt:
-        sys.exit(ExitCode.INTERRUPTED)
+        return ExitCode.INTERRUPTED
+    return 0

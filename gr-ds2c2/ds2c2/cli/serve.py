@@ -136,7 +136,7 @@ def decode(
         Pipe(address, sends=False, listens=ring is not None, keys=ring),
         wait,
         say,
-        lambda result: say(describe(result)),
+        lambda result: say(describe(result, host.reader.stream)),
         wanted,
     )
     until_signalled(host)
