@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Effort: symbols refined at the encoder, for the decoder that everyone has."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from skimage.data import astronaut
@@ -8,7 +10,11 @@ from skimage.data import astronaut
 from checkout import CHECKOUT
 from ds2c2.codec.codec import Codec
 from ds2c2.errors import FormatError
-from ds2c2.pictures.pictures import fit_picture
+from ds2c2.evaluation.losscurve import measure_picture
+from ds2c2.evaluation.outcomes import BenchmarkSettings, describe, measure_ours
+from ds2c2.networks.modelfiles import weights_digest
+from ds2c2.pictures.metrics import psnr
+from ds2c2.pictures.pictures import fit_picture, write_picture
 from ds2c2.stream.softbits import to_soft
 from ds2c2.stream.streamformat import StreamFormat
 
@@ -53,6 +59,24 @@ def test_effort_makes_a_picture_of_the_shipped_weights_better():
     usual, refined = (codec.encode(picture, effort=effort).blocks for effort in (0, 16))
     assert usual.shape == refined.shape and not np.array_equal(usual, refined)
     assert squared_error(codec, picture, refined) < 0.99 * squared_error(codec, picture, usual)
+
+
+def test_benchmarks_and_evaluations_refine_too(models, codec, picture, tmp_path):
+    write_picture(tmp_path / "a.png", picture)
+    settings = BenchmarkSettings(
+        name="one", pictures=(describe(tmp_path / "a.png", "a"),), model="coded", weights=weights_digest("coded"),
+        interleave="none", rates=(0.6,), losses=(0.0,), channels=("iid",), seeds=1, rules=("air",), block_size=100,
+        base_bpp=STREAM.base_bpp, redundancy=None, rivals=(), survive=0.3, layout="spread", effort=EFFORT,
+    )  # fmt: skip
+    assert settings.identity()["effort"] == EFFORT and "effort" not in replace(settings, effort=0).identity()
+    blocks = codec.encode(picture, effort=EFFORT).blocks
+    refined = psnr(picture, codec.decode(to_soft(blocks, np.ones(len(blocks), bool))).picture)
+    found = measure_ours(settings, settings.pictures[0], 0.6, "air", "cpu")
+    assert found["psnr"] == [round(refined, 4)]
+    (measured,) = measure_picture(
+        tmp_path / "a.png", {"bpp": 0.6, "survive": 0.3}, "air", [0.0], 1, device="cpu", effort=EFFORT
+    )
+    assert measured.psnr == refined
 
 
 def test_effort_leaves_the_callers_draws_alone(codec, picture):

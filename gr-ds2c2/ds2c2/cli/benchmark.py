@@ -68,6 +68,7 @@ def benchmark(
     paper_base_bpp: Annotated[
         float, typer.Option(help="Bits per pixel of the base layer under paper rules.")
     ] = PAPER_BASE_BPP,
+    effort: options.Effort = 0,
     perception: Annotated[
         str,
         typer.Option(
@@ -117,6 +118,7 @@ def benchmark(
         missing=absent,
         paper_base_bpp=paper_base_bpp,
         perception=str(Path(perception).absolute()) if perception else "",
+        effort=effort,
         trunks=sha256_of(perception) if perception else "",
     )
     check(settings)

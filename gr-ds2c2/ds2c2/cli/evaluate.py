@@ -21,7 +21,7 @@ PAPER_OUT = "runs/evaluate"
 MOST_PICTURES = 50  # as many as the paper tests with
 # What says something to one of the two only, and what to the other.
 # Tables have the block size and the seed, too.
-CURVE_OPTIONS = ("rules", "effect", "unit", "perception", *(
+CURVE_OPTIONS = ("rules", "effect", "unit", "perception", "effort", *(
     entry.name for entry in fields(RateOptions) if entry.name not in ("block_size", "seed")
 ))  # fmt: skip
 PAPER_OPTIONS = (
@@ -115,6 +115,9 @@ def evaluate(
     perception: Annotated[
         str, _curve(metavar="FILE", help="Measure LPIPS (AlexNet, VGG16) and DISTS, by a file of `ds2c2 trunks`.")
     ] = "",
+    effort: Annotated[
+        int, _curve(metavar="STEPS", help="Steps, 0 to 1000, that refine each picture first; models of profile coded.")
+    ] = 0,
     device: options.Device = "auto",
     out: Annotated[
         str,
@@ -147,6 +150,7 @@ def evaluate(
             seen_by,
             trunk,
             perception,
+            effort,
         )
         return
     from ds2c2.cli.paperfigures import check_figures, choose_figures, draw_figures

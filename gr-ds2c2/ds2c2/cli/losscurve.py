@@ -31,11 +31,12 @@ def loss_curve(
     vgg: str = "",
     lpips: str = "",
     perception: str = "",
+    effort: int = 0,
 ) -> None:
     """Measure received pictures, print the means, write every measurement to ``out`` unless it is empty.
 
-    ``settings`` are a stream format's; ``vgg``, ``lpips`` and ``perception`` the checkpoints of perceptual
-    distances, empty for none. Raises ``UserError``.
+    ``settings`` are a stream format's, ``effort`` the codec's; ``vgg``, ``lpips`` and ``perception`` the
+    checkpoints of perceptual distances, empty for none. Raises ``UserError``.
     """
     import torch
 
@@ -53,7 +54,9 @@ def loss_curve(
         distances, seen = distances_by(vgg, lpips, perception, device)
     measurements = []
     for path in track(paths, description="pictures", console=console, transient=True):
-        measurements += measure_picture(path, settings, rules, losses or LOSSES, draws, effect, device, unit, seen)
+        measurements += measure_picture(
+            path, settings, rules, losses or LOSSES, draws, effect, device, unit, seen, effort=effort
+        )
     often = counted(draws, "draw")
     title = f"{counted(len(paths), 'picture')}, {rules} rules, {met}, {settings['bpp']:g} bpp asked, {often}"
     table = Table(title=title)
@@ -76,6 +79,7 @@ def loss_curve(
         machine = f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}"
         survive, redundancy = settings.get("survive", DEFAULT_SURVIVE), settings.get("base_redundancy")
         protected = f"survive {survive:g}" if redundancy is None else f"redundancy {redundancy:g}"
-        described = f"{rules} rules, {met}, {often}, {protected}, {machine}"
+        refined = f", effort {effort}" if effort else ""
+        described = f"{rules} rules, {met}, {often}, {protected}{refined}, {machine}"
         write_text(out, json.dumps(as_json(measurements, f"ds2c2-{model}", described), indent=1))
         console.print(f"wrote {out}", markup=False)

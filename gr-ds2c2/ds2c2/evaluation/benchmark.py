@@ -52,7 +52,7 @@ def check(settings: BenchmarkSettings, device: str = "cpu") -> None:
     # The most symbols are asked of the networks at the highest rate without redundancy.
     rules = "paper" if "paper" in settings.rules else "air"
     for picture in {(p.width, p.height): p for p in settings.pictures}.values():
-        Codec(settings.stream(picture, max(settings.rates), rules), device)
+        Codec(settings.stream(picture, max(settings.rates), rules), device).check_effort(settings.effort)
 
 
 def _progress(folder: Path) -> ProgressFile:

@@ -54,6 +54,7 @@ def measure_picture(
     unit: str = "block",
     distances: Callable[[np.ndarray, np.ndarray], dict[str, float]] | None = None,
     weights: Path | None = None,
+    effort: int = 0,
 ) -> Iterator[Measurement]:
     """Encode a picture once and receive it at each loss rate, ``seeds`` times.
 
@@ -64,7 +65,7 @@ def measure_picture(
     each bit by itself, with that probability. A frame whose base is
     lost counts with the grey picture that a receiver shows which has nothing else. ``distances``
     gives perceptual ones by their fields' names, of an original and a received ``uint8[H, W, 3]``.
-    ``weights`` is the model's file, where it is not to be looked up by its name.
+    ``weights`` is the model's file, where it is not to be looked up by its name, ``effort`` the codec's.
     """
     picture = read_picture(path)
     settings = {"interleave": "auto", "model": StreamFormat.model, **settings}
@@ -74,7 +75,7 @@ def measure_picture(
         stream = stream.unprotected()
     codec = Codec(stream, device, weights=weights)
     stream = codec.stream
-    encoded = codec.encode(picture)
+    encoded = codec.encode(picture, effort=effort)
     base_psnr = psnr(picture, encoded.base_picture)
     trial = Trial(codec, encoded.blocks)
     for loss in losses:

@@ -48,7 +48,7 @@ class BenchmarkSettings:
     ``survive``, which asks for version 2 of the wire format and ``layout``), ``paper_base_bpp`` its rate under
     paper rules, where it needs none (None: ``base_bpp``); ``weights`` is the SHA-256 of the weights file;
     ``perception`` is a file of ``ds2c2 trunks`` for the distances of ``DISTANCES``, empty for none, and ``trunks``
-    its SHA-256."""
+    its SHA-256; ``effort`` is the codec's, steps of refinement a picture."""
 
     name: str
     pictures: tuple[Source, ...]
@@ -71,11 +71,12 @@ class BenchmarkSettings:
     layout: str = ""
     perception: str = ""
     trunks: str = ""
+    effort: int = 0
 
     def identity(self) -> dict:
         """What a folder is begun with, ready for JSON; where pictures and files lie is no part of it."""
         # A benchmark of version 1 is what it was before there was another.
-        left_out = {"pictures", "perception"} | (set() if self.trunks else {"trunks"})
+        left_out = {"pictures", "perception", *(name for name in ("trunks", "effort") if not getattr(self, name))}
         left_out |= {"survive", "layout"} if self.survive is None else {"redundancy"}
         kept = {key: value for key, value in vars(self).items() if key not in left_out}
         kept["pictures"] = [
@@ -170,7 +171,7 @@ def measure_ours(settings: BenchmarkSettings, picture: Source, rate: float, rule
     original = read_picture(picture.path)
     codec = Codec(settings.stream(picture, rate, rules), device)
     stream = codec.stream
-    encoded = codec.encode(original)
+    encoded = codec.encode(original, effort=settings.effort)
     trial = Trial(codec, encoded.blocks)
     known: dict[bytes, Reception] = {}
     found, first = [], []

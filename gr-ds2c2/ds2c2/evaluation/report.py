@@ -105,6 +105,7 @@ def command(results: dict) -> str:
         "base-bpp": settings["base_bpp"],
         "paper-base-bpp": settings["paper_base_bpp"],
         **{key: settings[key] for key in ("redundancy", "survive") if key in settings},
+        **({"effort": settings["effort"]} if "effort" in settings else {}),
         **({"perception": "trunks.safetensors"} if "trunks" in settings else {}),
     }
     words = " ".join(f"--{name} {value}" for name, value in options.items())
