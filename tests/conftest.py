@@ -16,6 +16,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+import tinymodels  # noqa: E402
 from checkout import use_checkout  # noqa: E402
 
 use_checkout()
@@ -30,15 +31,7 @@ def tiny_shape():
     """Networks small enough for tests: the real structure, few channels."""
     from ds2c2.networks.binary import BinaryShape
 
-    return BinaryShape(
-        fine_width=8,
-        fine_blocks=1,
-        widths=(8, 8, 8),
-        encoder_blocks=(0, 1, 1),
-        decoder_blocks=(1, 1, 1),
-        sum_width=4,
-        sum_blocks=1,
-    )
+    return BinaryShape(**tinymodels.BINARY)
 
 
 @pytest.fixture(scope="session")
@@ -46,59 +39,22 @@ def tiny_coded_shape():
     """The same for the profile ``coded``."""
     from ds2c2.networks.coded import CodedShape
 
-    return CodedShape(
-        fine_width=8,
-        fine_blocks=1,
-        luma=24,
-        chroma=8,
-        widths=(8, 8, 8),
-        encoder_blocks=(1, 1, 1),
-        decoder_blocks=(1, 1, 1),
-        scale_width=16,
-    )
+    return CodedShape(**tinymodels.CODED)
 
 
 @pytest.fixture(scope="session")
 def tiny_paper_shape():
-    """The same for the profile ``paper``: 0.25 bit per pixel in cells of 8 pixels."""
+    """The same for the profile ``paper``."""
     from ds2c2.networks.paper import PaperShape
 
-    return PaperShape(
-        label_set="camvid",
-        width=4,
-        fine_blocks=1,
-        depth=3,
-        channels=16,
-        latent_width=8,
-        sum_width=4,
-        sum_blocks=1,
-        disc_width=4,
-    )
+    return PaperShape(**tinymodels.PAPER)
 
 
 @pytest.fixture(scope="session")
-def tiny_models(tmp_path_factory, tiny_shape, tiny_coded_shape, tiny_paper_shape):
+def tiny_models(tmp_path_factory):
     """A folder with ``binary``, ``coded``, ``paper`` and ``segnet-camvid`` of random weights, always
     the same."""
-    import torch
-
-    from ds2c2.networks.binary import BinaryNetworks
-    from ds2c2.networks.coded import CodedNetworks
-    from ds2c2.networks.paper import PaperNetworks
-    from ds2c2.networks.segnet import SegNet, SegNetShape
-    from ds2c2.networks.weights import save_weights
-
-    folder = tmp_path_factory.mktemp("models")
-    torch.manual_seed(1)
-    save_weights(folder / "binary.safetensors", BinaryNetworks(tiny_shape), {})
-    torch.manual_seed(1)
-    save_weights(folder / "coded.safetensors", CodedNetworks(tiny_coded_shape), {})
-    torch.manual_seed(1)
-    save_weights(folder / "paper.safetensors", PaperNetworks(tiny_paper_shape), {})
-    torch.manual_seed(1)
-    segnet = SegNet(SegNetShape(widths=(4, 4, 8), blocks=(1, 1, 1)))
-    save_weights(folder / "segnet-camvid.safetensors", segnet, {})
-    return folder
+    return tinymodels.write_tiny_models(tmp_path_factory.mktemp("models"))
 
 
 @pytest.fixture(scope="session")

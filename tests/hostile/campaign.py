@@ -254,7 +254,7 @@ def by_udp(mixture: Mixture, tally: Tally, packets: int) -> LinkCounts:
             for place in range(0, len(batch), 100):
                 piece = batch[place : place + 100]
                 odd = mixture.rng.integers(1, LONGEST)
-                odd += odd == batch.shape[1]
+                odd += odd % batch.shape[1] == 0  # several whole packets are packets
                 sender.send(mixture.rng.integers(0, 256, (1, odd), np.uint8))
                 sender.send(piece)
                 sent += len(piece)
