@@ -91,7 +91,7 @@ def unpack_base(container: bytes, height: int, width: int) -> BaseLayer:
             known = " and ".join(map(str, layouts))
             raise BaseLayerError(f"base layer of layout {first >> 4}; this program reads layouts {known}")
         start = HEADER.size
-        small = layouts[first >> 4](container[start : start + small_bytes])
+        small = layouts[first >> 4](container[start : start + small_bytes], max(height, width))
     except (struct.error, SmallPictureError) as error:
         raise BaseLayerError(f"the base layer is damaged: {error}") from None
     if small.shape[:2] != (height, width):

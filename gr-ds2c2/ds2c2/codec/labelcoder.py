@@ -10,7 +10,6 @@ import numpy as np
 
 from ds2c2.codec.smallpicture import SmallPictureError, decode_lossless, encode_lossless
 from ds2c2.errors import UserError
-from ds2c2.pictures.pictures import MAX_SIDE
 
 MAX_HALVINGS = 12  # 4096 / 2^12 = 1 pixel
 
@@ -41,7 +40,7 @@ def decode_labels(data: bytes, height: int, width: int) -> np.ndarray:
         raise LabelMapError("the base layer holds no label map")
     step = 1 << data[0]
     try:
-        coarse = decode_lossless(data[1:], MAX_SIDE)[:, :, 0]
+        coarse = decode_lossless(data[1:], -(-max(height, width) // step))[:, :, 0]
     except SmallPictureError:
         raise LabelMapError("the base layer's label map is damaged") from None
     if coarse.shape != (-(-height // step), -(-width // step)):

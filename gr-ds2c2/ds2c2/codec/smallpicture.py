@@ -80,11 +80,11 @@ def decode_lossless(data: bytes, most_side: int = MAX_SMALL_SIDE) -> np.ndarray:
     return _decode_bare(data, b"VP8L")
 
 
-def decode_small(data: bytes) -> np.ndarray:
-    """A bare VP8 key frame to ``uint8[h, w, 3]``. Raises ``SmallPictureError``."""
+def decode_small(data: bytes, most_side: int = MAX_SMALL_SIDE) -> np.ndarray:
+    """A bare VP8 key frame to ``uint8[h, w, 3]``. Raises ``SmallPictureError``, also for sides beyond ``most_side``."""
     # Looked at before Pillow makes room for it: these bytes come from a network.
     tag, width, height = KEY_FRAME.unpack(data[: KEY_FRAME.size].ljust(KEY_FRAME.size, b"\0"))
-    if tag[3:] != START_CODE or not 0 < width <= MAX_SMALL_SIDE or not 0 < height <= MAX_SMALL_SIDE:
+    if tag[3:] != START_CODE or not 0 < width <= most_side or not 0 < height <= most_side:
         raise SmallPictureError("the base layer does not hold a small picture")
     return _decode_bare(data, b"VP8 ")
 

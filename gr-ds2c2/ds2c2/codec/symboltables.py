@@ -11,6 +11,7 @@ from functools import cache
 import constriction
 import numpy as np
 
+from ds2c2.errors import WeightsError
 from ds2c2.networks.scales import DIRECT, LEAST_LOG_SCALE, ROW, TABLES, TABLES_PER_OCTAVE
 
 TOTAL = 1 << 20  # sum of a row's frequencies
@@ -81,9 +82,11 @@ def expected_length(masses: np.ndarray) -> int:
 
 
 class SymbolTables:
-    """Entropy models and code lengths of all tables."""
+    """Entropy models and code lengths of all tables. Raises ``WeightsError`` for numbers that no training counts."""
 
     def __init__(self, rows: np.ndarray):
+        if rows.min() < 0 or rows[:, -1].max() >= RATIO_ONE:
+            raise WeightsError("the weights' tables of probabilities are none; fetch them again")
         self.most = np.array([most_magnitude(i) for i in range(TABLES)])
         self.models = []
         width = int(self.most.max()) + 1

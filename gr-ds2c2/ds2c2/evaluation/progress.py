@@ -48,7 +48,7 @@ class ProgressFile:
                 if not line.endswith(b"\n"):
                     break
                 lines.append(json.loads(line))
-            except ValueError:
+            except (ValueError, RecursionError):
                 break
             whole += len(line)
         other = self.error(f"{self.path}: not a {self.noun}'s progress; choose another --out")

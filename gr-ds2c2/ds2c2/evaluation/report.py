@@ -68,7 +68,7 @@ def read_results(source: str | Path) -> dict:
         results = json.loads(path.read_text(encoding="utf-8"))
         if not {"name", "settings", "curves", "best-fixed"} <= results.keys():
             raise ValueError("it holds no curves")
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
         raise ReportError(f"{path}: no benchmark's results ({error}); `ds2c2 benchmark` writes them") from None
     return results
 

@@ -225,7 +225,8 @@ class IqReader:
                     self._signal.set_data_file(self.data_path, skip_checksum=True)
                 sample_bytes = self._signal.get_sample_size()
         except (
-            ValueError, TypeError, KeyError, AttributeError, sigmf.error.SigMFError, jsonschema.ValidationError
+            ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError,
+            sigmf.error.SigMFError, jsonschema.ValidationError,
         ) as error:  # fmt: skip
             reason = getattr(error, "message", error)
             raise FormatError(f"{meta}: no SigMF recording that can be read ({reason})") from None
@@ -241,7 +242,7 @@ class IqReader:
         ]
         annotations = self._signal.get_annotations()
         run = next((entry for entry in annotations if entry.get("core:label") == RUN_LABEL), {})
-        self.stream_format = run.get("ds2c2:format", "")
+        self.stream_format = str(run.get("ds2c2:format", ""))  # of a name space that no schema checks
         lines = (line.partition(": ") for line in run.get("core:comment", "").splitlines())
         self.about = {name: value for name, _, value in lines}
         self.events = [

@@ -11,9 +11,10 @@ from safetensors import SafetensorError, safe_open
 from ds2c2.errors import FormatError, WeightsError
 from ds2c2.files import MODELS_VARIABLE, shipped_folders
 from ds2c2.networks.profiles import PROFILES
-from ds2c2.stream.streamformat import DIGEST_HEX, StreamFormat
+from ds2c2.stream.streamformat import DIGEST_HEX, WEIGHTS_SUFFIX, StreamFormat
 
-SUFFIX = ".safetensors"
+SUFFIX = WEIGHTS_SUFFIX
+LFS_POINTER = b"version https://git-lfs"  # how a file begins that git-lfs has not fetched
 # By storage. A program that knows only the first would take whole numbers for weights, so they have
 # a version of their own, which it refuses.
 WEIGHTS_VERSIONS = {"float16": "1", "int8": "2"}
@@ -67,6 +68,10 @@ def pinned(stream: StreamFormat) -> StreamFormat:
 def read_metadata(path: Path) -> dict[str, str]:
     """The file's metadata. Raises ``WeightsError`` when it is truncated or not ours."""
     try:
+        with path.open("rb") as file:
+            pointer = file.read(len(LFS_POINTER)) == LFS_POINTER
+        if pointer:
+            raise WeightsError(f"{path}: a git-lfs pointer and no weights; `git lfs pull` fetches them")
         with safe_open(path, framework="np") as file:
             metadata = file.metadata() or {}
     except (SafetensorError, OSError) as error:

@@ -2,14 +2,17 @@
 """Weights files: safetensors only, self-describing, with a digest; in half precision or 8 bits."""
 
 import json
+import math
+import re
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
-from ds2c2.errors import DeviceError, WeightsError
+from ds2c2.errors import DeviceError, UserError, WeightsError
 from ds2c2.files import make_folder, write_bytes
 from ds2c2.networks.modelfiles import (
     PART_VERSION,
@@ -23,9 +26,14 @@ from ds2c2.networks.modelfiles import (
 )
 from ds2c2.networks.profiles import PROFILES, ProfileSpec
 from ds2c2.networks.weightstorage import from_stored, to_stored
-from ds2c2.stream.streamformat import DIGEST_HEX
+from ds2c2.stream.streamformat import DIGEST_HEX, MODEL_NAME
 
 STORAGE_NOTE = "storage"  # of a file's metadata; the first files had none and half precision
+# What networks may take beyond their files, where a number is a byte at the least; and what a tensor counts at the
+# least, so that layers of nothing are counted too.
+SPARE_BYTES, TENSOR_BYTES = 64 << 20, 1 << 14
+FLOAT_BYTES = 4
+MAKERS = ("empty", "zeros", "ones", "full", "eye", "rand", "randn", "arange")
 
 
 def save_weights(
@@ -78,7 +86,11 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
     rest_from = read_metadata(path).get(REST_NOTE)
     rest = read_tensors(_find_rest(path, rest_from)) if rest_from else {}
     try:
-        return rest | from_stored(load_file(path))
+        tensors = from_stored(load_file(path))
+        for name, tensor in tensors.items():
+            if not tensor.isfinite().all():
+                raise ValueError(f"{name} holds numbers that are not finite")
+        return rest | tensors
     except (SafetensorError, OSError, ValueError, RuntimeError) as error:
         raise _no_fit(path, error) from None
 
@@ -86,6 +98,8 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
 def _find_rest(path: Path, rest_from: str) -> Path:
     """The weights that a partial file needs: beside it, or where models are."""
     name, _, digest = rest_from.partition("@")
+    if not re.fullmatch(MODEL_NAME, name) or name.endswith(SUFFIX):
+        raise WeightsError(f"{path}: names {rest_from!r} as the weights with its rest, which is no model's name")
     beside = path.with_name(f"{name}{SUFFIX}")
     try:
         found = beside if beside.is_file() else find_weights(name)
@@ -131,6 +145,28 @@ def codec_profile(model: str | Path) -> ProfileSpec:
     return profile
 
 
+class _Room(TorchFunctionMode):
+    """Networks are made as their metadata say, before their weights are read: here they get no more room than goes
+    with the files' size. Raises ``ValueError`` within."""
+
+    def __init__(self, stored: int):
+        super().__init__()
+        self.left = SPARE_BYTES + 2 * FLOAT_BYTES * stored
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):  # noqa: ANN001, ANN204
+        kwargs = kwargs or {}
+        name = getattr(function, "__name__", "")
+        if name in MAKERS:
+            given = args[0] if args else kwargs.get("size", ())
+            sides = given if isinstance(given, (tuple, list)) else args
+            sides = [side for side in sides if isinstance(side, int)]
+            numbers = math.prod(sides) * (sides[0] if name == "eye" and len(sides) == 1 else 1)
+            self.left -= max(TENSOR_BYTES, FLOAT_BYTES * numbers)
+            if self.left < 0:
+                raise ValueError("they are far larger than the file")
+        return function(*args, **kwargs)
+
+
 def load_networks(model: str | Path, device: torch.device | str = "cpu") -> nn.Module:
     """Networks with weights, as their profile names them, in evaluation mode, float32. Raises ``WeightsError``."""
     path = find_weights(model)
@@ -140,10 +176,15 @@ def load_networks(model: str | Path, device: torch.device | str = "cpu") -> nn.M
         shape = profile.load("shape").from_dict(json.loads(metadata["shape"]))
         # Not on the device "meta": there arange and eye import sympy and torch._dynamo, 2 s. What is
         # drawn here and overwritten below (0.6 s for 100 million weights) is no draw of the caller's.
-        with torch.random.fork_rng(devices=[]):
+        tensors = read_tensors(path)
+        stored = sum(tensor.numel() for tensor in tensors.values())
+        with torch.random.fork_rng(devices=[]), _Room(stored):
             networks = profile.load("networks")(shape)
-        networks.load_state_dict(read_tensors(path), assign=True)
-    except (RuntimeError, AttributeError, KeyError, TypeError, ValueError) as error:
+        networks.load_state_dict(tensors, assign=True)
+    except UserError as error:
+        # A shape's own words for what it cannot be.
+        raise error if isinstance(error, WeightsError) else _no_fit(path, error) from None
+    except (RuntimeError, AttributeError, LookupError, TypeError, ValueError, ArithmeticError, MemoryError) as error:
         raise _no_fit(path, error) from None
     return networks.to(device, memory_format=torch.channels_last).eval().requires_grad_(False)
 

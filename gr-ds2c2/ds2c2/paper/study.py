@@ -54,7 +54,7 @@ def read_study(name: str) -> Study:
         raise RecipeError(f"{name}: no such study; give a file, or a name from recipes/, such as camvid-study")
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RecipeError(f"{path}: not a study in TOML ({error})") from None
     try:
         return _study(tables, path)

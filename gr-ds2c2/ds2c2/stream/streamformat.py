@@ -46,6 +46,8 @@ MOST_SYMBOLS = 56403
 SPARE_SYMBOLS = 1
 # Bytes that a code block of layout spread keeps for the enhancement at the least.
 LEAST_ENHANCEMENT_BYTES = 8
+MODEL_NAME = r"[A-Za-z0-9._-]+"
+WEIGHTS_SUFFIX = ".safetensors"
 DIGEST_HEX = 8  # hexadecimal digits of the weights' SHA-256 that the text form carries
 
 
@@ -127,7 +129,8 @@ class StreamFormat:
             )
         if self.depth > 1 and self.interleave != "block":
             raise FormatError(f"depth {self.depth} needs interleave=block; it is {self.interleave}")
-        if not re.fullmatch(r"[A-Za-z0-9._-]+(@[0-9a-f]{8})?", self.model):
+        # A file's name would be looked up in the folder where a receiver happens to run.
+        if not re.fullmatch(f"{MODEL_NAME}(@[0-9a-f]{{8}})?", self.model) or self.model_name.endswith(WEIGHTS_SUFFIX):
             raise FormatError(
                 f"model {self.model!r}: a name of letters, digits and ._- is wanted, since both ends must know it; "
                 "for weights elsewhere, set $DS2C2_MODELS to their folder"

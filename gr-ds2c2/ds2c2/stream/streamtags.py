@@ -32,7 +32,8 @@ _FIXED = {INT32: ">i", DOUBLE: ">d", UINT64: ">Q", INT64: ">q"}
 # Bytes of an element of a uniform vector: u8 s8 u16 s16 u32 s32 u64 s64 f32 f64 c32 c64.
 _ELEMENT_BYTES = (1, 1, 2, 2, 4, 4, 8, 8, 4, 8, 8, 16)
 # Deeper values than this are refused: nothing that tags carry is, and Python's own stack ends at 1000.
-DEEPEST = 50
+DEEPEST = 15
+LONGEST_LIST = 50  # pairs
 
 
 class TagHeaderError(ValueError):
@@ -126,11 +127,13 @@ def _unpack(view: memoryview, place: int, depth: int = 0) -> tuple[object, int]:
         (length,) = struct.unpack_from(">H", view, place)
         return str(_take(view, place + 2, length), "utf-8"), place + 2 + length
     if kind in (PAIR, DICT):
-        # A list is pairs in pairs: as deep as it is long.
+        # A list is pairs in pairs: as deep as it is long, and Python's own reading of it as deep.
         firsts = []
         while kind in (PAIR, DICT):
             first, place = _unpack(view, place, depth + 1)
             firsts.append(first)
+            if len(firsts) > LONGEST_LIST:
+                raise TagHeaderError(f"a tag's value is a list of more than {LONGEST_LIST}")
             kind, place = view[place], place + 1
         value, place = _unpack(view, place - 1, depth + 1)
         for first in reversed(firsts):

@@ -146,8 +146,9 @@ def _folder(folder: Path, reading: Reading) -> Links:
             failed.append(str(error))
             continue
         found.said += [f"{file.name}: {words}" for words in links.said]
-        for name, trace in links.traces.items():
-            found.traces["/".join(part for part in (file.name, name) if part)] = trace
+        for place, (name, trace) in enumerate(links.traces.items()):
+            name = "/".join(part for part in (file.name, name) if part)
+            found.add(folder, name, trace, 0 if place else links.read)
     if not found.traces:
         why = f"; the first: {failed[0]}" if failed else ""
         raise TraceError(f"{folder}: no loss trace in this folder of {len(files)} files{why}")

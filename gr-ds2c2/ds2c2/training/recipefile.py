@@ -213,7 +213,10 @@ def _value(given: Any, default: Any, name: str) -> Any:
     fits = type(given) is type(default) or (type(default) is float and type(given) is int)
     if not fits:
         raise RecipeError(f"{name} = {given!r}: {wanted} is wanted")
-    return type(default)(given)
+    try:
+        return type(default)(given)
+    except OverflowError:
+        raise RecipeError(f"{name}: {wanted} is wanted that is not as large as that") from None
 
 
 def _section(kind: type, table: Any, name: str, start: Any = None) -> Any:
@@ -274,7 +277,7 @@ def read_recipe(name: str, changes: list[str] | tuple[str, ...] = ()) -> PaperRe
         for change in changes:
             _apply(tables, change)
         return make_recipe(tables)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RecipeError(f"{path}: not a recipe in TOML ({error})") from None
     except UserError as error:
         raise RecipeError(f"{path}: {error}") from None
@@ -287,6 +290,9 @@ def _apply(tables: dict, change: str) -> None:
         raise RecipeError(f"--set {change}: write SECTION.KEY=VALUE, such as training.batch=4")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         value = text.strip()  # a word without its quotes
-    tables.setdefault(section, {})[key] = value
+    table = tables.setdefault(section, {})
+    if not isinstance(table, dict):
+        raise RecipeError(f"{section} is a section, write [{section}] and its keys below")
+    table[key] = value

@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from ds2c2.traces.formats.content import MOST_ROWS, Reading
+from ds2c2.traces.formats.content import Reading, check_rows
 from ds2c2.traces.packetfates import DUPLICATE, MISSED, OK, LossTrace, TraceError
 
 # Packets may overtake each other by so many; a number further back is a restart, if others follow it.
@@ -151,11 +151,7 @@ def _filled(
     places, fate, columns, repeats = places[counted], fate[counted], columns[counted], repeats[counted]
     begin = int(places[0]) if first is None else min(first, int(places[0]))
     span = int(places[-1]) - begin + 1
-    if span > MOST_ROWS:
-        raise TraceError(
-            f"{where}: numbers go from {begin} to {places[-1]}, which would be {span} packets for {len(places)} rows; "
-            "say which column counts packets (--sequence) and where it begins anew (--wrap)"
-        )
+    check_rows(f"{where}: numbers go from {begin} to {places[-1]}", span, len(places))
     missing = np.setdiff1d(np.arange(begin, begin + span), places)
     rows = np.full((len(places) + len(missing), 5), np.nan)
     rows[:, 0] = np.concatenate([places, missing])

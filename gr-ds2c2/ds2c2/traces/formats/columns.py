@@ -34,6 +34,7 @@ SNR = ("snr", "snr_db", "lora_snr", "lsnr")
 UNITS = {"_ns": 1e-9, "_us": 1e-6, "_ms": 1e-3}  # seconds
 TRUE, FALSE = {"1", "true", "yes", "y", "t", "1.0"}, {"0", "false", "no", "n", "f", "0.0"}
 SHOWN = 6  # names of columns that an error repeats
+MOST_EMPTY = 64  # cells of a table of JSON objects for each one that is there
 
 Columns = dict[str, Sequence[Any]]
 
@@ -52,13 +53,19 @@ def table(content: Content) -> Columns | None:
     header = numbered[0][1]
     sign = max(",;\t", key=header.count)
     split = _words if not header.count(sign) else lambda line: next(csv.reader([line], delimiter=sign))
-    names = [name.strip() for name in split(header)]
+    try:
+        names = [name.strip() for name in split(header)]
+    except csv.Error:
+        return None
     # Names begin with a letter; a row of numbers is no header.
     if not all(name[:1].isalpha() or name[:1] == "_" for name in names if name) or not any(names):
         return None
     rows = []
     for number, line in numbered[1:]:
-        row = split(line)
+        try:
+            row = split(line)
+        except csv.Error as error:
+            raise TraceError(f"{content.path}: line {number}: no row of a table ({error})") from None
         if len(row) != len(names):
             raise TraceError(f"{content.path}: line {number}: {len(row)} fields; the header names {len(names)}")
         rows.append(row)
@@ -81,6 +88,8 @@ def _of_json(found: Any) -> Columns | None:
         return _of_json(inner[0]) if len(inner) == 1 else None
     if isinstance(found, list) and found and all(isinstance(one, dict) for one in found):
         names = dict.fromkeys(name for one in found for name in one)
+        if len(names) * len(found) > MOST_EMPTY * sum(map(len, found)):
+            return None  # objects that have nothing in common are no table
         return {name: [one.get(name) for one in found] for name in names}
     return None
 
@@ -119,7 +128,7 @@ class _Table:
                 value = int(cell)
                 if isinstance(cell, float) and value != cell or not 0 <= value < 1 << 62:
                     raise ValueError
-            except (TypeError, ValueError):
+            except (TypeError, ValueError, OverflowError):
                 raise TraceError(
                     f"{self.path}: row {row}: {name} {cell!r}: a whole number, 0 or more, is wanted"
                 ) from None
@@ -138,7 +147,13 @@ class _Table:
     def reals(self, name: str) -> np.ndarray:
         """``float[n]``, NaN where nothing is. Raises ``ValueError``."""
         cells = self.columns[name]
-        return np.array([math.nan if cell is None or not str(cell).strip() else float(cell) for cell in cells])
+        try:
+            found = np.array([math.nan if cell is None or not str(cell).strip() else float(cell) for cell in cells])
+        except (TypeError, OverflowError) as error:  # JSON has more than numbers and texts
+            raise ValueError(error) from None
+        if np.isinf(found).any():
+            raise ValueError("infinite")
+        return found
 
     def times(self, name: str) -> np.ndarray:
         """Seconds: by the unit in the column's name, else as numbers of seconds or as dates. Raises ``ValueError``."""
@@ -178,7 +193,7 @@ def links_of(path: Any, columns: Columns, reading: Reading) -> Links:
     snr = sheet.optional("SNR", reading.snr, SNR, sheet.reals)
     if lost is None:
         sheet.said.append("only packets that arrived: what lies between their numbers was lost")
-    traces: dict[str, LossTrace] = {}
+    links = Links({}, sheet.said)
     for link, rows in _groups(sheet, reading).items():
         trace, words = trace_of(
             numbers[rows] if numbers is not None else np.arange(len(rows)),
@@ -190,9 +205,9 @@ def links_of(path: Any, columns: Columns, reading: Reading) -> Links:
             wrap=0 if numbers is None else None,
             where=f"{path}: link {link}" if link else str(path),
         )
-        traces[link] = trace
+        links.add(path, link, trace, len(rows))
         sheet.said += [f"link {link}: {one}" if link else one for one in words]
-    return Links(traces, sheet.said)
+    return links
 
 
 def _fates(sheet: _Table, reading: Reading) -> np.ndarray | None:

@@ -13,6 +13,9 @@ from ds2c2.traces.packetfates import LossTrace, TraceError
 
 # Beyond so many rows a counter was misread: the table alone would take gigabytes.
 MOST_ROWS = 20_000_000
+# Rows that a small file can always be, and for each row or packet of a larger one: a few bytes that name far numbers
+# must not cost gigabytes.
+FEW_ROWS, MOST_LOSS = 1_000_000, 1000
 _MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 
@@ -58,11 +61,31 @@ class Links:
 
     traces: dict[str, LossTrace]
     said: list[str] = field(default_factory=list)
+    read: int = 0  # rows or packets of the file that they are made of
+    _rows: int = 0  # of those that were added
 
     @classmethod
-    def one(cls, trace: LossTrace, *said: str) -> "Links":
-        """A file's only link, without a name."""
-        return cls({"": trace}, list(said))
+    def one(cls, trace: LossTrace, *said: str, read: int | None = None) -> "Links":
+        """A file's only link, without a name, made of so many rows or packets; None: as many as it has."""
+        return cls({"": trace}, list(said), len(trace) if read is None else read)
+
+    def add(self, where: Any, name: str, trace: LossTrace, read: int) -> None:
+        """One more link, made of so many rows or packets of the file. Raises ``TraceError`` where all of them
+        together have far more rows than the file."""
+        self.traces[name] = trace
+        self.read += read
+        self._rows += len(trace)
+        check_rows(where, self._rows, self.read)
+
+
+def check_rows(where: Any, rows: int, read: int = MOST_ROWS) -> None:
+    """Raises ``TraceError`` for more rows than a file with so many rows or packets can stand for."""
+    if rows > min(MOST_ROWS, max(FEW_ROWS, MOST_LOSS * read)):
+        of = f" made of {read}" if read < MOST_ROWS else ""
+        raise TraceError(
+            f"{where}: {rows} packets{of}; a trace has {MOST_ROWS} at most, and {MOST_LOSS} for each that is in the "
+            "file: say which column counts packets (--sequence) and where it begins anew (--wrap), or cut it"
+        )
 
 
 class Content:
@@ -97,16 +120,16 @@ class Content:
 
     @cached_property
     def json(self) -> Any:
-        """What it holds as JSON, or as JSON a line; None where it is neither."""
+        """What it holds as JSON, or as JSON a line; None where it is neither, or deeper than Python's stack."""
         if self.text.lstrip()[:1] not in ("{", "["):
             return None
         try:
             return json.loads(self.text)
-        except ValueError:
+        except (ValueError, RecursionError):
             pass
         try:
             return [json.loads(line) for line in self.lines if line.strip()]
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
 
 

@@ -8,7 +8,7 @@ import re
 
 import numpy as np
 
-from ds2c2.traces.formats.content import MOST_ROWS, Content, Format, Links, Reading
+from ds2c2.traces.formats.content import MOST_ROWS, Content, Format, Links, Reading, check_rows
 from ds2c2.traces.packetfates import LossTrace, TraceError
 
 _VECTOR = re.compile(r"dropsVector\s*=\s*\"([^\"]*)\"")
@@ -23,7 +23,7 @@ def _read(content: Content, reading: Reading) -> Links:
     words = re.split(r"[\s,;]+", (vector[1] if vector else content.text).strip())
     try:
         places = np.array([int(word) for word in words if word], np.int64)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise TraceError(f"{content.path}: whole numbers of the lost packets are wanted, from 0 on") from None
     said = []
     total = reading.total
@@ -32,6 +32,7 @@ def _read(content: Content, reading: Reading) -> Links:
         said.append(f"{total} packets: how many came after the last loss is not known; --total says it")
     if not 0 < total <= MOST_ROWS or len(places) and not 0 <= places.min() <= places.max() < total:
         raise TraceError(f"{content.path}: numbers of lost packets, from 0 to below {total} packets, are wanted")
+    check_rows(content.path, total, len(places) if reading.total is None else MOST_ROWS)
     lost = np.zeros(total, bool)
     lost[places] = True
     return Links.one(LossTrace.from_losses(lost), *said)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ds2c2.traces.formats.content import Content, Format, Links, Reading
+from ds2c2.traces.formats.content import Content, Format, Links, Reading, check_rows
 from ds2c2.traces.packetfates import LossTrace, TraceError
 
 WITHIN = ("start", "spread")
@@ -24,7 +24,11 @@ def _read(content: Content, reading: Reading) -> Links:
     found = content.json
     if not isinstance(found, dict):
         raise TraceError(f"{content.path}: no JSON of iperf3 (`iperf3 --json`)")
-    streams = _streams(found) or _streams(found.get("server_output_json") or {})
+    try:
+        streams = _streams(found) or _streams(found.get("server_output_json") or {})
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
+        what = f"{type(error).__name__}: {error}"
+        raise TraceError(f"{content.path}: intervals that are not as iperf3 writes them ({what})") from None
     if not streams:
         raise TraceError(
             f"{content.path}: iperf3 counted no losses in intervals here; they are with the receiver of a UDP test: "
@@ -37,6 +41,7 @@ def _read(content: Content, reading: Reading) -> Links:
             "start puts an interval's losses together at its start, --within spread spreads them evenly; neither is "
             "the link's truth"
         )
+    check_rows(content.path, sum(packets for counts in streams.values() for packets, _ in counts))
     traces = {}
     for name, counts in streams.items():
         pieces, owed = [], 0
@@ -47,7 +52,8 @@ def _read(content: Content, reading: Reading) -> Links:
             owed -= now
             pieces.append(_placed(packets, now, reading.within))
         traces[name if len(streams) > 1 else ""] = LossTrace.from_losses(np.concatenate(pieces))
-    return Links(traces, [f"only totals of intervals are known; losses put at their {reading.within}"])
+    said = [f"only totals of intervals are known; losses put at their {reading.within}"]
+    return Links(traces, said, sum(map(len, traces.values())))
 
 
 def _streams(found: Any) -> dict[str, list[tuple[int, int]]]:
@@ -57,6 +63,8 @@ def _streams(found: Any) -> dict[str, list[tuple[int, int]]]:
         for stream in interval.get("streams", ()):
             if "lost_packets" in stream and not stream.get("omitted"):
                 counts = int(stream["packets"]), int(stream["lost_packets"])
+                if counts[0] < 0:
+                    raise ValueError(f"{counts[0]} packets")
                 streams.setdefault(str(stream.get("socket", "")), []).append(counts)
     return {name: counts for name, counts in streams.items() if any(packets for packets, _ in counts)}
 

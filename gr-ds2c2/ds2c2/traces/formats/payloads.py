@@ -43,8 +43,8 @@ def links_of(path, flows: dict[str, Flow], reading: Reading) -> Links:
             continue
         links = reader(f"{path}: {name}" if name else path, flow, reading)
         found.said += [f"{name}: {words}" if name else words for words in links.said]
-        for inner, trace in links.traces.items():
-            found.traces["/".join(part for part in (name, inner) if part)] = trace
+        for place, (inner, trace) in enumerate(links.traces.items()):
+            found.add(path, "/".join(part for part in (name, inner) if part), trace, 0 if place else links.read)
     if not found.traces:
         count = sum(len(flow.packets) for flow in flows.values())
         raise TraceError(
@@ -84,7 +84,8 @@ def _ours(path, flow: Flow, reading: Reading) -> Links:
     for key in ("run", "created"):
         trace.about.pop(key, None)
     other = len(flow.packets) - len(kept)
-    return Links.one(trace, *([f"{other} packets of another size left out"] if other else []))
+    said = [f"{other} packets of another size left out"] if other else []
+    return Links.one(trace, *said, read=len(kept))
 
 
 def _is_rtp(data: bytes) -> bool:
@@ -103,7 +104,7 @@ def _rtp(path, flow: Flow, reading: Reading) -> Links:
         trace, words = trace_of(
             numbers, reading, times=None if when is None else when[places], wrap=RTP_WRAP, where=f"{path}: RTP {name}"
         )
-        links.traces[name] = trace
+        links.add(path, name, trace, len(places))
         links.said += [f"RTP {name}: {word}" for word in words]
     other = len(flow.packets) - sum(map(len, sources.values()))
     links.said.append(f"RTP, {len(sources)} sources{f', {other} packets that are none left out' if other else ''}")
@@ -119,7 +120,8 @@ def _counted(path, flow: Flow, reading: Reading) -> Links:
         numbers, reading, times=None if when is None else when[kept], wrap=1 << 8 * size, where=str(path)
     )
     short = len(flow.packets) - len(kept)
-    return Links.one(trace, *words, *([f"{short} packets too short for the counter left out"] if short else []))
+    words += [f"{short} packets too short for the counter left out"] if short else []
+    return Links.one(trace, *words, read=len(kept))
 
 
 def _counter(text: str) -> tuple[int, int, str]:

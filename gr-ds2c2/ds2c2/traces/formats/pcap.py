@@ -3,6 +3,7 @@
 
 import io
 import socket
+import struct
 from typing import Any
 
 from ds2c2.traces.formats.content import Content, Format, Links, Reading
@@ -16,6 +17,8 @@ MAGICS = tuple(
 # Link types of tcpdump.org's list that hold IP without a header of their own.
 UDP_BYTES = 8  # of its header
 RAW_IP = (12, 14, 101, 228, 229)
+# What dpkt was seen to raise beside its own error for bytes that are no packet: lengths that lie, layers in layers.
+BROKEN = (ValueError, LookupError, AttributeError, TypeError, ArithmeticError, RecursionError, struct.error)
 
 
 def _dpkt() -> Any:
@@ -46,14 +49,14 @@ def _read(content: Content, reading: Reading) -> Links:
     others, short = 0, 0
     try:
         capture = dpkt.pcap.UniversalReader(io.BytesIO(content.data))
-    except (ValueError, dpkt.dpkt.Error) as error:
+    except (dpkt.dpkt.Error, *BROKEN) as error:
         raise TraceError(f"{content.path}: no capture that can be read ({error})") from None
     try:
         for when, frame in capture:
             try:
                 ip = _ip(dpkt, capture.datalink(), frame)
                 udp = ip.data if ip is not None else None
-            except (dpkt.dpkt.Error, ValueError, IndexError):
+            except (dpkt.dpkt.Error, *BROKEN):
                 udp = None
             if not isinstance(udp, dpkt.udp.UDP):
                 others += 1
@@ -66,7 +69,7 @@ def _read(content: Content, reading: Reading) -> Links:
             flow.packets.append(bytes(udp.data))
             short += len(udp.data) + UDP_BYTES < udp.ulen
             flow.times.append(float(when))
-    except (dpkt.dpkt.Error, ValueError):
+    except (dpkt.dpkt.Error, *BROKEN):
         short += 1
     if not flows:
         raise TraceError(f"{content.path}: no UDP packet in this capture of {others} packets")

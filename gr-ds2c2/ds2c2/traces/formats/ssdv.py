@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ds2c2.traces.formats.arrivals import trace_of
-from ds2c2.traces.formats.content import Content, Format, Links, Reading
+from ds2c2.traces.formats.content import Content, Format, Links, Reading, check_rows
 from ds2c2.traces.packetfates import LossTrace, TraceError
 
 PACKET_BYTES = 256
@@ -68,17 +68,20 @@ def links_of(path, packets: Sequence[bytes], reading: Reading, times: np.ndarray
     if not senders:
         raise TraceError(f"{path}: no SSDV packet in it whose CRC-32 is right")
     said = [f"{damaged} packets with a wrong CRC left out: nobody knows which they were"] if damaged else []
-    traces = {}
+    links = Links({}, said)
     for sender, fields in senders.items():
         images: list[list[tuple[int, int, bool, int]]] = []
         for one in fields:
             if not images or images[-1][-1][0] != one[0]:
                 images.append([])
             images[-1].append(one)
+        # Before any is made: each may be of 65536 packets.
+        check_rows(path, sum(1 + max(number for _, number, _, _ in image) for image in images), len(fields))
         pieces = [_image(str(path), image, reading, times) for image in images]
-        traces[sender if len(senders) > 1 else ""] = _joined([trace for trace, _ in pieces], [end for _, end in pieces])
+        joined = _joined([trace for trace, _ in pieces], [end for _, end in pieces])
+        links.add(path, sender if len(senders) > 1 else "", joined, len(fields))
         said.append(f"{sender or 'no call sign'}: {len(images)} images")
-    return Links(traces, said)
+    return links
 
 
 def _image(path: str, image: list, reading: Reading, times: np.ndarray | None) -> tuple[LossTrace, bool]:

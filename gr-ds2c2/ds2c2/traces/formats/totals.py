@@ -7,6 +7,7 @@ from ds2c2.traces.formats.content import Content, Format, Links, Reading
 from ds2c2.traces.packetfates import TraceError
 
 MANY = 3  # lines that must agree
+LONGEST = 30  # characters of a line with a time
 _WFB = re.compile(r"\d+\tPKT\t\d+[:\d]*")
 
 
@@ -14,7 +15,8 @@ def _kind(content: Content) -> str:
     lines = [line for line in content.lines if line.strip()]
     if sum(bool(_WFB.match(line)) for line in lines) >= min(MANY, len(lines)) > 0:
         return "wfb-ng's log holds totals of each interval"
-    if len(lines) >= MANY and all(line.strip().isdigit() for line in lines):
+    # isdecimal: int() takes no other digits, such as superscripts.
+    if len(lines) >= MANY and all(line.strip().isdecimal() and len(line) < LONGEST for line in lines):
         times = list(map(int, lines))
         if times == sorted(times) and times[-1] > 1:
             return "a Mahimahi trace holds times at which packets may be delivered"
