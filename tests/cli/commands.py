@@ -6,9 +6,11 @@ library is imported before the fork: each command imports it for itself, in a pr
 with its own folder, environment, output and exit code.
 """
 
+import atexit
 import gc
 import json
 import os
+import resource
 import runpy
 import select
 import signal
@@ -21,6 +23,11 @@ PACKAGES = (
     "torch", "torch._dynamo", "numpy", "PIL.Image", "constriction", "raptorq", "safetensors.torch", "rich.progress",
     "rich.table", "typer", "pydantic.type_adapter",
 )  # fmt: skip
+
+# Names a trouble that a command gets into, see ``make_trouble``.
+TROUBLE = "DS2C2_TEST_TROUBLE"
+# What Python's audit hooks tell of changes to files; ``os.rename`` is ``os.replace``'s, too.
+CHANGES = ("open", "os.rename", "os.link", "os.remove", "os.mkdir", "os.rmdir", "os.truncate")
 
 
 class Commands:
@@ -87,6 +94,44 @@ def become(arguments: list[str], cwd: str, env: dict[str, str], out: str, err: s
     # As -m has it: first the folder where the command is given.
     sys.path[0] = cwd
     sys.argv[1:] = arguments
+    if TROUBLE in env:
+        make_trouble(env[TROUBLE], Path(cwd))
+
+
+def make_trouble(what: str, folder: Path) -> None:
+    """``event:N`` kills this process at the Nth time that it changes something in ``folder``, ``bytes:N`` in the middle
+    of a write, when a file would become larger; with ``room:N`` there is no room for larger ones. ``count`` writes
+    the number of changes to the file ``.changes`` beside ``folder`` when the process ends."""
+    kind, _, number = what.partition(":")
+    if kind in ("bytes", "room"):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (int(number), int(number)))
+        # Python ignores it: then the write fails instead.
+        signal.signal(signal.SIGXFSZ, signal.SIG_DFL if kind == "bytes" else signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        return
+    seen = 0
+
+    def look(event: str, args: tuple) -> None:
+        nonlocal seen
+        if event not in CHANGES or event == "open" and not _writes(args[1], args[2]):
+            return
+        if not isinstance(args[0], str | bytes | os.PathLike) or not _within(args[0], folder):
+            return
+        seen += 1
+        if kind == "event" and seen == int(number):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(look)
+    if kind == "count":
+        atexit.register(lambda: folder.with_name(".changes").write_text(str(seen)))
+
+
+def _writes(mode: str | None, flags: int) -> bool:
+    return bool(mode and set(mode) & set("wax+")) or bool(flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT))
+
+
+def _within(path: str, folder: Path) -> bool:
+    return os.path.abspath(os.fsdecode(path)).startswith(f"{folder}{os.sep}")
 
 
 if __name__ == "__main__":

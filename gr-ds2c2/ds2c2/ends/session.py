@@ -210,7 +210,6 @@ class ReceivingEnd:
             self.write_into(folder)
         self._replace = replace
         self._top, self._streams = self.folder, 1
-        self._written: set[Path] = set()
         self.originals = originals
         self.results: list[FrameResult] = []
         self.frames = 0  # released so far, lost ones among them
@@ -227,6 +226,7 @@ class ReceivingEnd:
         except OSError as error:
             raise PictureError(f"{folder}: cannot be a folder for pictures ({error.strerror})") from None
         self.folder = Path(folder)
+        self._newest = -1  # frame that was written there; of all names together memory would grow with the days
 
     def path_of(self, frame: int) -> Path:
         """Where the picture of this frame is written."""
@@ -278,14 +278,14 @@ class ReceivingEnd:
             del self.results[: self.KEPT_RESULTS // 2]
         return result
 
-    def _taken(self, path: Path) -> bool:
-        return path in self._written or (not self._replace and path.exists())
+    def _taken(self, frame: int) -> bool:
+        return frame <= self._newest or (not self._replace and self.path_of(frame).exists())
 
     def _write(self, frame: int) -> Path:
-        while self._taken(self.path_of(frame)):
+        while self._taken(frame):
             self._streams += 1
             self.write_into((self._top or self.folder) / f"stream-{self._streams}")
         path = write_picture(self.path_of(frame), self.picture)
-        self._written.add(path)
+        self._newest = frame
         self.written += 1
         return path

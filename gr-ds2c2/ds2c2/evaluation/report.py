@@ -11,6 +11,7 @@ from ds2c2.evaluation.distances import key as distance_key
 from ds2c2.evaluation.outcomes import BOTH, OURS
 from ds2c2.evaluation.rivals.rivals import LAYERED, label
 from ds2c2.evaluation.summary import mean_over_losses, value
+from ds2c2.files import make_folder, whole
 from ds2c2.stream.protection import OUTAGE
 
 HEADLINE_RATE = 0.26  # bits per pixel
@@ -77,7 +78,7 @@ def copy_plots(source: str | Path, results: dict, page: Path) -> list[Path]:
     """Copy the plots that lie beside ``benchmark.json`` to the folder ``images`` beside the page.
 
     Their names begin with the benchmark's. A single rate gives no curve over the rate, so that plot
-    stays where it is. Raises ``OSError``.
+    stays where it is. Raises ``FileError``.
     """
     folder = Path(source) if Path(source).is_dir() else Path(source).parent
     copies = []
@@ -86,8 +87,10 @@ def copy_plots(source: str | Path, results: dict, page: Path) -> list[Path]:
         plot = folder / f"{stem}.png"
         if plot.is_file() and not (single and stem.startswith("psnr-over-rate")):
             copy = page.parent / IMAGES / f"{results['name']}-{plot.name}"
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            copies.append(Path(shutil.copyfile(plot, copy)))
+            make_folder(copy.parent)
+            with whole(copy) as part:
+                shutil.copyfile(plot, part)
+            copies.append(copy)
     return copies
 
 

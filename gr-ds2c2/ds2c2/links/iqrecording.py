@@ -99,6 +99,8 @@ class IqWriter:
         }
         self._signal.add_annotation(0, metadata=self._run)
         self._begin_capture(time.time())
+        if not self.meta_path.exists() and self.data_path.is_file() and not self.data_path.stat().st_size:
+            self.data_path.unlink()  # of a process that was killed before its first sample
         for there in (self.data_path, self.meta_path):
             if there.exists():
                 raise LinkError(f"{there}: there is a recording already; choose another name or move it away")

@@ -90,7 +90,7 @@ class FrameReader:
         rows = np.frombuffer(items, np.int8).reshape(-1, size)
         self._continue_at(offset, len(rows))
         places = {tag.offset - offset: tag for tag in tags if tag.key == FRAME}
-        ends = [tag.offset - offset + 1 for tag in tags if tag.key == END]
+        ends = [tag.offset - offset + 1 for tag in tags if tag.key == END and 0 <= tag.offset - offset < len(rows)]
         cuts = sorted({0, len(rows), *(place for place in places if 0 <= place < len(rows)), *ends[:1]})
         frames = []
         for start, stop in zip(cuts, cuts[1:], strict=False):

@@ -2,6 +2,7 @@
 """Keys of hosts that meet over a network: CURVE certificates (ZeroMQ RFC 26) in the files of pyzmq and czmq."""
 
 import os
+import shutil
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from zmq.auth import create_certificates, load_certificate
 
 from ds2c2.errors import LinkError
+from ds2c2.files import part_of
 
 PUBLIC, SECRET = ".key", ".key_secret"
 KEY_LENGTH = 40  # characters of a key in Z85 (ZeroMQ RFC 32)
@@ -47,11 +49,22 @@ def make_keys(folder: str | Path, name: str) -> tuple[Path, Path]:
     before = os.umask(0o077)
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        # Made aside and then named, the secret one first: who was killed between finds the other half here.
+        made = part_of(folder / name)
+        if secret.exists() and not public.exists() and (made / public.name).is_file():
+            os.replace(made / public.name, public)
+            shutil.rmtree(made, ignore_errors=True)
+            return public, secret
+        shutil.rmtree(made, ignore_errors=True)
         if there := sorted(folder.glob(f"*{SECRET}")):
             raise LinkError(f"{there[0]}: there already is a secret key; a host has one, choose another folder")
         if public.exists():
             raise LinkError(f"{public}: is there already, another host's; choose another name")
-        create_certificates(folder, name)
+        made.mkdir()
+        create_certificates(made, name)
+        os.replace(made / secret.name, secret)
+        os.replace(made / public.name, public)
+        made.rmdir()
     except OSError as error:
         raise LinkError(f"{folder}: no place for keys ({error.strerror})") from None
     finally:

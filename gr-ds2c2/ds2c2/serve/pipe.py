@@ -23,6 +23,9 @@ END_SECONDS = 5.0  # that ZeroMQ gets to close what nothing waits for; it takes 
 # Messages that wait in a socket and bytes in the kernel: what is under way when a receiver stops is lost.
 SOCKET_MESSAGES = 2
 SOCKET_BYTES = 1 << 16
+# A peer whose message is larger is disconnected before room is made for it: the soft bits of four pictures of
+# 4096x4096 at 1 bit per pixel, and GNU Radio's buffers hold less.
+MOST_MESSAGE_BYTES = 1 << 26
 # Bytes that a receiver reads ahead. GNU Radio's ZMQ PUSH Sink throws away what has not left it one second
 # after its flowgraph has ended, so it must not be kept waiting for a codec.
 READ_AHEAD = 1 << 30
@@ -118,6 +121,7 @@ class Pipe:
             socket.immediate = True  # nothing counts as sent while nobody is there
         else:
             socket.rcvhwm = SOCKET_MESSAGES
+            socket.maxmsgsize = MOST_MESSAGE_BYTES
         if keys:
             socket.curve_publickey, socket.curve_secretkey = keys.public, keys.secret
             if self.listens:

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Key files: the secret that both ends of a signed stream share. One line, 64 hexadecimal digits."""
 
+import contextlib
 import os
 import secrets
 import stat
 from pathlib import Path
 
 from ds2c2.errors import LinkError
+from ds2c2.files import part_of
 
 KEY_BYTES = 32  # BLAKE2s takes 32 at most
 
@@ -14,19 +16,21 @@ KEY_BYTES = 32  # BLAKE2s takes 32 at most
 def make_key(path: str | Path) -> bytes:
     """Write a new key, readable by its owner only. Raises ``LinkError`` rather than replace a file."""
     key = secrets.token_bytes(KEY_BYTES)
+    part = part_of(path)
     try:
-        # Never for a moment readable by others, and never over another file.
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, stat.S_IRUSR | stat.S_IWUSR)
+        # Never for a moment readable by others, never half under its name, and never over another file.
+        part.unlink(missing_ok=True)
+        handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, stat.S_IRUSR | stat.S_IWUSR)
+        with os.fdopen(handle, "w", encoding="ascii") as file:
+            file.write(f"{key.hex()}\n")
+        os.link(part, path)
     except FileExistsError:
         raise LinkError(f"{path}: is there already, and a key is not replaced; choose another name") from None
     except OSError as error:
         raise LinkError(f"{path}: no place for a key ({error.strerror})") from None
-    try:
-        with os.fdopen(handle, "w", encoding="ascii") as file:
-            file.write(f"{key.hex()}\n")
-    except OSError as error:
-        Path(path).unlink(missing_ok=True)
-        raise LinkError(f"{path}: the key cannot be written ({error.strerror})") from None
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
     return key
 
 
