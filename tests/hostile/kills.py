@@ -6,7 +6,7 @@
 
 Each command is killed (SIGKILL) at changes it makes to its folder (files opened, named, removed, folders made), in the
 middle of writes (a limit on the size of files that ends the process), and at random times; and it finds no room in
-the middle of writes. ``test_kills.py`` does some of that.
+the middle of writes. ``tests/cli/test_kills.py`` does some of that.
 """
 
 import argparse
