@@ -10,6 +10,7 @@ import json
 import os
 import resource
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -149,9 +150,7 @@ CODECS = {
 
 def codecs(folder: Path) -> list[Codec]:
     write_tiny_models(folder)
-    return [
-        Codec(stream, "cpu", weights=folder / f"{stream.model_name}.safetensors") for stream in CODECS.values()
-    ]
+    return [Codec(stream, "cpu", weights=folder / f"{stream.model_name}.safetensors") for stream in CODECS.values()]
 
 
 def portrait() -> np.ndarray:
@@ -339,7 +338,15 @@ def sigmf_seeds() -> Iterator[tuple[str, bytes]]:
         writer.write(np.zeros(100, np.complex64))
         writer.close()
         yield "ours", writer.meta_path.read_bytes()
-    yield "least", json.dumps({"global": {"core:datatype": "ci16_le", "core:version": "1.0.0"}, "captures": [], "annotations": []}).encode()  # fmt: skip
+    described = {"core:datatype": "ci16_le", "core:version": "1.0.0"}
+    yield "least", json.dumps({"global": described, "captures": [], "annotations": []}).encode()
+    described["core:trailing_bytes"] = 900
+    captures = [{"core:sample_start": 0, "core:header_bytes": 1 << 70}]
+    yield "headers", json.dumps({"global": described, "captures": captures, "annotations": []}).encode()
+    run = {"core:sample_start": 0, "core:label": "ds2c2 run", "ds2c2:format": 5}
+    del described["core:trailing_bytes"]
+    yield "format", json.dumps({"global": described, "captures": [], "annotations": [run]}).encode()
+    yield "deep", b"[" * 4000
 
 
 READINGS = (
@@ -396,6 +403,33 @@ def traces_seeds() -> Iterator[tuple[str, bytes]]:
     yield "iperf3-server", b"\2" + json.dumps({"intervals": [], "end": {}, "server_output_json": {"intervals": intervals}}).encode()  # fmt: skip
     yield "csv", b"\0time;seq;rssi\n" + b"".join(b"2026-01-01T00:00:%02d;%d;-90\n" % (n, n) for n in range(5))
     yield "utf16", b"\0" + "seq,ok\n1,true\n2,false\n".encode("utf-16")
+    # What was found by reading, before any fuzzing.
+    yield "deep", b"\0" + b"[" * 4000
+    yield "far", b"\0seq\n0\n19999999\n"
+    yield (
+        "far-links",
+        b"\0seq,link\n" + b"".join(b"%d,%d\n" % (900_000 * one, two) for two in range(40) for one in (0, 1)),
+    )
+    yield "infinity", b'\0{"seq": [1, Infinity, 3]}'
+    yield "huge", b'\0{"seq": [1, 2], "snr": [1%s, 2], "time": [[1], {}]}' % (b"0" * 400)
+    yield "endless-time", b"\0seq,time\n1,1e999\n2,1e999\n"
+    yield "nothing-in-common", b"\0" + json.dumps([{f"k{one}": 1} for one in range(500)]).encode()
+    yield "superscripts", b"\0" + "\u00b2\n\u00b2\n\u00b2\n".encode()
+    yield "digits-without-end", b"\0" + b"1" * 5000 + b"\n1\n2\n"
+    yield "ns3-huge", b'\0dropsVector = "99999999999999999999"\n'
+    yield "ns3-far", b'\0dropsVector = "19999998"\n'
+    for place, counts in enumerate(({"packets": 10**13, "lost_packets": 1}, {"packets": -5, "lost_packets": "x"}, 7)):
+        content = {"intervals": [{"streams": [counts]}], "end": {}}
+        if isinstance(counts, dict):
+            counts["socket"] = 1
+        yield f"iperf3-{place}", b"\1" + json.dumps(content).encode()
+    yield "iperf3-list", b"\1" + json.dumps({"intervals": [], "end": {}, "server_output_json": [1]}).encode()
+    yield "ssdv-images", b"\0" + b"".join(_ssdv(image, 65535) for image in range(30))
+
+
+def _ssdv(image: int, number: int) -> bytes:
+    body = b"\x67" + bytes([0, 0, 0, 9, image]) + number.to_bytes(2, "big") + bytes(243)
+    return b"\x55" + body + zlib.crc32(body).to_bytes(4, "big")
 
 
 def weights(folder: Path) -> Door:
@@ -425,6 +459,10 @@ def weights_seeds() -> Iterator[tuple[str, bytes]]:
             yield storage, path.read_bytes()
         path = save_weights(Path(folder) / "part.safetensors", small, {}, part_of="trunk.", rest_from="x@00000000")
         yield "part", path.read_bytes()
+        yield "path", path.read_bytes().replace(b'"x@00000000"', b'"../x@0000"')
+        whole = (Path(folder) / "float16.safetensors").read_bytes()
+        # A shape of 3.6 million million weights; as long as the true one, so that nothing else is wrong.
+        yield "wide", whole.replace(b"[2, 2, 2]", b"[9e5,9,9]").replace(b"[1, 1, 1]", b"[9,9,9]  ")
     yield "git-lfs", b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 16240768\n"
 
 
@@ -472,7 +510,10 @@ def texts(folder: Path) -> Door:
 def texts_seeds() -> Iterator[tuple[str, bytes]]:
     for name, stream in {**FORMATS, **CODECS}.items():
         yield name.replace(" ", "-"), stream.text.encode()
-    yield "large", b"ds2c2/1 4096x4096 bpp=1 block=32 base=0.5 redundancy=0 interleave=block depth=64 seed=1 model=a@00000000"
+    yield (
+        "large",
+        b"ds2c2/1 4096x4096 bpp=1 block=32 base=0.5 redundancy=0 interleave=block depth=64 seed=1 model=a@00000000",
+    )
     yield "wish", b"120,80,64x48=2"
     yield "udp", b"udp://[::1]:5005"
 
@@ -504,6 +545,9 @@ def serve_seeds() -> Iterator[tuple[str, bytes]]:
             for message in frame_messages(stream, number, blocks, number == 1):
                 out += len(message).to_bytes(2, "big") + message
         yield name, out
+    header = (0x5FF0).to_bytes(2, "little") + b"\1" + bytes(8) + (1).to_bytes(8, "little")
+    deep = header + bytes(8) + b"\7\6" * 3000 + b"\6" + b"\6\6"
+    yield "list-of-lists", b"\0" + len(deep).to_bytes(2, "big") + deep
 
 
 def recipes(folder: Path) -> Door:
@@ -531,7 +575,13 @@ def recipes_seeds() -> Iterator[tuple[str, bytes]]:
     folder = Path(__file__).resolve().parents[2] / "gr-ds2c2" / "recipes"
     for name in ("smoke", "segnet-camvid", "camvid"):
         yield name, (folder / f"{name}.toml").read_bytes()
-    yield "study", b'recipe = "smoke"\nset = ["training.seed=1"]\n[[model]]\nname = "a"\nset = ["channel.pe_train=0.08"]\n'
+    yield (
+        "study",
+        b'recipe = "smoke"\nset = ["training.seed=1"]\n[[model]]\nname = "a"\nset = ["channel.pe_train=0.08"]\n',
+    )
+    yield "deep", b"a = " + b"[" * 4000
+    yield "no-section", b"training = 5\ntraining.batch=4"
+    yield "large-number", b"[training]\nlearning_rate = 1%s" % (b"0" * 400)
     yield "results", json.dumps({"name": "a", "settings": {}, "curves": [], "best-fixed": {}}).encode()
 
 

@@ -102,7 +102,9 @@ def main() -> None:
     for name in names:
         print(f"{name}: {arguments.seconds} s", flush=True)
         # In a process of its own: libFuzzer ends it, and nothing may be imported before it is instrumented.
-        script = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import fuzz; from pathlib import Path; "
+        script = (
+            f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import fuzz; from pathlib import Path; "
+        )
         script += f"fuzz.fuzz({name!r}, {arguments.seconds}, Path({str(arguments.out.resolve())!r}))"
         subprocess.run([sys.executable, "-c", script], check=False)
 

@@ -11,6 +11,7 @@ the middle of writes. ``tests/cli/test_kills.py`` does some of that.
 
 import argparse
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -87,6 +88,8 @@ name = "a"
 # Grow by whole lines and whole words: what a kill leaves there at the end the next run cuts off or goes on from.
 GROWING = {PROGRESS, ".study.lock"}
 GROWING_SUFFIXES = {".log"}
+# What was begun of samples can be read and says that it was interrupted; who tries again is told to take it away.
+KEPT = {"send, a recording of samples"}
 
 
 @dataclass
@@ -138,8 +141,6 @@ class Place:
     def run(
         self, folder: Path, words: Sequence[str], trouble: str = "", seconds: float = DEADLINE_SECONDS
     ) -> subprocess.CompletedProcess:
-        import os
-
         env = {**os.environ, "COLUMNS": "200", "DS2C2_MODELS": str(self.models), "PYTHONDONTWRITEBYTECODE": "1"}
         if trouble:
             env[TROUBLE] = trouble
@@ -148,7 +149,8 @@ class Place:
 
 def files_of(out: Path) -> dict[str, int]:
     """Files that are there to be used, by name, with their sizes."""
-    return {str(path.relative_to(out)): path.stat().st_size for path in sorted(out.rglob("*")) if path.is_file() and not path.name.startswith(".")}  # fmt: skip
+    found = [path for path in sorted(out.rglob("*")) if path.is_file() and not path.name.startswith(".")]
+    return {str(path.relative_to(out)): path.stat().st_size for path in found}
 
 
 def half(path: Path) -> str:
@@ -222,8 +224,12 @@ def trouble(place: Place, name: str, wanted: dict[str, int], what: str, outcome:
             outcome.wrong.append(f"{at}: left {sorted(left)} {hidden}")
     else:
         outcome.wrong.append(f"{at}: exit code {code}: {done.stderr.strip()[-300:]}")
-    outcome.wrong += [f"{at}: {words}" for path in out.rglob("*") if path.is_file() and not path.name.startswith(".") and (words := half(path))]  # fmt: skip
+    outcome.wrong += [f"{at}: {words}" for one in files_of(out) if (words := half(out / one))]
     again = place.run(folder, WRITERS[name])
+    if name in KEPT and "there is a recording already" in again.stderr and again.returncode == ExitCode.PLACE:
+        shutil.rmtree(out)
+        out.mkdir()
+        again = place.run(folder, WRITERS[name])
     if again.returncode:
         outcome.wrong.append(f"{at}: the retry ends with {again.returncode}: {again.stderr.strip()[-300:]}")
         return

@@ -94,7 +94,9 @@ def soak(folder: Path, seconds: float, every: float) -> None:
                 pictures += 1
             for name, end in ends.items():
                 rows[name].append(health(end.pid))
-            shown = [f"{memory / 2**20:.1f}, {threads}, {files}" for memory, threads, files in (r[-1] for r in rows.values())]
+            shown = [
+                f"{memory / 2**20:.1f}, {threads}, {files}" for memory, threads, files in (r[-1] for r in rows.values())
+            ]
             print(f"| {time.monotonic() - began:.0f} | {pictures} | {' | '.join(shown)} |", flush=True)
     finally:
         for end in ends.values():
@@ -105,7 +107,9 @@ def soak(folder: Path, seconds: float, every: float) -> None:
         half = len(settled) // 2
         grown = np.median(settled[half:, 0]) - np.median(settled[:half, 0])
         print(f"{name}: from the first half to the second {grown / 2**20:+.2f} MiB")
-        assert settled[-1, 0] - settled[0, 0] < GROWTH, f"{name} grew by {(settled[-1, 0] - settled[0, 0]) / 2**20:.1f} MiB"
+        assert settled[-1, 0] - settled[0, 0] < GROWTH, (
+            f"{name} grew by {(settled[-1, 0] - settled[0, 0]) / 2**20:.1f} MiB"
+        )
         assert settled[:, 1].max() <= settled[0, 1] and settled[:, 2].max() <= settled[0, 2] + 1, f"{name}: {settled}"
     assert pictures > 0
 

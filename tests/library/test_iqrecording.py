@@ -128,6 +128,23 @@ def test_integers_of_others_are_scaled(tmp_path):
     assert (reader.stream_format, reader.about, reader.trouble) == ("", {}, "")
 
 
+def test_what_others_put_before_and_behind_the_samples_is_left_out(samples, tmp_path):
+    """``core:header_bytes`` and ``core:trailing_bytes``: they were read as samples, past the end."""
+    data, meta = recording_paths(tmp_path / "theirs")
+    data.write_bytes(b"HEAD" * 4 + samples.tobytes() + b"tail" * 3)
+    described = {"core:datatype": "cf32_le", "core:version": "1.0.0", "core:trailing_bytes": 12}
+    captures = [{"core:sample_start": 0, "core:header_bytes": 16}]
+    described |= {"core:dataset": data.name}
+    meta.write_text(json.dumps({"global": described, "captures": captures, "annotations": []}))
+    reader = IqReader(data)
+    assert reader.samples == len(samples) and reader.trouble == ""
+    np.testing.assert_array_equal(np.concatenate([reader.read(0, 7), reader.read(7, 10**9)]), samples)
+    captures.append({"core:sample_start": 100, "core:header_bytes": 16})
+    meta.write_text(json.dumps({"global": described, "captures": captures, "annotations": []}))
+    with pytest.raises(FormatError, match="not the first"):
+        IqReader(data)
+
+
 def test_an_empty_recording_has_no_samples(tmp_path):
     IqWriter(tmp_path / "run", RATE).close()
     reader = IqReader(tmp_path / "run")

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ds2c2.errors import UserError
+from ds2c2.files import unwritable
 
 PROGRESS = "progress.jsonl"
 
@@ -85,16 +86,25 @@ class ProgressFile:
             raise self.error(
                 f"{self.folder}: no folder can be made there ({error.strerror}); choose another --out"
             ) from None
-        with open(self.path, "ab") as file:
+        try:
+            # Unbuffered: what does not fit is said by the write and not by the end.
+            opened = open(self.path, "ab", buffering=0)  # noqa: SIM115 - closed below
+        except OSError as error:
+            raise unwritable(self.path, error) from None
+        with opened as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 raise self.error(f"{self.folder}: another {self.noun} is writing there; choose another --out") from None
 
             def add(entry: dict) -> None:
-                file.write(json.dumps(entry, allow_nan=False).encode() + b"\n")
-                file.flush()
-                os.fsync(file.fileno())
+                line = memoryview(json.dumps(entry, allow_nan=False).encode() + b"\n")
+                try:
+                    while len(line):
+                        line = line[file.write(line) :]
+                    os.fsync(file.fileno())
+                except OSError as error:
+                    raise unwritable(self.path, error) from None
 
             begun, finished, whole = self.read()
             os.truncate(self.path, whole)

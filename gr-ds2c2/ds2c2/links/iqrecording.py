@@ -222,10 +222,11 @@ class IqReader:
                 metadata = json.loads(meta.read_text(encoding="utf-8"))
                 self._signal = sigmf.SigMFFile(metadata=metadata)
                 self._signal.validate()
-                size = self.data_path.stat().st_size
-                if size:
-                    self._signal.set_data_file(self.data_path, skip_checksum=True)
                 sample_bytes = self._signal.get_sample_size()
+                begin, size = self._extent(self.data_path.stat().st_size)
+                whole = size // sample_bytes * sample_bytes
+                if whole:
+                    self._signal.set_data_file(self.data_path, skip_checksum=True, offset=begin, size_bytes=whole)
         except (
             ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError,
             sigmf.error.SigMFError, jsonschema.ValidationError,
@@ -251,6 +252,18 @@ class IqReader:
             (entry["core:sample_start"], entry.get("core:label", "")) for entry in annotations if entry is not run
         ]
         self.trouble = self._trouble(about.get("ds2c2:complete"), size % sample_bytes, run.get("core:sample_count"))
+
+    def _extent(self, length: int) -> tuple[int, int]:
+        """Where the samples of a file of so many bytes begin, and how many bytes they are: others put headers before
+        and notes behind them. Raises ``ValueError`` for headers amid the samples."""
+        headers = [int(capture.get("core:header_bytes", 0)) for capture in self._signal.get_captures()]
+        if any(headers[1:]):
+            raise ValueError("core:header_bytes of a capture that is not the first")
+        begin = headers[0] if headers else 0
+        behind = int(self._signal.get_global_info().get("core:trailing_bytes", 0))
+        if min(begin, behind) < 0:
+            raise ValueError("negative core:header_bytes or core:trailing_bytes")
+        return begin, max(0, length - begin - behind)
 
     def _trouble(self, complete: bool | None, torn: int, told: int | None) -> str:
         words = []

@@ -4,6 +4,7 @@
 import json
 import math
 import re
+import warnings
 from pathlib import Path
 
 import torch
@@ -178,7 +179,8 @@ def load_networks(model: str | Path, device: torch.device | str = "cpu") -> nn.M
         # drawn here and overwritten below (0.6 s for 100 million weights) is no draw of the caller's.
         tensors = read_tensors(path)
         stored = sum(tensor.numel() for tensor in tensors.values())
-        with torch.random.fork_rng(devices=[]), _Room(stored):
+        with torch.random.fork_rng(devices=[]), _Room(stored), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # layers of nothing: what is wrong is said below
             networks = profile.load("networks")(shape)
         networks.load_state_dict(tensors, assign=True)
     except UserError as error:

@@ -66,6 +66,7 @@ def make_keys(folder: str | Path, name: str) -> tuple[Path, Path]:
         os.replace(made / public.name, public)
         made.rmdir()
     except OSError as error:
+        shutil.rmtree(part_of(folder / name), ignore_errors=True)
         raise LinkError(f"{folder}: no place for keys ({error.strerror})") from None
     finally:
         os.umask(before)
