@@ -8,6 +8,7 @@ with its own folder, environment, output and exit code.
 
 import atexit
 import gc
+import io
 import json
 import os
 import resource
@@ -104,7 +105,18 @@ def make_trouble(what: str, folder: Path) -> None:
     the number of changes to the file ``.changes`` beside ``folder`` when the process ends."""
     kind, _, number = what.partition(":")
     if kind in ("bytes", "room"):
-        resource.setrlimit(resource.RLIMIT_FSIZE, (int(number), int(number)))
+        # What it prints goes to files, too: kept until the end, which has no limit.
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        said = {descriptor: io.StringIO() for descriptor in (1, 2)}
+        sys.stdout, sys.stderr = said.values()
+
+        def print_all() -> None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+            for descriptor, text in said.items():
+                os.write(descriptor, text.getvalue().encode())
+
+        atexit.register(print_all)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (int(number), before[1]))
         # Python ignores it: then the write fails instead.
         signal.signal(signal.SIGXFSZ, signal.SIG_DFL if kind == "bytes" else signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -2,6 +2,7 @@
 """Writers killed and out of room, a little of each; ``kills.py`` does all of them, at many moments."""
 
 import pytest
+
 from hostile.kills import Place, attack, half
 
 # Changes at which each is killed, and sizes of its files in which it is killed and finds no room.

@@ -17,7 +17,6 @@ from pathlib import Path
 import numpy as np
 from campaign import FORMATS, KEY, STREAM_NUMBER
 from PIL import Image
-from tinymodels import write_tiny_models
 
 from ds2c2.codec.baselayer import protect_base
 from ds2c2.codec.baseshares import share_base
@@ -48,6 +47,7 @@ from ds2c2.traces.tracerecorder import TraceRecorder
 from ds2c2.training.recipefile import read_recipe
 from ds2c2.transport.recording import RecordingReader, RecordingWriter
 from ds2c2.transport.udp import parse_address
+from tinymodels import write_tiny_models
 
 MOST_SECONDS = 3.0  # of the processor for one input; the usual one takes some ms, under a fuzzer five times that
 MOST_BYTES = 256 << 20  # that one input may take at its peak
@@ -400,7 +400,8 @@ def traces_seeds() -> Iterator[tuple[str, bytes]]:
     yield "json-lists", b"\0" + json.dumps({"seq": [1, 2, 5], "lost": [0, 1, 0], "link": ["a", "b", "a"]}).encode()
     intervals = [{"streams": [{"socket": 5, "packets": 10, "lost_packets": 3}]} for _ in range(3)]
     yield "iperf3", b"\1" + json.dumps({"intervals": intervals, "end": {}}).encode()
-    yield "iperf3-server", b"\2" + json.dumps({"intervals": [], "end": {}, "server_output_json": {"intervals": intervals}}).encode()  # fmt: skip
+    content = {"intervals": [], "end": {}, "server_output_json": {"intervals": intervals}}
+    yield "iperf3-server", b"\2" + json.dumps(content).encode()
     yield "csv", b"\0time;seq;rssi\n" + b"".join(b"2026-01-01T00:00:%02d;%d;-90\n" % (n, n) for n in range(5))
     yield "utf16", b"\0" + "seq,ok\n1,true\n2,false\n".encode("utf-16")
     # What was found by reading, before any fuzzing.
@@ -480,7 +481,12 @@ def pictures(folder: Path) -> Door:
 def pictures_seeds() -> Iterator[tuple[str, bytes]]:
     import io
 
-    for name, mode, kind in (("png", "RGB", "PNG"), ("grey", "L", "PNG"), ("palette", "P", "PNG"), ("jpeg", "RGB", "JPEG")):  # fmt: skip
+    for name, mode, kind in (
+        ("png", "RGB", "PNG"),
+        ("grey", "L", "PNG"),
+        ("palette", "P", "PNG"),
+        ("jpeg", "RGB", "JPEG"),
+    ):
         file = io.BytesIO()
         Image.fromarray(portrait()[::4, ::4]).convert(mode).save(file, kind)
         yield name, bytes([mode in "LP"]) + file.getvalue()

@@ -25,10 +25,10 @@ from checkout import use_checkout  # noqa: E402
 use_checkout()
 
 import zmq  # noqa: E402
-from freeport import free_port  # noqa: E402
 
 from ds2c2.serve.keys import Keys, load_keys, make_keys  # noqa: E402
 from ds2c2.serve.pipe import Address, Pipe  # noqa: E402
+from freeport import free_port  # noqa: E402
 
 # A greeting of ZMTP 3.1 (ZeroMQ RFC 37) for the mechanism that comes after it.
 GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x01"
@@ -239,6 +239,7 @@ def _count(reader, message: bytes) -> int:  # noqa: ANN001
 def main() -> None:
     import numpy as np
     from PIL import Image
+
     from tinymodels import write_tiny_models
 
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])

@@ -23,12 +23,12 @@ from checkout import use_checkout  # noqa: E402
 use_checkout()
 
 import numpy as np  # noqa: E402
-from freeport import free_port  # noqa: E402
 from PIL import Image  # noqa: E402
 from serve_attack import health  # noqa: E402
-from tinymodels import write_tiny_models  # noqa: E402
 
 from ds2c2.stream.streamformat import StreamFormat  # noqa: E402
+from freeport import free_port  # noqa: E402
+from tinymodels import write_tiny_models  # noqa: E402
 
 STREAM = StreamFormat(64, 64, bpp=0.9, block_size=40)
 PICTURES_A_SECOND = 20

@@ -132,8 +132,8 @@ class StreamFormat:
         # A file's name would be looked up in the folder where a receiver happens to run.
         if not re.fullmatch(f"{MODEL_NAME}(@[0-9a-f]{{8}})?", self.model) or self.model_name.endswith(WEIGHTS_SUFFIX):
             raise FormatError(
-                f"model {self.model!r}: a name of letters, digits and ._-, without {WEIGHTS_SUFFIX}, is wanted, since both "
-                "ends must know it; for weights elsewhere, set $DS2C2_MODELS to their folder"
+                f"model {self.model!r}: a name of letters, digits and ._-, without {WEIGHTS_SUFFIX}, is wanted, since "
+                "both ends must know it; for weights elsewhere, set $DS2C2_MODELS to their folder"
             )
         if not re.fullmatch(r"([0-9a-f]{8})?", self.key):
             raise FormatError(f"key {self.key!r}: eight hexadecimal digits are wanted, as `ds2c2 key` prints them")
