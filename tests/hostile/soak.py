@@ -30,9 +30,10 @@ from ds2c2.stream.streamformat import StreamFormat  # noqa: E402
 from freeport import free_port  # noqa: E402
 from tinymodels import write_tiny_models  # noqa: E402
 
-STREAM = StreamFormat(64, 64, bpp=0.9, block_size=40)
-PICTURES_A_SECOND = 20
+STREAM = StreamFormat(64, 64, bpp=0.9, block_size=32, survive=0.3)
+PICTURES_A_SECOND = 10
 GROWTH = 6 << 20  # bytes
+STARTING_SECONDS = 600  # on a busy machine; it takes some
 SENDER = """
 import sys
 from gnuradio import blocks, ds2c2, gr, network
@@ -60,6 +61,30 @@ def main() -> None:
         soak(Path(top), 60 * arguments.minutes, arguments.every)
 
 
+def watch(ends: dict[str, subprocess.Popen], out: Path, seconds: float, every: float) -> tuple[dict, int]:
+    """Health of both ends over time, and how many pictures were received."""
+    rows, pictures = {name: [] for name in ends}, 0
+    print("| seconds | pictures | " + " | ".join(f"{name}: MiB, threads, descriptors" for name in ends) + " |")
+    print("|---|---|---|---|")
+    began = time.monotonic()
+    while time.monotonic() - began < seconds:
+        time.sleep(every)
+        assert all(end.poll() is None for end in ends.values()), "one of them ended"
+        for path in sorted(out.glob("frame-*.png"))[:-1]:
+            path.unlink()
+            pictures += 1
+        if not pictures:
+            began = time.monotonic()  # they are still starting
+            continue
+        for name, end in ends.items():
+            rows[name].append(health(end.pid))
+        last = [
+            f"{memory / 2**20:.1f}, {threads}, {files}" for memory, threads, files in (r[-1] for r in rows.values())
+        ]
+        print(f"| {time.monotonic() - began:.0f} | {pictures} | {' | '.join(last)} |", flush=True)
+    return rows, pictures
+
+
 def soak(folder: Path, seconds: float, every: float) -> None:
     """Raises ``AssertionError`` where something grows."""
     (folder / "models").mkdir()
@@ -74,30 +99,15 @@ def soak(folder: Path, seconds: float, every: float) -> None:
     words += ["--format", pinned(STREAM).text]
     with open(folder / "said", "wb") as said:
         receiver = subprocess.Popen([sys.executable, "-m", "ds2c2", *words], env=env, stdout=said)
-    until = time.monotonic() + 100
-    while b"listening" not in (folder / "said").read_bytes():
-        assert receiver.poll() is None and time.monotonic() < until
-        time.sleep(0.2)
-    given = [pinned(STREAM).text, str(picture), str(port), str(PICTURES_A_SECOND)]
-    sender = subprocess.Popen([sys.executable, "-c", SENDER, *given], env=env)
-    ends = {"flowgraph": sender, "receive": receiver}
-    rows, pictures = {name: [] for name in ends}, 0
-    print("| seconds | pictures | " + " | ".join(f"{name}: MiB, threads, descriptors" for name in ends) + " |")
-    print("|---|---|---|---|")
-    began = time.monotonic()
+    ends = {"receive": receiver}
     try:
-        while time.monotonic() - began < seconds:
-            time.sleep(every)
-            assert all(end.poll() is None for end in ends.values()), "one of them ended"
-            for path in list(out.glob("frame-*.png"))[:-1]:
-                path.unlink()
-                pictures += 1
-            for name, end in ends.items():
-                rows[name].append(health(end.pid))
-            shown = [
-                f"{memory / 2**20:.1f}, {threads}, {files}" for memory, threads, files in (r[-1] for r in rows.values())
-            ]
-            print(f"| {time.monotonic() - began:.0f} | {pictures} | {' | '.join(shown)} |", flush=True)
+        until = time.monotonic() + STARTING_SECONDS
+        while b"listening" not in (folder / "said").read_bytes():
+            assert receiver.poll() is None and time.monotonic() < until
+            time.sleep(0.2)
+        given = [pinned(STREAM).text, str(picture), str(port), str(PICTURES_A_SECOND)]
+        ends["flowgraph"] = subprocess.Popen([sys.executable, "-c", SENDER, *given], env=env)
+        rows, pictures = watch(ends, out, seconds, every)
     finally:
         for end in ends.values():
             end.kill()

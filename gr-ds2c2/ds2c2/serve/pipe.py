@@ -121,7 +121,8 @@ class Pipe:
             socket.immediate = True  # nothing counts as sent while nobody is there
         else:
             socket.rcvhwm = SOCKET_MESSAGES
-            socket.maxmsgsize = MOST_MESSAGE_BYTES
+            if self.listens:  # who connects would never try again
+                socket.maxmsgsize = MOST_MESSAGE_BYTES
         if keys:
             socket.curve_publickey, socket.curve_secretkey = keys.public, keys.secret
             if self.listens:
