@@ -3,12 +3,10 @@
 
 import json
 import os
-import resource
-import subprocess
-import sys
 
 import numpy as np
 import pytest
+from commands import TROUBLE
 from skimage.data import astronaut
 
 from ds2c2.pictures.pictures import write_picture
@@ -28,42 +26,45 @@ COMMANDS = {
 }  # fmt: skip
 
 
+DEADLINE_SECONDS = 110
+
+
 @pytest.fixture(scope="module")
-def given(tmp_path_factory, tiny_models):
+def run(commands, tiny_models):
+    """``ds2c2`` in a folder; ``most`` bytes a file stand in for a disk with so much room."""
+
+    def run(folder, *words, most: int | None = None):
+        env = {**os.environ, "DS2C2_MODELS": str(tiny_models), "PYTHONDONTWRITEBYTECODE": "1"}
+        if most is not None:
+            env[TROUBLE] = f"room:{most}"
+        return commands.run(list(words), folder, env, DEADLINE_SECONDS)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def given(tmp_path_factory, run):
     """A folder with a picture, a recording and a trace."""
     folder = tmp_path_factory.mktemp("given")
     write_picture(folder / "in" / "a.png", astronaut()[:64, :96])
     lost = np.random.default_rng(1).random(3000) < 0.2
     write_trace(folder / "given.csv", LossTrace.from_losses(lost))
-    done = run(folder, tiny_models, *SEND, "--to", "given.rec")
+    done = run(folder, *SEND, "--to", "given.rec")
     assert done.returncode == 0, done.stderr
     return folder
 
 
-def run(folder, models, *words, most: int | None = None):
-    """``ds2c2`` in a folder; ``most`` bytes a file stand in for a disk with so much room."""
-
-    def limit():
-        if most is not None:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
-
-    return subprocess.run(
-        [sys.executable, "-m", "ds2c2", *words], cwd=folder, capture_output=True, text=True, timeout=110,
-        env={**os.environ, "DS2C2_MODELS": str(models), "PYTHONDONTWRITEBYTECODE": "1"}, preexec_fn=limit,
-    )  # fmt: skip
-
-
 @pytest.mark.parametrize("what", COMMANDS)
-def test_no_room(given, tiny_models, tmp_path, what):
+def test_no_room(given, run, tmp_path, what):
     words, most = COMMANDS[what]
     for name in ("in", "given.rec", "given.csv"):
         (tmp_path / name).symlink_to(given / name)
     (tmp_path / "out").mkdir()
-    refused = run(tmp_path, tiny_models, *words, most=most)
+    refused = run(tmp_path, *words, most=most)
     assert refused.returncode == 7, refused.stderr
     assert "no space is left" in refused.stderr and "Traceback" not in refused.stderr
     assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
-    again = run(tmp_path, tiny_models, *words)
+    again = run(tmp_path, *words)
     assert again.returncode == 0, again.stderr
     written = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
     assert written and not [path for path in written if path.name.endswith(".part")]
