@@ -91,8 +91,10 @@ def main() -> None:
     arguments = parser.parse_args()
     names = list(doors.DOORS) if arguments.parser == "all" else [arguments.parser]
     if arguments.seeds:
+        from seeds import write_seeds
+
         for name in names:
-            doors.write_seeds(name)
+            write_seeds(name)
         return
     arguments.out.mkdir(parents=True, exist_ok=True)
     try:
