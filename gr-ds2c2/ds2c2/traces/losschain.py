@@ -23,7 +23,10 @@ class Chain:
         seen = np.full(rows * columns, UNSEEN, np.uint8)
         seen[: self.count] = lost
         self.seen = seen.reshape(rows, columns)
-        self.lost = lost
+        # By column and row, as the recursions go: packets, those that another follows, and losses.
+        self.known = self.seen.T != UNSEEN
+        self.leads = np.where(np.arange(seen.size) < self.count - 1, 1.0, 0.0).reshape(rows, columns).T
+        self.hits = (self.seen.T == 1).astype(float)
 
     def _prepare(self, values: tuple) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, float]:
         """Stationary start [2], transitions [2, 2], P(seen | state) [columns, 2, rows], and the
@@ -58,14 +61,20 @@ class Chain:
         start, _, _, products, logs = self._prepare(values)
         return self._forward(start, products, logs)[1]
 
-    def baum_welch(self, values: tuple) -> tuple[tuple, float]:
-        """Parameters no worse from the same start (Baum et al. 1970), and the log-likelihood of the old ones."""
+    def expected(self, values: tuple) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+        """Given all losses: expected moves between the states ``float[2, 2]``, packets in each state by what was
+        seen ``float[2, 2]`` (arrived, lost), P(state) of the first packet ``float[2]``; and the log-likelihood."""
         start, step, given, products, logs = self._prepare(values)
         states, total = self._forward(start, products, logs)
         ahead = np.ones((2, len(products)))
-        for row in range(len(products) - 1, 0, -1):
-            back = products[row] @ ahead[:, row]
-            ahead[:, row - 1] = back / back.sum()
+        good, bad = 1.0, 1.0
+        for row, ((from_good, good_to_bad), (bad_to_good, from_bad)) in zip(
+            range(len(products) - 1, 0, -1), products[:0:-1].tolist(), strict=True
+        ):
+            good, bad = from_good * good + good_to_bad * bad, bad_to_good * good + from_bad * bad
+            scale = good + bad
+            good, bad = good / scale, bad / scale
+            ahead[:, row - 1] = good, bad
         forward, after = np.empty_like(given), np.empty_like(given)
         for place, column in enumerate(given):
             forward[place] = states * column
@@ -77,16 +86,32 @@ class Chain:
             ahead = given[place] * _moved(ahead, step.T)
             if place % SCALED == 0:
                 ahead /= ahead.sum(axis=0)
-        # [columns, 2, rows] to [2, packets] in their order.
-        forward, after = (part.transpose(1, 2, 0).reshape(2, -1)[:, : self.count] for part in (forward, after))
-        moves = forward[:, None, :-1] * step[:, :, None] * after[None, :, :-1]
-        moves = (moves / moves.sum(axis=(0, 1))).sum(axis=2)
+        # What is beyond the last packet is no packet, and leads nowhere.
+        known = self.known.astype(float)
+        moves = forward[:, :, None] * step[:, :, None] * after[:, None, :]
+        moves *= (self.leads / moves.sum(axis=(1, 2)))[:, None, None]
         states = forward * _moved(after, step.T)
-        states /= states.sum(axis=0)
-        loss = states[:, self.lost].sum(axis=1) / states.sum(axis=1)
+        states *= (known / states.sum(axis=1))[:, None]
+        hit = np.einsum("ckr,cr->k", states, self.hits)
+        seen = np.stack([states.sum(axis=(0, 2)) - hit, hit], axis=1)
+        return moves.sum(axis=(0, 3)), seen, states[0, :, 0], total
+
+    def baum_welch(self, values: tuple) -> tuple[tuple, float]:
+        """Parameters no worse from the same start (Baum et al. 1970), and the log-likelihood of the old ones."""
+        moves, seen, _, total = self.expected(values)
         p, r = moves[0, 1] / moves[0].sum(), moves[1, 0] / moves[1].sum()
         # At 0 or 1 a parameter could never leave again.
-        return tuple(np.clip([p, r, *loss], 1e-6, 1 - 1e-6).tolist()), total
+        return tuple(np.clip([p, r, *(seen[:, 1] / seen.sum(axis=1))], 1e-6, 1 - 1e-6).tolist()), total
+
+    def slope(self, values: tuple) -> tuple[np.ndarray, float]:
+        """The log-likelihood's slope by the parameters' logits, ``float[4]`` (Fisher's identity: that of the
+        expectations), and the log-likelihood."""
+        moves, seen, first, total = self.expected(values)
+        p, r, *loss = values
+        # The first packet's state is that of the stationary chain, P(bad) = p / (p + r).
+        by_p = moves[0, 1] - moves[0].sum() * p + (1 - p) * (first[1] - p / (p + r))
+        by_r = moves[1, 0] - moves[1].sum() * r + (1 - r) * (first[0] - r / (p + r))
+        return np.array([by_p, by_r, *(seen[:, 1] - seen.sum(axis=1) * loss)]), total
 
 
 def _moved(states: np.ndarray, step: np.ndarray) -> np.ndarray:
