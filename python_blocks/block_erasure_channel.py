@@ -24,7 +24,7 @@ class block_erasure_channel(Stage):
         stream_format: a StreamFormat or its text form
         loss: share of the code blocks (bits) that are hit, 0 to 1
         model: iid, exact (a fixed number in every frame), gilbert-elliott (bursts), trace, or what is
-            fitted to the trace and drawn from: gilbert-elliott-general, hidden-markov, semi-markov
+            fitted to the trace and drawn from: gilbert-elliott-general, hidden-markov, semi-markov, drift
         effect: erase (the packet does not arrive), zero (every 1 of the code block becomes 0)
             or flip (every bit flips); the receiver does not know of zero and flip, which are
             for models of profile binary

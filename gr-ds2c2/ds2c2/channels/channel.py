@@ -22,7 +22,7 @@ from ds2c2.traces.losstrace import TraceError, read_trace_file
 
 MODELS = ("iid", "exact", "gilbert-elliott", "trace")
 # Models that are fitted to a trace and drawn from, see ds2c2.traces.lossmodels.
-FITTED = ("gilbert-elliott-general", "hidden-markov", "semi-markov")
+FITTED = ("gilbert-elliott-general", "hidden-markov", "semi-markov", "drift")
 EFFECTS = ("erase", "zero", "flip")
 UNITS = ("block", "bit")
 BITS_A_BYTE = 8

@@ -57,7 +57,7 @@ def compare(
     margin: Annotated[float, typer.Option(min=0.0, help="Difference of the mean PSNR that counts as none, dB.")] = 0.5,
     also: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="Emulate by this model too, may be repeated: hidden-markov, semi-markov."),
+        typer.Option(metavar="NAME", help="Emulate by this model too, may be repeated: hidden-markov, semi-markov, drift."),
     ] = None,
     device: options.Device = "auto",
 ) -> None:
@@ -69,7 +69,7 @@ def compare(
     from ds2c2.evaluation.summary import machine
     from ds2c2.pictures.pictures import list_pictures, sample_photographs
     from ds2c2.traces.lossmodels import BASIC
-    from ds2c2.traces.lossmodels import fit as fit_models
+    from ds2c2.traces.lossmodels import fit_noticed
     from ds2c2.traces.lossstatistics import statistics
     from ds2c2.traces.losstrace import TraceError
 
@@ -89,7 +89,7 @@ def compare(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise TraceError(f"{folder}: cannot be a folder for a report ({error.strerror}); choose another") from None
-    models, shown = fit_models(lost, (*BASIC, *(also or ()))), statistics(lost, seed)
+    models, shown = fit_noticed(lost, (*BASIC, *(also or ()))), statistics(lost, seed)
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
     )  # fmt: skip

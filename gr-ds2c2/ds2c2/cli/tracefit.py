@@ -35,7 +35,7 @@ def fit(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="Fit this one too, may be repeated: hidden-markov, semi-markov.",
+            help="Fit this one too, may be repeated: hidden-markov, semi-markov, drift.",
         ),
     ] = None,
     packets: Annotated[int, typer.Option(min=1, help="How many packets to draw.")] = 100_000,
@@ -62,7 +62,8 @@ def fit(
     if not (emulate or netem):
         return
     known: dict[str, Model] = {one.name: one for one in models}
-    chosen = model or min(models, key=lambda one: one.bic).name
+    # netem has none of the others.
+    chosen = model or min((one for one in models if not netem or one.name in BASIC), key=lambda one: one.bic).name
     if chosen not in known:
         raise TraceError(f"{file}: model {chosen!r} was not fitted; choose one of {', '.join(known)}")
     if netem:
@@ -75,9 +76,12 @@ def fit(
 def _emulate(out: str, model, packets: int, seed: int, file: str) -> None:  # noqa: ANN001
     import numpy as np
 
+    from ds2c2.traces.hiddenmarkov import first_of
     from ds2c2.traces.losstrace import LossTrace, write_trace
 
-    drawn = model.draw(packets, np.random.default_rng(seed))
+    rng = np.random.default_rng(seed)
+    # A link that drifted does so again, from its beginning on.
+    drawn = first_of(model.pieces(rng), packets) if model.name == "drift" else model.draw(packets, rng)
     about = {"link": "emulated", "model": model.name, "fitted_to": Path(file).name, "seed": str(seed)}
     write_trace(out, LossTrace.from_losses(drawn, about=about))
     console.print(f"wrote {out}: {packets} packets of {model.label}", markup=False)
@@ -86,10 +90,10 @@ def _emulate(out: str, model, packets: int, seed: int, file: str) -> None:  # no
 def _one(file: str, losses: dict, json_: str, seed: int, names: set[str]) -> list:
     from ds2c2.evaluation.compare.compare import describe_model
     from ds2c2.traces.lossmodels import best, statistics, verdict
-    from ds2c2.traces.lossmodels import fit as fit_models
+    from ds2c2.traces.lossmodels import fit_noticed
 
     (lost,) = losses.values()
-    models = fit_models(lost, names)
+    models = fit_noticed(lost, tuple(names))
     described = [describe_model(one, lost) for one in models]
     _show(f"{Path(file).name}: {len(lost)} packets", described)
     for one in models:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Models of a link's losses, fitted to a trace: independent, in bursts (Gilbert-Elliott), and by name two more.
+"""Models of a link's losses, fitted to a trace: independent, in bursts (Gilbert-Elliott), and by name three more.
 
 The first three are two hidden states, good and bad, each with a probability of loss: p leads from good to
 bad, r back (Gilbert 1960, Elliott 1963). ``gilbert-elliott`` loses nothing in the good state and
@@ -7,17 +7,16 @@ all in the bad one, as ``ds2c2.channels.channel`` does: a first-order Markov cha
 ``gilbert-elliott-general`` has any loss in both states. ``iid`` has one state.
 
 ``hidden-markov`` (``ds2c2.traces.hiddenmarkov``) has as many states as BIC wants, ``semi-markov``
-(``ds2c2.traces.semimarkov``) bursts and gaps of heavy tails.
+(``ds2c2.traces.semimarkov``) bursts and gaps of heavy tails, ``drift`` (``ds2c2.traces.drift``) pieces with a model each.
 """
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
 import numpy as np
 
+from ds2c2.traces.drift import Drift, fit_drift
 from ds2c2.traces.hiddenmarkov import HiddenMarkov, fit_hidden
-from ds2c2.traces.losschain import Chain
 from ds2c2.traces.lossstatistics import (
     CONFIDENCE,
     LAGS,
@@ -31,6 +30,8 @@ from ds2c2.traces.lossstatistics import (
     wilson,
 )
 from ds2c2.traces.semimarkov import SemiMarkov, fit_semi
+from ds2c2.traces.twostates import LABELS as BASIC_LABELS
+from ds2c2.traces.twostates import LossModel, fit_general, fit_iid, fit_markov
 
 # The statistics' names too: scripts import both from here.
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "bootstrap_block",
     "distance",
     "fit",
+    "fit_noticed",
     "run_lengths",
     "statistics",
     "verdict",
@@ -57,136 +59,34 @@ __all__ = [
 
 # What is fitted unless more is asked for, and all of them.
 BASIC = ("iid", "gilbert-elliott", "gilbert-elliott-general")
-NAMES = (*BASIC, "hidden-markov", "semi-markov")
-LABELS = {
-    "iid": "i.i.d.",
-    "gilbert-elliott": "Gilbert–Elliott, loss 0 and 1",
-    "gilbert-elliott-general": "Gilbert–Elliott, loss in both states",
+NAMES = (*BASIC, "hidden-markov", "semi-markov", "drift")
+TWINS = 0.5  # of the log-likelihood, within which two climbs have found the same
+LABELS = BASIC_LABELS | {
     "hidden-markov": "hidden Markov chain",
     "semi-markov": "semi-Markov, heavy tails",
+    "drift": "link that drifts",
 }
-# Rounds of Baum-Welch from each start, on so many packets; a quasi-Newton search goes on from the best, on all.
-ROUNDS = 20
-PART = 20_000
-EVALUATIONS = 300  # of the likelihood by that search
-# Parameters are searched as logits within this; there probabilities are 1e-6 from 0 and 1.
-BOUND = 13.8
-TWINS = 0.5  # of the log-likelihood, within which two climbs have found the same
-STEP = 0.02  # of the logits, for the likelihood's curvature
-# A logit beyond NEAR whose interval is wider than WIDEST to a side lies at the edge.
-NEAR, WIDEST = 7.0, 2.0
-
-
-@dataclass(frozen=True)
-class LossModel:
-    """A fitted model. ``p``, ``r``: probabilities a packet to turn bad and good; ``good``, ``bad``:
-    loss in the two states; ``intervals``: 95 % interval of each fitted parameter, by its name;
-    ``log_likelihood`` natural logarithm, of ``packets`` losses."""
-
-    name: str
-    p: float
-    r: float
-    good: float
-    bad: float
-    packets: int
-    log_likelihood: float
-    intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
-
-    @property
-    def label(self) -> str:
-        return LABELS[self.name]
-
-    @property
-    def values(self) -> dict[str, float]:
-        """The fitted parameters."""
-        return {name: self.loss if name == "loss" else getattr(self, name) for name in self.intervals}
-
-    @property
-    def aic(self) -> float:
-        """Akaike's criterion: the lower the better."""
-        return 2 * len(self.intervals) - 2 * self.log_likelihood
-
-    @property
-    def bic(self) -> float:
-        """Schwarz's criterion: the lower the better."""
-        return len(self.intervals) * math.log(self.packets) - 2 * self.log_likelihood
-
-    @property
-    def in_bad(self) -> float:
-        """Share of the packets that meet the bad state."""
-        return self.p / (self.p + self.r)
-
-    @property
-    def loss(self) -> float:
-        """Share of the packets that are lost."""
-        return self.good + self.in_bad * (self.bad - self.good)
-
-    def autocorrelation(self, lags: int = LAGS) -> np.ndarray:
-        """Of the losses at the lags 1 to ``lags``, ``float[lags]``."""
-        between = self.in_bad * (1 - self.in_bad) * (self.bad - self.good) ** 2
-        variance = self.loss * (1 - self.loss)
-        return (between / variance if variance else 0.0) * (1 - self.p - self.r) ** np.arange(1, lags + 1)
-
-    def run_survival(self, lost: bool, longest: int) -> np.ndarray:
-        """P(a run of losses, or of arrivals, has n packets or more) for n = 1 to ``longest``."""
-        step = np.array([[1 - self.p, self.p], [self.r, 1 - self.r]])
-        inside = np.array([self.good, self.bad]) if lost else 1 - np.array([self.good, self.bad])
-        states = ((np.array([1 - self.in_bad, self.in_bad]) * (1 - inside)) @ step) * inside
-        states = states / max(states.sum(), 1e-300)
-        survival = np.empty(longest)
-        for place in range(longest):
-            survival[place] = states.sum()
-            states = (states @ step) * inside
-        return survival
-
-    @property
-    def mean_burst(self) -> float:
-        """Mean run of losses, packets."""
-        starts = self.loss * (1 - self.autocorrelation(1)[0]) * (1 - self.loss)
-        return self.loss / starts if starts else math.inf
-
-    def pieces(self, rng: np.random.Generator) -> Iterator[np.ndarray]:
-        """Losses without end, ``bool[n]`` of a stay in a state at a time."""
-        step = np.array([[1 - self.p, self.p], [self.r, 1 - self.r]])
-        return HiddenMarkov(step, np.array([self.good, self.bad])).pieces(rng)
-
-    def described(self) -> dict:
-        """What the figures of all models do not say: nothing."""
-        return {}
-
-    def words(self) -> list[str]:
-        """The same in sentences."""
-        return []
-
-    def draw(self, count: int, rng: np.random.Generator) -> np.ndarray:
-        """Losses of ``count`` packets, ``bool[count]``, begun in the stationary state."""
-        bad = np.zeros(count, bool)
-        place, state = 0, rng.random() < self.in_bad
-        while place < count:
-            stay = int(rng.geometric(max(self.r if state else self.p, 1e-12)))
-            bad[place : place + stay] = state
-            place, state = place + stay, not state
-        return rng.random(count) < np.where(bad, self.bad, self.good)
-
 
 # Any fitted model: all have the same figures and draws.
-Model = LossModel | HiddenMarkov | SemiMarkov
+Model = LossModel | HiddenMarkov | SemiMarkov | Drift
 
 
 def fit(lost: np.ndarray, names: Sequence[str] = BASIC) -> list[Model]:
     """The models of these names that can be fitted to ``bool[n]``, in the order of ``NAMES``: where losses never
-    begin or never end only ``iid``. Raises ``ModelError`` for fewer than two packets and for unknown names."""
+    begin or never end only ``iid`` and ``drift``. Raises ``ModelError`` for fewer than two packets and for unknown names."""
     if unknown := [name for name in names if name not in NAMES]:
         raise ModelError(f"model {unknown[0]!r} is unknown; choose one of {', '.join(NAMES)}")
     lost = np.asarray(lost, bool)
     if len(lost) < 2:
         raise ModelError(f"{len(lost)} packets are no trace to fit a model to; record more")
-    models: list[Model] = [_fit_iid(lost)] if "iid" in names else []
+    models: list[Model] = [fit_iid(lost)] if "iid" in names else []
     if (lost[1:] & ~lost[:-1]).any() and (~lost[1:] & lost[:-1]).any():
-        markov = _fit_markov(lost)
-        fits = (lambda: markov, lambda: _fit_general(lost, markov), lambda: fit_hidden(lost), lambda: fit_semi(lost))
-        models += [fitted() for name, fitted in zip(NAMES[1:], fits, strict=True) if name in names]
+        markov = fit_markov(lost)
+        fits = (lambda: markov, lambda: fit_general(lost, markov), lambda: fit_hidden(lost), lambda: fit_semi(lost))
+        models += [fitted() for name, fitted in zip(NAMES[1:], fits, strict=False) if name in names]
         models = _without_twins(models)
+    if "drift" in names:
+        models.append(fit_drift(lost))
     if not models:
         raise ModelError(
             f"losses never begin or never end in this trace, so {' and '.join(names)} cannot be fitted to it; iid can"
@@ -227,127 +127,18 @@ def verdict(models: list[Model]) -> str:
     others = sorted((model for model in models if model is not chosen), key=lambda model: model.bic)
     if not others:
         return "Losses never begin or never end in this trace: nothing can be said of bursts."
-    kind = "Losses look independent" if chosen.name == "iid" else "Losses come in bursts"
+    kinds = {"iid": "Losses look independent", "drift": "The link changed"}
+    kind = kinds.get(chosen.name, "Losses come in bursts")
     lead = f"its BIC is lower by {others[0].bic - chosen.bic:.1f} than that of {others[0].label}"
     akaike = min(models, key=lambda model: model.aic)
     doubt = "" if akaike is chosen else f"; by AIC {akaike.label} would fit better by {chosen.aic - akaike.aic:.1f}"
     return f"{kind}: {chosen.label} fits best, {lead}{doubt}."
 
 
-def _fit_iid(lost: np.ndarray) -> LossModel:
-    hits, count = int(lost.sum()), len(lost)
-    rate = hits / count
-    likelihood = _times_log(hits, rate) + _times_log(count - hits, 1 - rate)
-    return LossModel("iid", 0.5, 0.5, rate, rate, count, likelihood, {"loss": wilson(hits, count)})
-
-
-def _fit_markov(lost: np.ndarray) -> LossModel:
-    """Counts of the transitions give the maximum of the likelihood; given the states before, each
-    is an independent trial, so that Wilson's interval holds for p and r."""
-    before, after = lost[:-1], lost[1:]
-    turns_bad, stays_good = int((~before & after).sum()), int((~before & ~after).sum())
-    turns_good, stays_bad = int((before & ~after).sum()), int((before & after).sum())
-    p, r = turns_bad / (turns_bad + stays_good), turns_good / (turns_good + stays_bad)
-    first = p / (p + r) if lost[0] else r / (p + r)
-    likelihood = math.log(first)
-    likelihood += _times_log(turns_bad, p) + _times_log(stays_good, 1 - p)
-    likelihood += _times_log(turns_good, r) + _times_log(stays_bad, 1 - r)
-    intervals = {"p": wilson(turns_bad, turns_bad + stays_good), "r": wilson(turns_good, turns_good + stays_bad)}
-    return LossModel("gilbert-elliott", p, r, 0.0, 1.0, len(lost), likelihood, intervals)
-
-
-def _times_log(count: int, probability: float) -> float:
-    return count * math.log(probability) if count else 0.0
-
-
-def _fit_general(lost: np.ndarray, markov: LossModel) -> LossModel:
-    from scipy.optimize import minimize
-
-    chain = Chain(lost)
-    rate = markov.loss
-    # From the chain on the losses itself, and from states that last longer than the bursts.
-    starts = [(markov.p, markov.r, 0.3 * rate, 0.9)]
-    starts += [(0.2 / stay, 0.5 / stay, 0.3 * rate, 0.3 + 0.6 * rate) for stay in (4, 10, 100)]
-    # Which start leads highest is seen on a part of a long trace.
-    part = Chain(_typical(lost))
-    tried = []
-    for start in starts:
-        values = start
-        for _ in range(ROUNDS):
-            values, likelihood = part.baum_welch(values)
-        tried.append((likelihood, values))
-    climbed = max(tried)[1]
-
-    def cost(logits: np.ndarray) -> float:
-        return -chain.log_likelihood(_probabilities(logits))
-
-    def both(logits: np.ndarray) -> tuple[float, np.ndarray]:
-        slope, likelihood = chain.slope(_probabilities(logits))
-        return -likelihood, -slope
-
-    logits = np.clip(np.log(climbed) - np.log1p(-np.array(climbed)), -BOUND, BOUND)
-    found = minimize(
-        both, logits, jac=True, method="L-BFGS-B", bounds=[(-BOUND, BOUND)] * 4, options={"maxfun": EVALUATIONS}
-    )
-    logits = found.x if found.fun <= cost(logits) else logits
-    if logits[2] > logits[3]:
-        logits = logits[[1, 0, 3, 2]]
-    ends = _intervals(cost, both, logits)
-    names = ("p", "r", "good", "bad")
-    return LossModel(
-        "gilbert-elliott-general",
-        *map(float, _probabilities(logits)),
-        len(lost),
-        -float(cost(logits)),
-        dict(zip(names, ends, strict=True)),
-    )
-
-
-def _typical(lost: np.ndarray) -> np.ndarray:
-    """Of the stretches of ``PART`` packets the one that loses most like all of them, where losses begin and end in
-    it; else all."""
-    whole = lost[: len(lost) // PART * PART].reshape(-1, PART)
-    if len(whole) < 2:
-        return lost
-    found = whole[np.argmin(np.abs(whole.mean(axis=1) - lost.mean()))]
-    turns = np.diff(found.astype(np.int8))
-    return found if (turns > 0).any() and (turns < 0).any() else lost
-
-
-def _probabilities(logits: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-np.clip(logits, -BOUND, BOUND)))
-
-
-def _intervals(cost, both, logits: np.ndarray) -> list[tuple[float, float]]:
-    """95 % intervals from the observed Fisher information of the logits; a parameter at the edge of
-    its range has none and gets the values at which the likelihood alone does not refuse it."""
-    from scipy.stats import chi2, norm
-
-    inner = np.flatnonzero(np.abs(logits) < BOUND - 1)
-    slopes = [(both(logits + one)[1] - both(logits - one)[1])[inner] for one in STEP * np.eye(4)[inner]]
-    curvature = np.array(slopes) / (2 * STEP)
-    curvature = (curvature + curvature.T) / 2
-    variances = np.diag(np.linalg.pinv(curvature, hermitian=True)) if len(inner) else np.zeros(0)
-    z, drop, lowest = float(norm.ppf((1 + CONFIDENCE) / 2)), float(chi2.ppf(CONFIDENCE, 1)) / 2, cost(logits)
-    ends = []
-    for place in range(4):
-        found = np.flatnonzero(inner == place)
-        variance = float(variances[found[0]]) if len(found) else 0.0
-        half = z * math.sqrt(max(variance, 0.0))
-        # Near the edge the likelihood is no parabola.
-        if 0 < half < WIDEST or half and abs(logits[place]) < NEAR:
-            sides = [logits[place] - half, logits[place] + half]
-        else:
-            sides = [_edge(cost, logits, place, lowest + drop, end) for end in (-BOUND, BOUND)]
-        ends.append(tuple(map(float, _probabilities(np.array(sides)))))
-    return ends
-
-
-def _edge(cost, logits: np.ndarray, place: int, limit: float, end: float) -> float:
-    """How far a parameter may go towards ``end``, the others staying, by bisection."""
-    inside, outside = float(logits[place]), end
-    moved = logits.copy()
-    for _ in range(30):
-        moved[place] = (inside + outside) / 2
-        inside, outside = (moved[place], outside) if cost(moved) <= limit else (inside, moved[place])
-    return inside
+def fit_noticed(lost: np.ndarray, asked: Sequence[str] = BASIC) -> list[Model]:
+    """The models that are asked for, and ``drift`` where it fits best of all: a link that changed is to be told, and
+    one that did not needs no word of it. Raises ``ModelError``."""
+    models = fit(lost, (*asked, "drift"))
+    if "drift" not in asked and best(models).name != "drift":
+        return models[:-1]
+    return models

@@ -240,9 +240,7 @@ def compare(
     losses = draw_losses(settings, lost, models)
     sent = Sent(settings, jobs, device)
     found = sent.measure(losses, started, advance)
-    # Neighbouring replays share packets and fades: as many draws as that reaches belong together.
-    block = math.ceil((settings.window + shown.block) * settings.draws / len(lost))
-    outcomes = ChannelFigures(found, {REPLAYED, SHUFFLED, DEEP}, block, settings.seed)
+    outcomes = figures_of(settings, found, len(lost), shown.block)
     channels = {
         name: {
             "label": CHANNEL_LABELS[name],
@@ -255,6 +253,34 @@ def compare(
         }
         for name in found
     }
+    result = {
+        "kind": KIND,
+        **judged(settings, outcomes, lost, models),
+        "statistics": asdict(shown) | {"rate": shown.rate},
+        "models": [describe_model(model, lost) for model in models],
+        "channels": channels,
+    }
+    result["settings"]["pictures"] = [
+        {"name": p.name, "sha256": p.sha256, "format": s.text, "blocks": s.blocks, "base_blocks": s.base_blocks}
+        for p, s in zip(settings.pictures, settings.streams, strict=True)
+    ]
+    result["words"] = said(result, models)
+    shown_channels = list(dict.fromkeys([REPLAYED, best(models).name, "iid"]))
+    return result, sent.examples(losses, found, shown_channels)
+
+
+def figures_of(
+    settings: ComparisonSettings, found: dict[str, list[list[Reception]]], packets: int, block: int
+) -> ChannelFigures:
+    """Figures of what pictures became, channel to picture to draw, of a trace of so many ``packets`` whose losses
+    hang together over ``block`` of them."""
+    # Neighbouring replays share packets and fades: as many draws as that reaches belong together.
+    together = math.ceil((settings.window + block) * settings.draws / packets)
+    return ChannelFigures(found, {REPLAYED, SHUFFLED, DEEP}, together, settings.seed)
+
+
+def judged(settings: ComparisonSettings, outcomes: ChannelFigures, lost: np.ndarray, models: list[Model]) -> dict:
+    """Differences between the link and its emulations, what interleaving would do, and the verdicts on both."""
     differences = {
         model.name: {figure: outcomes.difference(REPLAYED, model.name, figure) for figure in FIGURES}
         for model in models
@@ -262,16 +288,12 @@ def compare(
     interleaving: dict = {"frames": deep_frames(settings, lost)}
     pairs = {"in-frame": (SHUFFLED, REPLAYED), "over-frames": (DEEP, SHUFFLED), "ideal": ("iid", SHUFFLED)}
     for name, (one, other) in pairs.items():
+        known = outcomes.has(one) and outcomes.has(other)
         interleaving[name] = (
-            {figure: outcomes.difference(one, other, figure) for figure in FIGURES} if one in found else None
+            {figure: outcomes.difference(one, other, figure) for figure in FIGURES} if known else None
         )
     result = {
-        "kind": KIND,
         "settings": {
-            "pictures": [
-                {"name": p.name, "sha256": p.sha256, "format": s.text, "blocks": s.blocks, "base_blocks": s.base_blocks}
-                for p, s in zip(settings.pictures, settings.streams, strict=True)
-            ],
             "fit": settings.fit,
             "draws": settings.draws,
             "seed": settings.seed,
@@ -279,17 +301,11 @@ def compare(
         },
         "frames": round(len(lost) / settings.window, 3),
         "bootstrap-block": outcomes.block,
-        "statistics": asdict(shown) | {"rate": shown.rate},
-        "models": [describe_model(model, lost) for model in models],
         "best-model": best(models).name,
-        "channels": channels,
         "differences": differences,
         "interleaving": interleaving,
     }
-    result["verdicts"] = judge(result)
-    result["words"] = said(result, models)
-    shown_channels = list(dict.fromkeys([REPLAYED, best(models).name, "iid"]))
-    return result, sent.examples(losses, found, shown_channels)
+    return result | {"verdicts": judge(result)}
 
 
 def describe_model(model: Model, lost: np.ndarray) -> dict:

@@ -43,6 +43,10 @@ class ChannelFigures:
         self._once = np.arange(draws)[None]
         self._resampled: dict[tuple[str, str], np.ndarray] = {}
 
+    def has(self, name: str) -> bool:
+        """Whether there is a channel of this name."""
+        return name in self._values
+
     def _figure(self, name: str, figure: str, orders: np.ndarray) -> np.ndarray:
         """``float[r]``, one for each row of draws ``int[r, draws]``."""
         psnr, similar, concealed = self._values[name][:, orders].transpose(3, 1, 0, 2).reshape(3, len(orders), -1)
