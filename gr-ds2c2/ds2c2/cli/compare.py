@@ -57,7 +57,9 @@ def compare(
     margin: Annotated[float, typer.Option(min=0.0, help="Difference of the mean PSNR that counts as none, dB.")] = 0.5,
     also: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="Emulate by this model too, may be repeated: hidden-markov, semi-markov, drift."),
+        typer.Option(
+            metavar="NAME", help="Emulate by this model too, may be repeated: hidden-markov, semi-markov, drift."
+        ),
     ] = None,
     device: options.Device = "auto",
 ) -> None:
@@ -68,8 +70,7 @@ def compare(
     from ds2c2.evaluation.outcomes import describe
     from ds2c2.evaluation.summary import machine
     from ds2c2.pictures.pictures import list_pictures, sample_photographs
-    from ds2c2.traces.lossmodels import BASIC
-    from ds2c2.traces.lossmodels import fit_noticed
+    from ds2c2.traces.lossmodels import BASIC, fit_noticed
     from ds2c2.traces.lossstatistics import statistics
     from ds2c2.traces.losstrace import TraceError
 

@@ -154,8 +154,17 @@ class ChannelOptions:
 
     loss: _channel(float, "Share of code blocks (bits with --unit bit) that the emulated channel hits, 0 to 1.") = 0.0
     channel: _channel(
-        Literal["iid", "exact", "gilbert-elliott", "trace", "gilbert-elliott-general", "hidden-markov", "semi-markov", "drift"],
-        "Which blocks are hit; trace: as recorded; the last three are fitted to --trace and drawn from.",
+        Literal[
+            "iid",
+            "exact",
+            "gilbert-elliott",
+            "trace",
+            "gilbert-elliott-general",
+            "hidden-markov",
+            "semi-markov",
+            "drift",
+        ],
+        "Which blocks are hit; trace: as recorded; the last four are fitted to --trace and drawn from.",
     ) = "iid"
     effect: _channel(Literal["erase", "zero", "flip"], "A hit packet is gone, its 1s become 0, or its bits flip.") = (
         "erase"

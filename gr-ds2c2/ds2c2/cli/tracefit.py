@@ -89,8 +89,7 @@ def _emulate(out: str, model, packets: int, seed: int, file: str) -> None:  # no
 
 def _one(file: str, losses: dict, json_: str, seed: int, names: set[str]) -> list:
     from ds2c2.evaluation.compare.compare import describe_model
-    from ds2c2.traces.lossmodels import best, statistics, verdict
-    from ds2c2.traces.lossmodels import fit_noticed
+    from ds2c2.traces.lossmodels import best, fit_noticed, statistics, verdict
 
     (lost,) = losses.values()
     models = fit_noticed(lost, tuple(names))

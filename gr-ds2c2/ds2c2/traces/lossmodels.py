@@ -7,7 +7,8 @@ all in the bad one, as ``ds2c2.channels.channel`` does: a first-order Markov cha
 ``gilbert-elliott-general`` has any loss in both states. ``iid`` has one state.
 
 ``hidden-markov`` (``ds2c2.traces.hiddenmarkov``) has as many states as BIC wants, ``semi-markov``
-(``ds2c2.traces.semimarkov``) bursts and gaps of heavy tails, ``drift`` (``ds2c2.traces.drift``) pieces with a model each.
+(``ds2c2.traces.semimarkov``) bursts and gaps of heavy tails, ``drift`` (``ds2c2.traces.drift``)
+pieces with a model each.
 """
 
 import math
@@ -73,7 +74,8 @@ Model = LossModel | HiddenMarkov | SemiMarkov | Drift
 
 def fit(lost: np.ndarray, names: Sequence[str] = BASIC) -> list[Model]:
     """The models of these names that can be fitted to ``bool[n]``, in the order of ``NAMES``: where losses never
-    begin or never end only ``iid`` and ``drift``. Raises ``ModelError`` for fewer than two packets and for unknown names."""
+    begin or never end only ``iid`` and ``drift``. Raises ``ModelError`` for fewer than two packets and for unknown
+    names."""
     if unknown := [name for name in names if name not in NAMES]:
         raise ModelError(f"model {unknown[0]!r} is unknown; choose one of {', '.join(NAMES)}")
     lost = np.asarray(lost, bool)

@@ -112,12 +112,18 @@ class LossModel:
 
     def draw(self, count: int, rng: np.random.Generator) -> np.ndarray:
         """Losses of ``count`` packets, ``bool[count]``, begun in the stationary state."""
-        bad = np.zeros(count, bool)
-        place, state = 0, rng.random() < self.in_bad
-        while place < count:
-            stay = int(rng.geometric(max(self.r if state else self.p, 1e-12)))
-            bad[place : place + stay] = state
-            place, state = place + stay, not state
+        if self.good == self.bad:
+            return rng.random(count) < self.good
+        first = bool(rng.random() < self.in_bad)
+        leave = [max(self.r if state else self.p, 1e-12) for state in (first, not first)]
+        states = np.empty(0, bool)
+        while len(states) < count:
+            # As many pairs of stays as are likely needed, no longer than what is left.
+            left = count - len(states)
+            pairs = int(left / (1 / leave[0] + 1 / leave[1])) + 8
+            stays = np.minimum(rng.geometric(leave, size=(pairs, 2)), left)
+            states = np.concatenate([states, np.repeat(np.tile([first, not first], pairs), stays.ravel())])
+        bad = states[:count]
         return rng.random(count) < np.where(bad, self.bad, self.good)
 
 

@@ -8,7 +8,7 @@ shuffled over several. Everything is hit, the base layer too; nothing that arriv
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -279,19 +279,24 @@ def figures_of(
     return ChannelFigures(found, {REPLAYED, SHUFFLED, DEEP}, together, settings.seed)
 
 
-def judged(settings: ComparisonSettings, outcomes: ChannelFigures, lost: np.ndarray, models: list[Model]) -> dict:
-    """Differences between the link and its emulations, what interleaving would do, and the verdicts on both."""
+def judged(
+    settings: ComparisonSettings,
+    outcomes: ChannelFigures,
+    lost: np.ndarray,
+    models: list[Model],
+    figures: Sequence[str] = tuple(FIGURES),
+) -> dict:
+    """Differences between the link and its emulations, what interleaving would do, and the verdicts on both;
+    of these ``figures``, which hold all that are judged."""
     differences = {
-        model.name: {figure: outcomes.difference(REPLAYED, model.name, figure) for figure in FIGURES}
+        model.name: {figure: outcomes.difference(REPLAYED, model.name, figure) for figure in figures}
         for model in models
     }
     interleaving: dict = {"frames": deep_frames(settings, lost)}
     pairs = {"in-frame": (SHUFFLED, REPLAYED), "over-frames": (DEEP, SHUFFLED), "ideal": ("iid", SHUFFLED)}
     for name, (one, other) in pairs.items():
         known = outcomes.has(one) and outcomes.has(other)
-        interleaving[name] = (
-            {figure: outcomes.difference(one, other, figure) for figure in FIGURES} if known else None
-        )
+        interleaving[name] = {figure: outcomes.difference(one, other, figure) for figure in figures} if known else None
     result = {
         "settings": {
             "fit": settings.fit,

@@ -13,6 +13,8 @@ from ds2c2.traces.lossmodels import CONFIDENCE, RESAMPLES
 
 # Each figure and its unit; psnr-received is the mean over the frames that were not concealed.
 FIGURES = {"psnr": "dB", "psnr-received": "dB", "worst-5": "dB", "ms-ssim": "", "concealed": ""}
+# Those that refute an emulation; their intervals hold ``together`` (Bonferroni).
+JUDGED = ("psnr", "worst-5", "concealed")
 
 
 class ChannelFigures:
@@ -49,15 +51,20 @@ class ChannelFigures:
 
     def _figure(self, name: str, figure: str, orders: np.ndarray) -> np.ndarray:
         """``float[r]``, one for each row of draws ``int[r, draws]``."""
-        psnr, similar, concealed = self._values[name][:, orders].transpose(3, 1, 0, 2).reshape(3, len(orders), -1)
+
+        def column(place: int) -> np.ndarray:
+            chosen = np.ascontiguousarray(self._values[name][:, :, place])[:, orders]
+            return chosen.transpose(1, 0, 2).reshape(len(orders), -1)
+
         if figure == "worst-5":
+            psnr = column(0)
             worst = max(1, math.ceil(WORST_SHARE * psnr.shape[1]))
             return np.partition(psnr, worst - 1, axis=1)[:, :worst].mean(axis=1)
         if figure == "psnr-received":
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", message="Mean of empty slice")
-                return np.nanmean(np.where(concealed == 1, np.nan, psnr), axis=1)
-        return {"psnr": psnr, "ms-ssim": similar, "concealed": concealed}[figure].mean(axis=1)
+                return np.nanmean(np.where(column(2) == 1, np.nan, column(0)), axis=1)
+        return column({"psnr": 0, "ms-ssim": 1, "concealed": 2}[figure]).mean(axis=1)
 
     def _resamples(self, name: str, figure: str) -> np.ndarray:
         if (name, figure) not in self._resampled:
@@ -69,13 +76,20 @@ class ChannelFigures:
         return _bounds(float(self._figure(name, figure, self._once)[0]), self._resamples(name, figure))
 
     def difference(self, one: str, other: str, figure: str) -> dict | None:
-        """Value and interval of ``one`` minus ``other``."""
+        """Value and interval of ``one`` minus ``other``, and ``together``, the interval that holds it with those of the
+        other figures of ``JUDGED``."""
         values = [float(self._figure(name, figure, self._once)[0]) for name in (one, other)]
-        return _bounds(values[0] - values[1], self._resamples(one, figure) - self._resamples(other, figure))
+        resampled = self._resamples(one, figure) - self._resamples(other, figure)
+        found = _bounds(values[0] - values[1], resampled)
+        return found and found | {"together": _ends(resampled, 1 - (1 - CONFIDENCE) / len(JUDGED))}
 
 
 def _bounds(value: float, resampled: np.ndarray) -> dict | None:
     if math.isnan(value):
         return None
-    ends = np.nanquantile(resampled, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return {key: round(float(v), 6) for key, v in zip(("value", "low", "high"), (value, *ends), strict=True)}
+    ends = _ends(resampled, CONFIDENCE)
+    return {"value": round(value, 6), "low": ends[0], "high": ends[1]}
+
+
+def _ends(resampled: np.ndarray, confidence: float) -> list[float]:
+    return [round(float(v), 6) for v in np.nanquantile(resampled, [(1 - confidence) / 2, (1 + confidence) / 2])]

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a comparison's figures mean: a verdict for each emulation and for interleaving, and words."""
 
+from ds2c2.evaluation.compare.figures import JUDGED
 from ds2c2.traces.lossmodels import LABELS, Model, verdict
 
 FEW_FRAMES = 10  # a trace of fewer says little of its link
@@ -48,9 +49,10 @@ def judge(result: dict) -> dict[str, str]:
 def _refuted(difference: dict, margin: float, gains: bool = False) -> tuple[str, str] | None:
     """The figure that refutes an emulation and how, None where none does; ``gains``: only a gain of
     the first over the second counts."""
-    for figure in ("psnr", "worst-5", "concealed"):
+    for figure in JUDGED:
         found, least = difference[figure], LOST_MARGIN if figure == "concealed" else margin
-        if abs(found["value"]) > least and not found["low"] <= 0 <= found["high"]:
+        low, high = found.get("together", (found["low"], found["high"]))
+        if abs(found["value"]) > least and not low <= 0 <= high:
             # More lost base layers on the link, or less PSNR there, and the emulation is too good.
             too_good = (found["value"] > 0) == (figure == "concealed")
             if not (gains and too_good):
