@@ -9,6 +9,7 @@ import skimage.data
 from PIL import Image
 
 from ds2c2.errors import UserError
+from ds2c2.evaluation.compare.advice import advice_words, variants
 from ds2c2.evaluation.compare.compare import (
     DEEP,
     REPLAYED,
@@ -115,13 +116,16 @@ def test_figures_and_differences_of_known_outcomes():
     assert outcomes.figure("trace", "ms-ssim") is None
     difference = outcomes.difference("trace", "iid", "psnr")
     assert difference["value"] == -3.0 and difference["low"] < -3.0 < difference["high"]
+    # An interval that holds with those of two other figures is wider.
+    assert difference["together"][0] < difference["low"] and difference["high"] < difference["together"][1]
     json.dumps(difference, allow_nan=False)
 
 
 def test_replays_share_their_resamples_and_need_no_width_where_they_agree():
     values = np.random.default_rng(1).normal(size=(2, 20))
     outcomes = ChannelFigures({"trace": drawn(values), "other": drawn(values + 1)}, {"trace", "other"}, 3, seed=1)
-    assert outcomes.difference("other", "trace", "psnr") == pytest.approx({"value": 1.0, "low": 1.0, "high": 1.0})
+    found = outcomes.difference("other", "trace", "psnr")
+    assert found == {"value": 1.0, "low": 1.0, "high": 1.0, "together": [1.0, 1.0]}
 
 
 @pytest.mark.parametrize("together", [1, 4])
@@ -200,11 +204,23 @@ def test_verdicts(found, kind, head, words):
         (
             ((0.1, -0.1, 0.3), (0.2, 0, 0.4), (0, 0, 0)),
             "enough",
-            "Yes, it is enough for these bursts: spread over 8",
+            "Yes: spreading the same losses over 8 frames gains less than counts",
         ),
-        (((3.0, 2.0, 4.0), (0, -1, 1), (0, 0, 0)), "not-enough", "No, for these bursts it is not"),
-        (((0, -0.1, 0.1), (6.0, 2.0, 9.0), (0, 0, 0)), "not-enough", "the worst 5 % of frames by 6.00 dB [2.00, 9.00]"),
-        (((0.4, -0.5, 1.5), (0, 0, 0), (-0.15, -0.25, -0.05)), "not-enough", "base layer by -15.0% [-25.0%, -5.0%]"),
+        (
+            ((3.0, 2.0, 4.0), (0, -1, 1), (0, 0, 0)),
+            "not-enough",
+            "8 frames changes the mean by 3.00 dB [2.00, 4.00], which decides it; beside",
+        ),
+        (
+            ((0, -0.1, 0.1), (6.0, 2.0, 9.0), (0, 0, 0)),
+            "not-enough",
+            "the worst 5 % of frames by 6.00 dB [2.00, 9.00], which decides it",
+        ),
+        (
+            ((0.4, -0.5, 1.5), (0, 0, 0), (-0.15, -0.25, -0.05)),
+            "not-enough",
+            "base layer by -15.0% [-25.0%, -5.0%], which",
+        ),
         (((0.4, -0.5, 1.5), (0, 0, 0), (0, 0, 0)), "unclear", "This trace cannot tell"),
         (((-3.0, -4.0, -2.0), (-1.0, -2.0, 0.0), (0.1, 0.05, 0.2)), "enough", "Yes"),
     ],
@@ -213,6 +229,59 @@ def test_verdicts_on_interleaving(over, kind, words):
     found = result_of((0, 0, 0), over=over)
     assert found["verdicts"]["interleaving"] == kind
     assert words in interleaving_answer(found)
+
+
+def test_one_figure_of_three_needs_more_than_its_own_interval():
+    """An interval that leaves 0 out by itself, and not together with the others', refutes nothing."""
+    found = result_of((-2.0, -3.9, -0.1))
+    assert found["verdicts"]["iid"] == "optimistic"
+    found["differences"]["iid"]["psnr"]["together"] = [-4.5, 0.3]
+    assert judge(found)["iid"] == "unclear"
+
+
+def advised(gains: dict, verdicts: dict | None = None) -> dict:
+    def bounds(value: float) -> dict:
+        return {"value": value, "low": value - 0.05, "high": value + 0.05, "together": [value - 0.06, value + 0.06]}
+
+    told = {
+        option: {
+            value: dict(zip(("psnr", "worst-5", "concealed"), map(bounds, figures), strict=True))
+            for value, figures in tried.items()
+        }
+        for option, tried in gains.items()
+    }
+    now = {"survive": "0.5", "depth": "1", "block-size": "100"}
+    advice = {"now": now, "gains": told, "blocks": {"100": 85, "50": 170, "200": 43}}
+    return {"advice": advice, "verdicts": verdicts or {"iid": "true"}}
+
+
+def test_the_first_sentence_says_what_to_do():
+    """The best of what is surely better, by the mean or by the worst frames, each with its dB; else what is kept."""
+    result = advised(
+        {
+            "survive": {"0.3": (0.4, -0.2, 0), "0.7": (-0.5, 1.0, 0)},
+            "depth": {"8": (0.02, 3.0, -0.05)},
+            "block-size": {"50": (-0.2, 0, 0), "200": (0.05, 0, 0)},
+        }
+    )
+    assert advice_words(result) == (
+        "On this link, send with --survive 0.3 (0.40 dB [0.35, 0.45] on the mean) and --interleave block --depth 8 "
+        "(3.00 dB [2.95, 3.05] in the worst 5 % of frames); keep --block-size 100, 85 blocks a frame (200 would change "
+        "frames by 0.05 dB [0.00, 0.10] on the mean)."
+    )
+    nothing = advised({"survive": {"0.3": (0.05, 9.0, 0)}, "depth": {"8": (-0.3, 2.0, 0)}})
+    assert advice_words(nothing).startswith("On this link, keep --survive 0.5 (0.3 would change") is False
+    assert "keep --depth 1 (8 would change interleaving by -0.30 dB" in advice_words(nothing)
+    assert "too short" in advice_words(advised({"survive": {}}, {"iid": "short"}))
+
+
+def test_other_settings_are_those_that_the_stream_and_the_trace_have():
+    whole = StreamFormat(512, 512)
+    assert [(one.name, one.window) for one in variants((whole,), 1000)] == [
+        ("survive 0.3", 85), ("survive 0.7", 85), ("block-size 50", 170), ("block-size 200", 42),
+    ]  # fmt: skip
+    # Version 1 has no survive, smaller blocks need a longer trace.
+    assert [one.name for one in variants((STREAM,), N)] == ["block-size 64"]
 
 
 def test_no_interleaving_over_frames_that_the_trace_does_not_have():
@@ -228,7 +297,7 @@ def test_a_link_that_always_or_never_loses_is_its_rate(settings, rate):
     lost = np.full(12 * N, bool(rate))
     result, frames = compare(settings, lost, fit(lost), statistics(lost), device="cpu")
     assert list(result["differences"]) == ["iid"] and result["verdicts"]["iid"] == "true"
-    assert result["differences"]["iid"]["psnr"] == {"value": 0.0, "low": 0.0, "high": 0.0}
+    assert result["differences"]["iid"]["psnr"] == {"value": 0.0, "low": 0.0, "high": 0.0, "together": [0.0, 0.0]}
     assert result["channels"][REPLAYED]["concealed"]["value"] == rate
     assert result["channels"][REPLAYED]["psnr-received"] is None or not rate
     assert result["verdicts"]["interleaving"] == "enough"

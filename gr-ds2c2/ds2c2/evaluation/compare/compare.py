@@ -8,13 +8,14 @@ shuffled over several. Everything is hit, the base layer too; nothing that arriv
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 
 import numpy as np
 
+from ds2c2.evaluation.compare.advice import Variant, advice_words, gains, measured, variants
 from ds2c2.evaluation.compare.figures import FIGURES, ChannelFigures
 from ds2c2.evaluation.compare.words import judge, said
 from ds2c2.evaluation.outcomes import Reception, Source, quality
@@ -81,12 +82,10 @@ def draw_losses(
     found: dict[str, list[list[np.ndarray]]] = {REPLAYED: []}
     found |= {model.name: [] for model in reversed(models)}
     found |= {SHUFFLED: []} | ({DEEP: []} if frames > 1 else {})
-    shift = np.random.default_rng([settings.seed]).random()
     for place, stream in enumerate(settings.streams):
         size = stream.blocks * stream.depth
         rng = np.random.default_rng([settings.seed, place])
-        within = (place + shift) / len(settings.streams)
-        starts = [int((draw + within) / settings.draws * count) for draw in range(settings.draws)]
+        starts = replay_places(settings, count, place)
         replays = [lost[(start + np.arange(size)) % count] for start in starts]
         found[REPLAYED].append(replays)
         found[SHUFFLED].append([rng.permutation(replay) for replay in replays])
@@ -96,6 +95,13 @@ def draw_losses(
         for model in models:
             found[model.name].append([model.draw(size, rng) for _ in range(settings.draws)])
     return found
+
+
+def replay_places(settings: ComparisonSettings, count: int, place: int) -> list[int]:
+    """Where the replays of picture ``place`` begin in a trace of ``count`` packets."""
+    shift = np.random.default_rng([settings.seed]).random()
+    within = (place + shift) / len(settings.streams)
+    return [int((draw + within) / settings.draws * count) for draw in range(settings.draws)]
 
 
 def deep_frames(settings: ComparisonSettings, lost: np.ndarray) -> int:
@@ -238,9 +244,20 @@ def compare(
     """
     check(settings, lost)
     losses = draw_losses(settings, lost, models)
+    tried = list(variants(settings.streams, len(lost)))
     sent = Sent(settings, jobs, device)
-    found = sent.measure(losses, started, advance)
+    # As many again of each variant, at the most.
+    more = sum(settings.draws * len(settings.streams) for _ in tried)
+    found = sent.measure(losses, lambda total: started(total + more), advance)
     outcomes = figures_of(settings, found, len(lost), shown.block)
+
+    def measure(streams: tuple[StreamFormat, ...], replays: list[list[np.ndarray]]) -> list[list[Reception]]:
+        received = Sent(replace(settings, streams=streams), jobs, device).measure({REPLAYED: replays})[REPLAYED]
+        advance(sum(map(len, replays)))
+        return received
+
+    places = [replay_places(settings, len(lost), place) for place in range(len(settings.streams))]
+    others = measured(tried, places, lost, measure)
     channels = {
         name: {
             "label": CHANNEL_LABELS[name],
@@ -264,19 +281,44 @@ def compare(
         {"name": p.name, "sha256": p.sha256, "format": s.text, "blocks": s.blocks, "base_blocks": s.base_blocks}
         for p, s in zip(settings.pictures, settings.streams, strict=True)
     ]
-    result["words"] = said(result, models)
+    result["advice"] = _advice(settings, tried, found | others, len(lost), shown.block)
+    result["words"] = [advice_words(result), *said(result, models)]
     shown_channels = list(dict.fromkeys([REPLAYED, best(models).name, "iid"]))
     return result, sent.examples(losses, found, shown_channels)
 
 
+def _advice(settings: ComparisonSettings, tried: list[Variant], found: dict, packets: int, block: int) -> dict:
+    """What every other setting gains over the present one, option to value to figure; what is set now; how many
+    blocks a frame has with each block size."""
+    kept = {name: found[name] for name in (REPLAYED, DEEP, *(one.name for one in tried)) if name in found}
+    figures = figures_of(settings, kept, packets, block, set(kept))
+    named: dict[str, dict[str, str]] = {}
+    for one in tried:
+        named.setdefault(one.option, {})[f"{one.value:g}"] = one.name
+    first = settings.streams[0]
+    depth = packets // settings.window if packets < DEEP_FRAMES * settings.window else DEEP_FRAMES
+    if DEEP in kept and first.depth < depth:
+        named["depth"] = {str(depth): DEEP}
+    blocks = {f"{first.block_size}": first.blocks}
+    blocks |= {f"{one.value:g}": one.streams[0].blocks for one in tried if one.option == "block-size"}
+    now = {"depth": str(first.depth), "block-size": str(first.block_size)}
+    now |= {"survive": f"{first.survive:g}"} if first.survive is not None else {}
+    gained = {option: gains(figures, channels, REPLAYED) for option, channels in named.items()}
+    return {"now": now, "gains": gained, "blocks": blocks}
+
+
 def figures_of(
-    settings: ComparisonSettings, found: dict[str, list[list[Reception]]], packets: int, block: int
+    settings: ComparisonSettings,
+    found: dict[str, list[list[Reception]]],
+    packets: int,
+    block: int,
+    replays: Collection[str] = (REPLAYED, SHUFFLED, DEEP),
 ) -> ChannelFigures:
     """Figures of what pictures became, channel to picture to draw, of a trace of so many ``packets`` whose losses
-    hang together over ``block`` of them."""
+    hang together over ``block`` of them; ``replays`` are the channels that are its stretches."""
     # Neighbouring replays share packets and fades: as many draws as that reaches belong together.
     together = math.ceil((settings.window + block) * settings.draws / packets)
-    return ChannelFigures(found, {REPLAYED, SHUFFLED, DEEP}, together, settings.seed)
+    return ChannelFigures(found, set(replays), together, settings.seed)
 
 
 def judged(
@@ -331,5 +373,6 @@ def describe_model(model: Model, lost: np.ndarray) -> dict:
         "bic": model.bic,
         "loss-run-distance": None if math.isnan(fits[0]) else fits[0],
         "gap-run-distance": None if math.isnan(fits[1]) else fits[1],
+        "words": " ".join(model.words()),
         **model.described(),
     }

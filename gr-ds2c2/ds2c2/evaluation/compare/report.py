@@ -10,6 +10,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
+from ds2c2.evaluation.compare.advice import advice_words, better
 from ds2c2.evaluation.compare.words import (
     ENOUGH,
     NOT_ENOUGH,
@@ -180,6 +181,28 @@ def emulate_commands(result: dict) -> list[str]:
     return lines
 
 
+OPTIONS = {"survive": "--survive", "depth": "--interleave block --depth", "block-size": "--block-size"}
+
+
+def advice_table(advice: dict) -> Table:
+    """A row each setting that was tried, with what it would gain."""
+    rows: list[list[Cell | str]] = []
+    for option, tried in advice["gains"].items():
+        for value, gain in tried.items():
+            cells = [bounded(gain[key], sign=True) for key in ("psnr", "worst-5")]
+            frames = f", {advice['blocks'][value]} blocks a frame" if option == "block-size" else ""
+            rows.append(
+                [
+                    f"{OPTIONS[option]} {value}{frames}",
+                    advice["now"][option],
+                    *cells,
+                    bounded(gain["concealed"], 1, percent=True, sign=True),
+                    "better" if better(gain) else "",
+                ]
+            )
+    return Table.of(["setting", "now", "mean PSNR, dB", "worst 5 %, dB", "base layer lost", ""], rows)
+
+
 def _frames(sheet: np.ndarray) -> Embedded:
     data = io.BytesIO()
     Image.fromarray(sheet).save(data, "JPEG", quality=JPEG_QUALITY)
@@ -240,6 +263,9 @@ def render(result: dict, plots: list[Path], sheet: np.ndarray) -> str:
     ]
     return TEMPLATES.get_template(TEMPLATE).render(
         trace=trace["file"],
+        advice_words=advice_words(result),
+        advice=advice_table(result["advice"]),
+        drifted=[model["words"] for model in result["models"] if model.get("changes")],
         headline=headline(result),
         about=_about(result),
         cards=_cards(result),

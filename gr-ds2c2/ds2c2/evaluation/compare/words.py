@@ -135,17 +135,26 @@ def interleaving_answer(result: dict) -> str:
     over = found["over-frames"]
     if over is None:
         return "The trace is too short to say what interleaving over several frames would gain."
-    gain = (
-        f"spread over {found['frames']} frames, the same losses would change the mean by {span(over['psnr'])}, the "
-        f"worst 5 % of frames by {span(over['worst-5'])}, and the share of frames without base layer by "
-        "{value:+.1%} [{low:+.1%}, {high:+.1%}]".format(**over["concealed"])
-    )
+    changes = {
+        "psnr": f"the mean by {span(over['psnr'])}",
+        "worst-5": f"the worst 5 % of frames by {span(over['worst-5'])}",
+        "concealed": "the share of frames without base layer by {value:+.1%} [{low:+.1%}, {high:+.1%}]".format(
+            **over["concealed"]
+        ),
+    }
+    spread = f"spreading the same losses over {found['frames']} frames"
+    kind = result["verdicts"]["interleaving"]
+    if kind == NOT_ENOUGH:
+        # What decided comes first, and is called that.
+        figure, _ = _refuted(over, result["settings"]["margin"], gains=True)
+        others = " and ".join(words for name, words in changes.items() if name != figure)
+        return f"No: {spread} changes {changes[figure]}, which decides it; beside that {others}."
+    every = f"{changes['psnr']}, {changes['worst-5']} and {changes['concealed']}"
     return {
-        ENOUGH: f"Yes, it is enough for these bursts: {gain}.",
-        NOT_ENOUGH: f"No, for these bursts it is not: {gain}.",
-        UNCLEAR: f"This trace cannot tell: {gain}.",
-        SHORT: f"The trace is too short to tell; on it, {gain}.",
-    }[result["verdicts"]["interleaving"]]
+        ENOUGH: f"Yes: {spread} gains less than counts on every figure: it changes {every}.",
+        UNCLEAR: f"This trace cannot tell: {spread} changes {every}.",
+        SHORT: f"The trace is too short to tell; on it, {spread} changes {every}.",
+    }[kind]
 
 
 def said(result: dict, models: list[Model]) -> list[str]:
