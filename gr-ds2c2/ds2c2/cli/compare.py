@@ -18,6 +18,7 @@ from ds2c2.cli.spread import changed, takes
 from ds2c2.cli.trace import write_json
 from ds2c2.files import sha256_of, write_text
 from ds2c2.stream.streamformat import StreamFormat
+from ds2c2.traces.lossmodels import BASIC
 
 console = Console(highlight=False, soft_wrap=True)
 REPORT, RESULTS, PICTURES = "report.html", "compare.json", "pictures.png"
@@ -39,8 +40,12 @@ AskedOptions = changed(
 def compare(
     stream: AskedOptions,
     other: ReadingOptions,
-    trace: Annotated[
-        str, typer.Argument(metavar="TRACE", help="A loss trace, or a file of another tool: docs/traces.md.")
+    traces: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="TRACE...",
+            help="A loss trace, or a file of another tool: docs/traces.md. Several are put side by side.",
+        ),
     ],
     out: Annotated[str, typer.Option(metavar="FOLDER", help="Where report.html, plots and JSON go.")] = "out/compare",
     pictures: Annotated[
@@ -64,33 +69,82 @@ def compare(
     device: options.Device = "auto",
 ) -> None:
     """Tell whether an emulated channel tells the truth about a link; HTML report, plots, JSON."""
-    from ds2c2 import __version__
     from ds2c2.evaluation.compare.compare import ComparisonSettings, check
-    from ds2c2.evaluation.compare.compare import compare as run
     from ds2c2.evaluation.outcomes import describe
-    from ds2c2.evaluation.summary import machine
     from ds2c2.pictures.pictures import list_pictures, sample_photographs
-    from ds2c2.traces.lossmodels import BASIC, fit_noticed
-    from ds2c2.traces.lossstatistics import statistics
-    from ds2c2.traces.losstrace import TraceError
 
-    recorded = read_one(trace, other, console)
-    lost = recorded.lost()
+    read = [(path, read_one(path, other, console)) for path in traces]
     asked = stream.asked()
     sources = tuple(describe(path, path.stem) for path in list_pictures(pictures or sample_photographs()))
-    streams = tuple(
-        stream_for(recorded.stream_format, parse_size(size) if size else None, (one.width, one.height), asked)
-        for one in sources
-    )
-    settings = ComparisonSettings(sources, streams, fit, draws, seed, margin)
-    check(settings, lost)
-    folder = Path(out)
+    links = []
+    for path, recorded in read:
+        streams = tuple(
+            stream_for(recorded.stream_format, parse_size(size) if size else None, (one.width, one.height), asked)
+            for one in sources
+        )
+        settings = ComparisonSettings(sources, streams, fit, draws, seed, margin)
+        check(settings, recorded.lost())
+        links.append((path, recorded, settings))
+    names = folder_names(traces)
+    folders = [Path(out) / name if len(links) > 1 else Path(out) for name in names]
+    for folder in folders:
+        make_report_folder(folder)
+    found = [
+        _compared(*link, (*BASIC, *(also or ())), jobs, device, folder)
+        for link, folder in zip(links, folders, strict=True)
+    ]
+    if len(links) > 1:
+        _side_by_side(names, found, Path(out))
+
+
+def folder_names(paths: list[str]) -> list[str]:
+    """A folder's name for each trace, that of its file without ending, numbered where two are called the same."""
+    names: list[str] = []
+    for path in paths:
+        stem = Path(path).stem or "link"
+        count = sum(name == stem or name.startswith(f"{stem}-") for name in names)
+        names.append(f"{stem}-{count + 1}" if stem in names else stem)
+    return names
+
+
+def make_report_folder(folder: Path) -> None:
+    """Now and not after minutes of work. Raises ``TraceError``."""
+    from ds2c2.traces.losstrace import TraceError
+
     try:
-        # Now and not after minutes of work.
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise TraceError(f"{folder}: cannot be a folder for a report ({error.strerror}); choose another") from None
-    models, shown = fit_noticed(lost, (*BASIC, *(also or ()))), statistics(lost, seed)
+
+
+def _side_by_side(names: list[str], found: list[dict], folder: Path) -> None:
+    from ds2c2.evaluation.compare.sidebyside import Compared, render_several, summary
+
+    links = [Compared(name, name, result) for name, result in zip(names, found, strict=True)]
+    command = found[0]["command"]
+    write_json(folder / RESULTS, summary(links, command))
+    console.print(f"wrote {write_text(folder / REPORT, render_several(links, command))}", markup=False)
+
+
+def _compared(
+    trace: str,
+    recorded,  # noqa: ANN001 - LossTrace
+    settings,  # noqa: ANN001 - ComparisonSettings
+    names: tuple[str, ...],
+    jobs: int,
+    device: str,
+    folder: Path,
+) -> dict:
+    """Compare one link, write its report and say its words; gives what its JSON holds."""
+    from ds2c2 import __version__
+    from ds2c2.evaluation.compare.compare import compare as run
+    from ds2c2.evaluation.summary import machine
+    from ds2c2.traces.lossmodels import fit_noticed
+    from ds2c2.traces.lossstatistics import statistics
+    from ds2c2.traces.losstrace import TraceError
+
+    lost = recorded.lost()
+    models, shown = fit_noticed(lost, names), statistics(lost, settings.seed)
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
     )  # fmt: skip
@@ -117,6 +171,7 @@ def compare(
     for sentence in result["words"]:
         console.print(sentence, markup=False)
     console.print(f"wrote {', '.join(map(str, written))}", markup=False)
+    return result
 
 
 def stream_for(
