@@ -25,6 +25,7 @@ from ds2c2.cli import (
     trace,
     traceconvert,
     tracefit,
+    tracemerge,
     train,
     trunks,
     update,
@@ -45,7 +46,7 @@ for command in (
     app.command()(command)
 app.add_typer(serve.serve_app, name="serve")
 # Commands of a group stand in modules of their own, which put them there when they are imported.
-for module in (tracefit, traceconvert):
+for module in (tracefit, traceconvert, tracemerge):
     assert module.trace_app is trace.trace_app
 app.add_typer(trace.trace_app, name="trace")
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """``ds2c2 send``: pictures to packets, into a recording, over UDP or over the air."""
 
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator
 from typing import Annotated
 
 import numpy as np
@@ -21,6 +22,8 @@ from ds2c2.stream.packetcheck import signed_with
 from ds2c2.stream.packetkey import read_key
 from ds2c2.stream.packets import END_COPIES
 from ds2c2.stream.streamformat import StreamFormat
+from ds2c2.traces.losstrace import check_place, write_trace
+from ds2c2.traces.merging import SenderLog
 from ds2c2.transport.recording import RecordingWriter
 from ds2c2.transport.udp import DEFAULT_RATE, UdpSender, parse_address
 
@@ -44,6 +47,9 @@ def send(
     key: options.Key = "",
     rate: Annotated[float, typer.Option(help="Packets per second over UDP.")] = DEFAULT_RATE,
     strict: options.Strict = False,
+    log: Annotated[
+        str, typer.Option(metavar="FILE", help="Write what left this host as a loss trace, for `ds2c2 trace merge`.")
+    ] = "",
 ) -> None:
     """Send pictures as packets: over UDP, into a recording or over the air, through an emulated channel if asked."""
     from ds2c2.codec.codec import Codec
@@ -64,6 +70,8 @@ def send(
     if radio.radio and not opened(radio, stream_format, len(feed.paths)):
         return
     emulated = PacketChannel(stream_format, **channel.settings())
+    if log:
+        check_place(log)
     codec = Codec(stream_format, device)
     sending = SendingEnd(codec, feed, favour, labels, effort)
     if warning := unsuited_effect(channel.effect, codec.stream.model):
@@ -73,17 +81,24 @@ def send(
     steps = -(-len(feed.paths) // stream_format.depth) + 1
     shown = track(groups, description="sending", total=steps, console=console, transient=True)
 
+    kept = SenderLog(codec.stream, stream_number, secret) if log else None
+    began = time.monotonic()
     if radio.radio:
-        to = transmit(radio, codec.stream, (emulated.through(packets) for packets in shown))
+        to = transmit(radio, codec.stream, shown, emulated, kept)
     elif address is None:
         with RecordingWriter(to, codec.stream) as recording:
             for packets in shown:
                 recording.write(emulated.through(packets))
+                if kept:
+                    kept.take(packets, np.full(len(packets), np.nan), np.zeros(len(packets), bool))
     else:
         link = UdpSender(*address, rate)
         try:
             for packets in shown:
-                link.send(emulated.through(packets))
+                passed = emulated.through(packets)
+                times, refused = link.send(passed)
+                if kept:
+                    kept.take(*offered(packets, passed, times - began, refused))
         finally:
             link.close()
         # Of two datagrams that nobody takes the kernel refuses one; a receiver that leaves at the stream's end has
@@ -95,6 +110,8 @@ def send(
             )
         if link.refused:
             console.print(f"{link.refused} packets were refused by {to}: nobody listens there?", markup=False)
+    if kept:
+        console.print(f"wrote {write_trace(log, kept.finish(sending.frame))}: what left this host", markup=False)
     blocks = emulated.passed + emulated.hit
     hit = f"{blocks} blocks, {emulated.hit} of them hit"
     if channel.unit == "bit":
@@ -103,6 +120,21 @@ def send(
         f"sent {options.counted(sending.frame, 'picture')}, {hit} by the emulated channel, to {to}",
         markup=False,
     )
+
+
+def offered(
+    packets: np.ndarray, passed: np.ndarray, times: np.ndarray, refused: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Packets with their times and whether the host refused them, as a ``SenderLog`` takes them, from those of the
+    ``passed`` ones: what the emulated channel hits is the channel's loss and not the host's."""
+    if len(passed) == len(packets):
+        return packets, times, refused
+    known = {packet.tobytes(): place for place, packet in enumerate(passed)}
+    places = np.array([known.get(packet.tobytes(), -1) for packet in packets], int)
+    there = places >= 0
+    found, unsent = np.full(len(packets), np.nan), np.zeros(len(packets), bool)
+    found[there], unsent[there] = times[places[there]], refused[places[there]]
+    return packets, found, unsent
 
 
 def opened(radio: SendingOptions, stream_format: StreamFormat, pictures: int) -> bool:
@@ -117,14 +149,38 @@ def opened(radio: SendingOptions, stream_format: StreamFormat, pictures: int) ->
     return not radio.dry_run
 
 
-def transmit(radio: SendingOptions, stream: StreamFormat, groups: Iterable[np.ndarray]) -> str:
-    """Send groups of packets by a radio; gives its name for people. Raises ``UserError``s."""
+def transmit(
+    radio: SendingOptions,
+    stream: StreamFormat,
+    offered_groups: Iterable[np.ndarray],
+    emulated: PacketChannel,
+    log: SenderLog | None,
+) -> str:
+    """Send groups of packets by a radio, through the emulated channel; gives its name for people. Of the log's
+    packets the times are those that they have on the air where the radio never stops for want of samples. Raises
+    ``UserError``s."""
+    duration = radio.link_settings.packet_samples(stream.packet_bytes) / radio.settings.rate
+    count = 0
+
+    def through() -> Iterator[np.ndarray]:
+        nonlocal count
+        for packets in offered_groups:
+            if log:
+                log.take(packets, (count + np.arange(len(packets))) * duration, np.zeros(len(packets), bool))
+            count += len(packets)
+            yield emulated.through(packets)
+
+    groups: Iterable[np.ndarray] = through()
     if radio.settings.on_air:
         # All are encoded before the radio is opened: it is on the air no longer than it must be, and
         # never waits for a picture.
         groups = list(groups)
     with flowgraphs().radio_transmitter(stream, radio.link_settings, radio.settings) as transmitter:
+        began = time.time()
         for packets in groups:
             transmitter.send(packets)
         transmitter.finish()
+        for kind, when in transmitter.sink.events if log else ():
+            # Of a USRP that was set to this host's time.
+            log.host_event(kind, when - began)
     return radio.place

@@ -67,20 +67,24 @@ class UdpSender:
             reason = getattr(error, "strerror", None) or error
             raise LinkError(f"udp://{host}:{port}: cannot be reached ({reason})") from None
 
-    def send(self, packets: np.ndarray) -> None:
-        """Send ``uint8[n, b]``. ``refused`` counts datagrams that the host turned away,
-        as when nobody listens on loopback."""
+    def send(self, packets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Send ``uint8[n, b]``. Gives when each was sent, ``float[n]`` on the monotonic clock, and which of them the
+        host turned away, as when nobody listens on loopback, ``bool[n]``; ``refused`` counts them."""
         due = time.monotonic()
+        times, refused = np.empty(len(packets)), np.zeros(len(packets), bool)
         for start in range(0, len(packets), SLICE_PACKETS):
             piece = packets[start : start + SLICE_PACKETS]
-            for packet in piece:
+            for place, packet in enumerate(piece, start):
+                times[place] = time.monotonic()
                 try:
                     self._socket.send(packet.tobytes())
                 except OSError:
-                    self.refused += 1
+                    refused[place] = True
+            self.refused += int(refused[start : start + len(piece)].sum())
             self.sent += len(piece)
             due += len(piece) / self.rate
             time.sleep(max(0.0, due - time.monotonic()))
+        return times, refused
 
     def close(self) -> None:
         self._socket.close()
