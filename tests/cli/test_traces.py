@@ -16,7 +16,7 @@ from PIL import Image
 
 import ds2c2 as ds2c2_package
 from ds2c2.stream.streamformat import StreamFormat
-from ds2c2.traces.losstrace import LossTrace, read_trace_file, write_trace
+from ds2c2.traces.losstrace import HOST_DROP, MISSED, OK, LossTrace, read_trace_file, write_trace
 from freeport import free_port
 
 OPTIONS = ("--bpp", "0.6", "--block-size", "48")
@@ -70,11 +70,20 @@ def test_record_finds_the_losses_of_the_channel(ds2c2, photographs, tmp_path, re
     assert beside.status.tolist() == trace.status[first:].tolist() and np.isnan(beside.time).all()
 
     process, where = recorder("trace", "record", "--out", "udp.csv", "--format", text, "--first", "0", "--wait", "60")
-    assert ds2c2("send", photographs, "--to", where, *BURSTY).returncode == 0
+    assert ds2c2("send", photographs, "--to", where, *BURSTY, "--log", "sent.csv").returncode == 0
     assert "wrote udp.csv" in process.communicate(timeout=100)[0] and process.returncode == 0
     over_udp = read_trace_file(tmp_path / "udp.csv")
     assert over_udp.status.tolist() == trace.status.tolist()
     assert np.all(np.diff(over_udp.time[~np.isnan(over_udp.time)]) >= 0) and over_udp.about["link"] == "udp"
+    # The sender's host sent all; had it kept two that are missing, they would not be the channel's.
+    log = read_trace_file(tmp_path / "sent.csv")
+    assert len(log) == count and (log.status == OK).all() and log.about["side"] == "sender"
+    log.status[np.flatnonzero(over_udp.status == MISSED)[:2]] = HOST_DROP
+    write_trace(tmp_path / "sent.csv", log)
+    merged = ds2c2("trace", "merge", "udp.csv", "sent.csv", "--out", "both.csv")
+    assert "2 missing packets were lost by the sender's host" in merged.stdout, merged.stderr
+    assert f"{count - 2} packets met the channel, {hit - 2} were lost by it" in merged.stdout
+    assert len(read_trace_file(tmp_path / "both.csv")) == count
 
 
 def test_an_interrupted_recording_is_written(ds2c2, photographs, tmp_path, recorder):
@@ -179,6 +188,8 @@ def test_compare_says_that_independent_losses_are_not_this_link(ds2c2, outages, 
         (("fit", "one.txt"), 8, "1 packets are no trace to fit a model to; record more"),
         (("fit", "few.txt", "--json", "few.txt/x.json"), 7, "few.txt: cannot be written"),
         (("compare", "few.txt", "--size", "768x512"), 8, "the trace holds 3 packets"),
+        (("compare", "many.txt", "few.txt", "--size", "768x512"), 8, "few.txt: the trace holds 3 packets"),
+        (("merge", "many.txt", "none.csv", "--out", "both.csv"), 8, "none.csv: no readable loss trace"),
         (("compare", "many.txt", "--size", "768x512", "--out", "few.txt/x"), 8, "few.txt/x: cannot be a folder"),
         (("compare", "few.txt", "--pictures", "nothing"), 3, "nothing"),
         (("compare", "few.txt", "--size", "96"), 4, "size '96' is not understood"),

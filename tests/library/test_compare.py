@@ -22,6 +22,7 @@ from ds2c2.evaluation.compare.compare import (
 )
 from ds2c2.evaluation.compare.figures import ChannelFigures
 from ds2c2.evaluation.compare.report import emulate_commands, render
+from ds2c2.evaluation.compare.sidebyside import Compared, render_several
 from ds2c2.evaluation.compare.words import headline, interleaving_answer, judge, told
 from ds2c2.evaluation.outcomes import describe
 from ds2c2.stream.streamformat import StreamFormat
@@ -313,6 +314,10 @@ def test_the_page_holds_all_it_shows_and_says_how_to_emulate(settings):
     page = render(result, [], frames[0][1])
     assert headline(result).replace("'", "&#x27;") in page
     assert "a&lt;b.csv" in page and "a<b" not in page and "No plots" in page
+    assert advice_words(result) in page and "--block-size" in page
+    both = render_several([Compared("a<b", "north", result), Compared("c", "south", result)], "ds2c2 compare a b")
+    assert 'href="north/report.html">a&lt;b' in both and 'href="south/report.html"' in both and "a<b" not in both
+    assert both.count(headline(result)) == 0 and both.count(advice_words(result)) == 2
     assert page.count("<img ") == page.count("src=") == page.count('src="data:image/') == 1 and "http" not in page
     fitted = {model["name"]: model for model in result["models"]}
     burst = 1 / fitted["gilbert-elliott"]["parameters"]["r"]["value"]

@@ -72,6 +72,7 @@ def compare(
     from ds2c2.evaluation.compare.compare import ComparisonSettings, check
     from ds2c2.evaluation.outcomes import describe
     from ds2c2.pictures.pictures import list_pictures, sample_photographs
+    from ds2c2.traces.losstrace import TraceError
 
     read = [(path, read_one(path, other, console)) for path in traces]
     asked = stream.asked()
@@ -83,7 +84,10 @@ def compare(
             for one in sources
         )
         settings = ComparisonSettings(sources, streams, fit, draws, seed, margin)
-        check(settings, recorded.lost())
+        try:
+            check(settings, recorded.lost())
+        except TraceError as error:
+            raise TraceError(f"{path}: {error}" if len(read) > 1 else str(error)) from None
         links.append((path, recorded, settings))
     names = folder_names(traces)
     folders = [Path(out) / name if len(links) > 1 else Path(out) for name in names]
