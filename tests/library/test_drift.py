@@ -27,7 +27,7 @@ def test_changes_are_found(seed):
     lost = drifting(3000, seed)
     models = fit_noticed(lost)
     found = models[-1]
-    assert best(models) is found and verdict(models).startswith("The link changed: link that drifts, 2 changes fits")
+    assert best(models) is found and verdict(models).startswith("The link changed: piecewise, 2 changes fits")
     assert [round(place, -2) for place in found.changes] == [pytest.approx(1200, abs=100), pytest.approx(2100, abs=100)]
     (words,) = found.words()
     assert words.startswith(f"The link changed at packet {found.changes[0]} and {found.changes[1]}: packets 0 to ")
@@ -43,7 +43,7 @@ def test_a_link_that_does_not_change_is_not_said_to(seed):
     for lost in (rng.random(2000) < 0.1, BURSTS.draw(2000, rng)):
         assert change_points(lost) == [] and "drift" not in [model.name for model in fit_noticed(lost)]
         whole = fit_drift(lost)
-        assert whole.words()[0].startswith("The link did not change") and whole.label == "link that drifts, no change"
+        assert whole.words()[0].startswith("The link did not change") and whole.label == "piecewise, no change"
         assert whole.bic == pytest.approx(best(fit(lost)).bic)
 
 

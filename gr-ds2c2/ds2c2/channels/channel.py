@@ -214,9 +214,10 @@ class BlockChannel:
         return fitted.pieces(self._rng)
 
     def _emulate(self, count: int, places: np.ndarray) -> np.ndarray:
-        waiting = [self._drawn]
-        while sum(map(len, waiting)) < count:
+        waiting, known = [self._drawn], len(self._drawn)
+        while known < count:
             waiting.append(next(self._pieces))
+            known += len(waiting[-1])
         drawn = np.concatenate(waiting)
         self._drawn = drawn[count:]
         return drawn[:count].copy()

@@ -44,7 +44,7 @@ class Drift:
     @property
     def label(self) -> str:
         count = len(self.changes)
-        return f"link that drifts, {count or 'no'} change{'s' if count > 1 else ''}"
+        return f"piecewise, {count or 'no'} change{'s' if count > 1 else ''}"
 
     @property
     def packets(self) -> int:

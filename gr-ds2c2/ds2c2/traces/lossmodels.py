@@ -65,7 +65,7 @@ TWINS = 0.5  # of the log-likelihood, within which two climbs have found the sam
 LABELS = BASIC_LABELS | {
     "hidden-markov": "hidden Markov chain",
     "semi-markov": "semi-Markov, heavy tails",
-    "drift": "link that drifts",
+    "drift": "piecewise",
 }
 
 # Any fitted model: all have the same figures and draws.

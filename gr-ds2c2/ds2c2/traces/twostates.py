@@ -21,6 +21,7 @@ LABELS = {
 # Rounds of Baum-Welch from each start, on so many packets; a quasi-Newton search goes on from the best, on all.
 ROUNDS = 20
 PART = 20_000
+STRETCH = 1024  # packets of one state that are drawn together
 EVALUATIONS = 300  # of the likelihood by that search
 # Parameters are searched as logits within this; there probabilities are 1e-6 from 0 and 1.
 BOUND = 13.8
@@ -98,9 +99,11 @@ class LossModel:
         return self.loss / starts if starts else math.inf
 
     def pieces(self, rng: np.random.Generator) -> Iterator[np.ndarray]:
-        """Losses without end, ``bool[n]`` of a stay in a state at a time."""
+        """Losses without end, ``bool[n]`` of a stay in a state at a time, or of some where there is one state."""
+        while self.good == self.bad:
+            yield rng.random(STRETCH) < self.good
         step = np.array([[1 - self.p, self.p], [self.r, 1 - self.r]])
-        return HiddenMarkov(step, np.array([self.good, self.bad])).pieces(rng)
+        yield from HiddenMarkov(step, np.array([self.good, self.bad])).pieces(rng)
 
     def described(self) -> dict:
         """What the figures of all models do not say: nothing."""

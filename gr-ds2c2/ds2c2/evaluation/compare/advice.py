@@ -21,6 +21,7 @@ SURVIVES = (0.3, 0.5, 0.7)
 SCALES = (0.5, 2.0)  # of the block size
 SMALLEST_BLOCK = 24  # bytes; less is header and little else
 WORTH = 0.1  # dB of the mean: less is not worth another setting
+OPTIONS = {"survive": "--survive", "depth": "--interleave block --depth", "block-size": "--block-size"}
 GAINS = {"psnr": "on the mean", "worst-5": "in the worst 5 % of frames"}
 
 
@@ -117,11 +118,7 @@ def advice_words(result: dict) -> str:
     if SHORT in result["verdicts"].values():
         return "This trace is too short to say how to send on this link."
     do, keep = [], []
-    for option, flag, what in (
-        ("survive", "--survive", "what may be lost"),
-        ("depth", "--interleave block --depth", "interleaving"),
-        ("block-size", "--block-size", "frames"),
-    ):
+    for option, flag in OPTIONS.items():
         tried = advice["gains"].get(option)
         if not tried:
             continue
@@ -133,7 +130,7 @@ def advice_words(result: dict) -> str:
             continue
         best = max(tried, key=lambda one: tried[one]["psnr"]["value"])
         frames = f", {advice['blocks'][advice['now'][option]]} blocks a frame" if option == "block-size" else ""
-        keep.append(f"{now}{frames} ({best} would change {what} by {_said(tried[best], 'psnr')})")
+        keep.append(f"{now}{frames} ({best} would give {_said(tried[best], 'psnr')})")
     sentence = []
     if do:
         sentence.append(f"send with {' and '.join(do)}")

@@ -291,14 +291,15 @@ def _advice(settings: ComparisonSettings, tried: list[Variant], found: dict, pac
     """What every other setting gains over the present one, option to value to figure; what is set now; how many
     blocks a frame has with each block size."""
     kept = {name: found[name] for name in (REPLAYED, DEEP, *(one.name for one in tried)) if name in found}
-    figures = figures_of(settings, kept, packets, block, set(kept))
+    # Packets that neighbouring replays of the longest frames share.
+    reach = max([settings.window, *(one.window for one in tried)]) - settings.window + block
+    figures = figures_of(settings, kept, packets, reach, set(kept))
     named: dict[str, dict[str, str]] = {}
     for one in tried:
         named.setdefault(one.option, {})[f"{one.value:g}"] = one.name
     first = settings.streams[0]
-    depth = packets // settings.window if packets < DEEP_FRAMES * settings.window else DEEP_FRAMES
-    if DEEP in kept and first.depth < depth:
-        named["depth"] = {str(depth): DEEP}
+    if DEEP in kept:
+        named["depth"] = {str(first.depth * min(DEEP_FRAMES, packets // settings.window)): DEEP}
     blocks = {f"{first.block_size}": first.blocks}
     blocks |= {f"{one.value:g}": one.streams[0].blocks for one in tried if one.option == "block-size"}
     now = {"depth": str(first.depth), "block-size": str(first.block_size)}

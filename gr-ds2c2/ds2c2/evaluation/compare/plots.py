@@ -45,7 +45,7 @@ def draw_trace(lost: np.ndarray, shown: LossStatistics, models: list[Model], pat
     matplotlib.use("Agg")
     figure = Figure(figsize=(10, 11), layout="constrained")
     axes = figure.subplot_mosaic([["time", "time"], ["bursts", "gaps"], ["lags", "lags"]])
-    _over_time(_dress(axes["time"], "Loss over time", "packet", "packets lost"), lost, shown)
+    _over_time(_dress(axes["time"], "Loss over time", "packet", "packets lost"), lost, shown, models)
     for place, kind, title in (
         ("bursts", True, "Bursts: packets lost in a row"),
         ("gaps", False, "Gaps between losses"),
@@ -66,13 +66,15 @@ def _correlation(axes, shown: LossStatistics, models: list[Model]) -> None:
     axes.legend(fontsize=9, frameon=False)
 
 
-def _over_time(axes, lost: np.ndarray, shown: LossStatistics) -> None:
+def _over_time(axes, lost: np.ndarray, shown: LossStatistics, models: list[Model]) -> None:
     size = max(1, len(lost) // WINDOWS)
     whole = len(lost) // size * size
     rates = lost[:whole].reshape(-1, size).mean(axis=1)
     places = np.arange(len(rates)) * size
     axes.fill_between(places, rates, step="post", color=STYLES[REPLAYED][0], alpha=0.35, linewidth=0)
     axes.axhline(shown.rate, color="black", linewidth=1, linestyle=":", label=f"mean {shown.rate:.2%}")
+    for place in next((model.changes for model in models if model.name == "drift"), ()):
+        axes.axvline(place, color=STYLES["drift"][0], linewidth=1.2, linestyle="--")
     axes.set(xlim=(0, len(lost)), ylim=(0, None))
     axes.set_ylabel(f"packets lost, of {size} each" if size > 1 else "packets lost")
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=None))

@@ -10,7 +10,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
-from ds2c2.evaluation.compare.advice import advice_words, better
+from ds2c2.evaluation.compare.advice import OPTIONS, advice_words, better
 from ds2c2.evaluation.compare.words import (
     ENOUGH,
     NOT_ENOUGH,
@@ -179,9 +179,6 @@ def emulate_commands(result: dict) -> list[str]:
             file = result["trace"]["file"]
             lines.append(f"ds2c2 send PICTURES --to udp://… --channel {model['name']} --trace {file}")
     return lines
-
-
-OPTIONS = {"survive": "--survive", "depth": "--interleave block --depth", "block-size": "--block-size"}
 
 
 def advice_table(advice: dict) -> Table:
