@@ -6,7 +6,7 @@
 
 LINKS: a file of any format with several links, such as orbit-80211.csv. CURVE: the curve.json of calibration.py,
 which stands for pictures and codec. Each link is replayed from 40 places, circularly, and emulated with every model
-fitted to it by itself: one draw of 400 frames each. ``best`` is each link's model of lowest BIC. Intervals are 95 %,
+fitted to it by itself, 100 frames each. ``best`` is each link's model of lowest BIC. Intervals are 95 %,
 by bootstrap over the links.
 """
 
@@ -21,8 +21,8 @@ from ds2c2.evaluation.summary import WORST_SHARE
 from ds2c2.traces.lossmodels import BASIC, CONFIDENCE, Model, ModelError, best, fit
 from ds2c2.traces.losstrace import read_links
 
-PLACES, DRAWS = 40, 400
-RESAMPLES = 1000
+PLACES, DRAWS = 40, 100
+RESAMPLES = 300
 POOLED = "all links, gilbert-elliott-general"
 
 

@@ -272,8 +272,8 @@ def test_the_first_sentence_says_what_to_do():
     )
     nothing = advised({"survive": {"0.3": (0.05, 9.0, 0)}, "depth": {"8": (-0.3, 2.0, 0)}})
     assert advice_words(nothing) == (
-        "On this link, send with --survive 0.3 (9.00 dB [8.95, 9.05] in the worst 5 % of frames); keep --depth 1 (8 would "
-        "give -0.30 dB [-0.35, -0.25] on the mean)."
+        "On this link, send with --survive 0.3 (9.00 dB [8.95, 9.05] in the worst 5 % of frames); keep --depth 1 (8 "
+        "would give -0.30 dB [-0.35, -0.25] on the mean)."
     )
     assert "too short" in advice_words(advised({"survive": {}}, {"iid": "short"}))
 
