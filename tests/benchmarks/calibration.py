@@ -3,6 +3,7 @@
 """Do the 95 % intervals of `trace fit` and `compare` hold what they say, and how often are true models called false?
 
     calibration.py FOLDER [--packets 2000 20000 200000] [--traces 100] [--minutes M]
+    calibration.py FOLDER --fits
     calibration.py FOLDER --table
 
 Draws traces from links that are known, fits and compares each as the commands do, and appends a line a trace to
@@ -40,6 +41,7 @@ STREAM = StreamFormat(512, 512, bpp=0.26, survive=0.5, layout="spread")
 GRID = (0, 3, 8, 15, 24, 34, 42)  # blocks lost at which PSNR is measured, with one pattern each
 FRAMES = 4000  # for what an endless run would give
 TESTED = 2000  # packets up to which `goodness` and hidden chains are asked; longer ones take minutes
+UNITS, FITS = "units.jsonl", "fits.jsonl"
 SIZES = (2000, 20_000, 200_000)
 
 
@@ -150,11 +152,39 @@ def settings_of(curve: Curve) -> ComparisonSettings:
     return ComparisonSettings(sources, (STREAM,) * len(sources))
 
 
+def drawn(truth: str, packets: int, seed: int) -> tuple[np.ndarray, np.random.Generator]:
+    """A trace, and the generator as it left it."""
+    rng = np.random.default_rng([seed, packets, list(TRUTHS).index(truth)])
+    return TRUTHS[truth].draw(packets, rng), rng
+
+
+def parameters_of(truth: str, models: list) -> dict:
+    """Interval and true value of each parameter of the true model, where it has any."""
+    return {
+        model.name: {name: [model.intervals[name], value] for name, value in PARAMETERS[truth].items()}
+        for model in models
+        if model.name == truth and truth in PARAMETERS
+    }
+
+
+def measure_fit(truth: str, packets: int, seed: int, curve: Curve | None) -> dict:
+    """One trace: the loss rate's interval and those of the true model's parameters, nothing else."""
+    began = time.process_time()
+    lost, _ = drawn(truth, packets, seed)
+    shown = statistics(lost, seed)
+    models = fit(lost, (truth,)) if truth in PARAMETERS else []
+    return {
+        "unit": [truth, packets, seed],
+        "loss": {"true": TRUTHS[truth].loss, "interval": shown.interval, "independent": shown.independent},
+        "parameters": parameters_of(truth, models),
+        "seconds": {"all": round(time.process_time() - began, 3)},
+    }
+
+
 def measure(truth: str, packets: int, seed: int, curve: Curve) -> dict:
     """One trace: drawn, fitted, compared."""
     link = TRUTHS[truth]
-    rng = np.random.default_rng([seed, packets, list(TRUTHS).index(truth)])
-    lost = link.draw(packets, rng)
+    lost, rng = drawn(truth, packets, seed)
     began = time.process_time()
     names = {*BASIC, "drift"} | ({truth} if truth != "hidden-markov" or packets <= TESTED else set())
     models = fit(lost, tuple(names))
@@ -177,11 +207,7 @@ def measure(truth: str, packets: int, seed: int, curve: Curve) -> dict:
     return {
         "unit": [truth, packets, seed],
         "loss": {"true": link.loss, "interval": shown.interval, "independent": shown.independent},
-        "parameters": {
-            model.name: {name: [model.intervals[name], value] for name, value in PARAMETERS[truth].items()}
-            for model in models
-            if model.name == truth and truth in PARAMETERS
-        },
+        "parameters": parameters_of(truth, models),
         "best": best(models).name,
         "bic": {model.name: model.bic for model in models},
         "changes": len(next(model for model in models if model.name == "drift").changes),
@@ -217,11 +243,13 @@ def read(path: Path) -> list[dict]:
     return found
 
 
-def run(folder: Path, sizes: list[int], traces: int, truths: list[str], minutes: float) -> None:
+def run(folder: Path, sizes: list[int], traces: int, truths: list[str], minutes: float, fits: bool) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    curve = Curve(folder / "curve.json")
-    curve.measure()
-    path = folder / "units.jsonl"
+    curve = None
+    if not fits:
+        curve = Curve(folder / "curve.json")
+        curve.measure()
+    path, work = (folder / FITS, measure_fit) if fits else (folder / UNITS, measure)
     done = {tuple(one["unit"]) for one in read(path)}
     waiting = [unit for unit in units(sizes, traces, truths) if unit not in done]
     began = time.monotonic()
@@ -230,7 +258,7 @@ def run(folder: Path, sizes: list[int], traces: int, truths: list[str], minutes:
             if time.monotonic() - began > 60 * minutes:
                 print(f"stopped after {minutes:g} minutes: {len(waiting) - number + 1} units are left")
                 return
-            file.write(json.dumps(measure(*unit, curve)) + "\n")
+            file.write(json.dumps(work(*unit, curve)) + "\n")
             file.flush()
             left = (time.monotonic() - began) / number * (len(waiting) - number)
             print(f"\r{number} of {len(waiting)} units, {left / 60:.0f} min left ", end="", flush=True)
@@ -320,10 +348,27 @@ def rows(found: list[dict]) -> Iterator[list[str]]:
         yield [truth, str(packets), *cells]
 
 
+INTERVALS = ("interval", "independent")
+
+
 def table(folder: Path) -> None:
-    found = read(folder / "units.jsonl")
-    if not found:
+    found, fitted = read(folder / UNITS), read(folder / FITS)
+    if not found and not fitted:
         sys.exit(f"{folder}: no units yet; run without --table first")
+    print("| link | packets | traces | loss rate | the same by Wilson | parameters |\n|---|---|---|---|---|---|")
+    for packets, place in sorted({(u["unit"][1], list(TRUTHS).index(u["unit"][0])) for u in fitted}):
+        truth = list(TRUTHS)[place]
+        some = [u for u in fitted if u["unit"][:2] == [truth, packets]]
+        rates = [share(sum(within(u["loss"][k], u["loss"]["true"]) for u in some), len(some)) for k in INTERVALS]
+        named = [(name, within(*both)) for u in some for name, both in u["parameters"].get(truth, {}).items()]
+        each = [
+            f"{name} {share(sum(hit for other, hit in named if other == name), len(some))}"
+            for name in PARAMETERS.get(truth, {})
+        ]
+        print(f"| {truth} | {packets} | {len(some)} | {' | '.join(rates)} | {', '.join(each) or '–'} |")
+    print()
+    if not found:
+        return
     headed = False
     for row in rows(found):
         if not row:
@@ -345,12 +390,13 @@ def main() -> None:
     parser.add_argument("--traces", type=int, default=100)
     parser.add_argument("--links", nargs="+", choices=list(TRUTHS), default=list(TRUTHS))
     parser.add_argument("--minutes", type=float, default=math.inf, help="begin nothing new after so many")
+    parser.add_argument("--fits", action="store_true", help="intervals of `trace fit` alone, in little time")
     parser.add_argument("--table", action="store_true", help="print what is known so far")
     asked = parser.parse_args()
     if asked.table:
         table(asked.folder)
     else:
-        run(asked.folder, asked.packets, asked.traces, asked.links, asked.minutes)
+        run(asked.folder, asked.packets, asked.traces, asked.links, asked.minutes, asked.fits)
 
 
 if __name__ == "__main__":
