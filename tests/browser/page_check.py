@@ -4,9 +4,10 @@
     apt-get install --no-install-recommends chromium chromium-driver
     python tests/browser/page_check.py --out /tmp/page
 
-Starts a sender that repeats scikit-image's photographs and loses packets in bursts, a receiver with a page, and a headless Chromium;
-asserts what the page shows against /stats.json, takes screenshots light and dark, wide and narrow, then stops the sender and
-waits for "no signal". Says frames a second, and the processor time of the receiver with nobody watching and with the page open.
+Starts a sender that repeats scikit-image's photographs and loses packets in bursts, a receiver with a page, and a
+headless Chromium; asserts what the page shows, takes screenshots light and dark, wide and narrow, then stops the
+sender and waits for "no signal". Says frames a second, and the processor time of the receiver with nobody watching
+and with the page open.
 """
 
 import argparse

@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """send and receive as two commands: over a recording and over a real socket."""
 
+import io
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
+from urllib.request import urlopen
 
 import numpy as np
 import pytest
@@ -24,6 +28,15 @@ OPTIONS = ("--bpp", "0.6", "--block-size", "48")
 
 def pictures_of(folder):
     return [path.read_bytes() for path in sorted(folder.glob("frame-*.png"))]
+
+
+def watched(address: str) -> dict:
+    """The page's numbers, once three frames were shown."""
+    while True:
+        stats = json.load(urlopen(f"{address}stats.json", timeout=100))
+        if stats["frames"]["shown"] == 3:
+            return stats
+        time.sleep(0.05)
 
 
 def test_recording_gives_every_picture(ds2c2, photographs, tmp_path):
@@ -81,7 +94,9 @@ def test_signed_stream_of_version_2(ds2c2, photographs, tmp_path, model):
 
 @pytest.mark.parametrize("grouping", [(), ("--interleave", "block", "--depth", "2"), ("--model", "binary")])
 def test_udp_equals_recording(ds2c2, photographs, tmp_path, grouping):
+    """One receiver ends with the stream, one stays and shows a page, until it is told."""
     options = (*OPTIONS, *grouping, "--loss", "0.1")
+    page = ("--stay", "--http", "127.0.0.1:0") if grouping == () else ("--wait", "100")
     ds2c2("send", photographs, "--to", "packets.ds2c2", *options)
     ds2c2("receive", "--from", "packets.ds2c2", "--out", "recorded")
     text = (tmp_path / "packets.ds2c2").read_bytes().split(b"\n")[1].decode()
@@ -98,8 +113,7 @@ def test_udp_equals_recording(ds2c2, photographs, tmp_path, grouping):
             "over-udp",
             "--format",
             text,
-            "--wait",
-            "100",
+            *page,
         ],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
@@ -107,14 +121,32 @@ def test_udp_equals_recording(ds2c2, photographs, tmp_path, grouping):
         env={**os.environ, "PYTHONUNBUFFERED": "1", "COLUMNS": "200"},
     )
     try:
+        address = receiver.stdout.readline().split()[-1] if grouping == () else ""
         assert "listening" in receiver.stdout.readline()
         assert ds2c2("send", photographs, "--to", where, *options).returncode == 0
+        if address:
+            stats = watched(address)
+            assert stats["frames"] == {"received": 3, "concealed": 0, "lost": 0, "shown": 3}
+            shown = urlopen(f"{address}picture.png", timeout=100).read()
+            last = tmp_path / "over-udp" / "frame-000002.png"
+            assert np.array_equal(*(np.asarray(Image.open(one)) for one in (io.BytesIO(shown), last)))
+            receiver.send_signal(signal.SIGINT)
         output, _ = receiver.communicate(timeout=120)
     finally:
         receiver.kill()
     assert receiver.returncode == 0
     assert "wrote 3 pictures" in output
     assert pictures_of(tmp_path / "over-udp") == pictures_of(tmp_path / "recorded") != []
+
+
+def test_an_earlier_runs_pictures_are_kept(ds2c2, photographs, tmp_path):
+    assert ds2c2("send", photographs / "coffee.png", "--to", "packets.ds2c2", *OPTIONS).returncode == 0
+    runs = [ds2c2("receive", "--from", "packets.ds2c2", "--out", "received").stdout for _ in range(3)]
+    names = sorted(str(path.relative_to(tmp_path / "received")) for path in tmp_path.glob("received/**/*.png"))
+    assert names == ["frame-000000.png", "run-2/frame-000000.png", "run-3/frame-000000.png"]
+    assert "wrote 1 picture to received, " in runs[0] and "earlier run" not in runs[0]
+    assert "received has pictures of an earlier run: writing to received/run-2\n" in runs[1]
+    assert "wrote 1 picture to received/run-3, 0 of them concealed" in runs[2]
 
 
 def test_receiver_set_up_otherwise_says_so(ds2c2, photographs, tmp_path):

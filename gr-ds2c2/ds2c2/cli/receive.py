@@ -29,9 +29,7 @@ DEFAULT_WAIT = 30.0  # seconds
 def receive(
     radio: ReceivingOptions,
     watch: WatchOptions,
-    out: Annotated[
-        str, typer.Option(metavar="FOLDER", help="Where the pictures go: frame-000000.png and so on.")
-    ] = "",
+    out: Annotated[str, typer.Option(metavar="FOLDER", help="Where the pictures go: frame-000000.png and so on.")] = "",
     source: sources.From = "",
     format_: options.Format = "",
     originals: Annotated[list[str], typer.Option(help="The pictures that were sent, to measure against.")] = [],  # noqa: B006
@@ -54,7 +52,7 @@ def receive(
         bool, typer.Option("--stay", help="Go on after the end of a stream and through any silence, until Ctrl-C.")
     ] = False,
 ) -> None:
-    """Receive packets and write or show the pictures; ends when silence follows the end of the stream, or after --wait."""
+    """Receive packets, write or show pictures; ends when silence follows the end of the stream, or after --wait."""
     from ds2c2.codec.codec import Codec
     from ds2c2.ends.packetstream import PacketsToPictures
     from ds2c2.ends.session import PictureFeed, ReceivingEnd, fresh_folder
@@ -68,7 +66,7 @@ def receive(
     if trace:
         check_place(trace)
     with ExitStack() as opened:
-        link = opened.enter_context(sources.open_source(radio, source, format_, off_loopback))
+        link = opened.enter_context(sources.open_source(radio, source, format_, off_loopback, bool(watch.http)))
         wanted = link.stream
         check_key(wanted, secret)
         if stay and not link.live:

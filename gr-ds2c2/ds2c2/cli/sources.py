@@ -29,12 +29,14 @@ Wait = Annotated[float, typer.Option(help="Seconds without a packet of this stre
 OffLoopback = Annotated[bool, typer.Option("--off-loopback", help="Listen on an address others can reach.")]
 
 
-def open_source(radio: ReceivingOptions, where: str, format_: str, off_loopback: bool) -> PacketSource:
+def open_source(
+    radio: ReceivingOptions, where: str, format_: str, off_loopback: bool, constellation: bool = False
+) -> PacketSource:
     """The source that ``--radio`` or ``--from`` names; ``format_`` is the text of ``--format``, which
-    recordings bring along. Raises ``UserError``s."""
+    recordings bring along; ``constellation``: somebody looks at one. Raises ``UserError``s."""
     one_place("--from", where, radio)
     if radio.radio:
-        return open_receiver(radio, format_)
+        return open_receiver(radio, format_, constellation)
     if "://" not in where:
         no_bare_address("--from", where)
         return RecordingSource(where, pinned(StreamFormat.parse(format_)) if format_ else None)

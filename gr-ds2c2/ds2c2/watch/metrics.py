@@ -37,7 +37,9 @@ def metrics_text(reception: Reception, clients: int = 0) -> str:
     one("packets_received_total", "counter", "Packets that came, of any kind.", packets["received"])
     add("packets_total", "counter", "Packets by what became of them.",
         *(({"fate": fate}, packets[fate]) for fate in FATES))  # fmt: skip
-    one("blocks_missing_total", "counter", "Code blocks that never came, of frames that were shown.", packets["missing"])
+    one(
+        "blocks_missing_total", "counter", "Code blocks that never came, of frames that were shown.", packets["missing"]
+    )
     one("resyncs_total", "counter", "Restarts of the sender that were followed.", packets["resyncs"])
     add("frames_total", "counter", "Frames by what became of them.",
         *(({"fate": fate}, stats["frames"][fate]) for fate in ("received", "concealed", "lost")))  # fmt: skip

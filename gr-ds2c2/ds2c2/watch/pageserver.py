@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The page of a reception, and its numbers and pictures by themselves, over HTTP (RFC 9110, 9112).
 
-The standard library's server, a thread a connection: the watchers are few, it needs no package, and its threads wait for slow
-clients where nobody else does.
+The standard library's server, a thread a connection: the watchers are few, it needs no package, and its threads wait
+for slow clients where nobody else does.
 """
 
 import contextlib
@@ -26,6 +26,7 @@ MOST_CLIENTS = 32  # connections at a time; a page needs two
 MOST_STREAMS = 24  # of them moving pictures: someone can always ask for numbers
 CLIENT_SECONDS = 10.0  # a client that takes or sends nothing for so long is let go
 AGAIN_SECONDS = 2.0  # a picture that stands is sent again, or nobody would notice that a client has gone
+CLOSING_SECONDS = 0.1  # the listening thread looks so often whether it is to end
 BOUNDARY = "ds2c2-picture"
 PAGE_FILES = {
     "/": ("page.html", "text/html; charset=utf-8"),
@@ -55,8 +56,9 @@ def parse_http_address(text: str) -> tuple[str, int]:
 class PageServer(ThreadingHTTPServer):
     """Serves a reception from the moment it is made until ``close``.
 
-    A request must name this host as its ``Host``: by an address, as localhost, by the name it was opened with or by this machine's.
-    Else a page of somebody's elsewhere could have its own name point here and read along (DNS rebinding).
+    A request must name this host as its ``Host``: by an address, as localhost, by the name it was opened with or by
+    this machine's. Else a page of somebody's elsewhere could have its own name point here and read along (DNS
+    rebinding).
 
     Args:
         reception: what is shown
@@ -92,7 +94,9 @@ class PageServer(ThreadingHTTPServer):
         shown = f"[{host}]" if ":" in host else host
         self.address = f"http://{shown}:{self.server_address[1]}/"
         self._names = {"localhost", host.lower(), *_own_names()}
-        self._thread = threading.Thread(target=self.serve_forever, name="page-server", daemon=True)
+        self._thread = threading.Thread(
+            target=self.serve_forever, args=(CLOSING_SECONDS,), name="page-server", daemon=True
+        )
         self._thread.start()
 
     def server_bind(self) -> None:

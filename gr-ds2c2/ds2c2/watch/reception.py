@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is known of a reception while it runs: the receiving loop tells it, watchers ask it, each in a thread of its own."""
+"""What is known of a reception while it runs: the receiving loop tells it, watchers in other threads ask it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class _Second:
 
 
 class Reception:
-    """The state of one reception. All methods may be called from any thread; none of those that tell it waits for a watcher.
+    """The state of one reception. All methods may be called from any thread; who tells it never waits for a watcher.
 
     Args:
         stream: the stream format
