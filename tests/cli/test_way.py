@@ -11,6 +11,7 @@ import sys
 import time
 from urllib.request import urlopen
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -19,7 +20,7 @@ from safetensors.torch import load_file
 
 from ds2c2 import errors
 from ds2c2.channels.channel import BlockChannel
-from ds2c2.stream.streamformat import PACKET_BYTES
+from ds2c2.stream.streamformat import PACKET_BYTES, StreamFormat
 from ds2c2.transport.recording import RecordingReader
 from freeport import free_port
 
@@ -149,6 +150,33 @@ def test_an_earlier_runs_pictures_are_kept(ds2c2, photographs, tmp_path):
     assert "wrote 1 picture to received/run-3, 0 of them concealed" in runs[2]
 
 
+def test_a_film_lines_of_json_and_what_came(ds2c2, photographs, tmp_path):
+    """Of pictures of which one is lost; the packets are recorded as they came, and an earlier film is kept."""
+    assert ds2c2("send", photographs, "--to", "packets.ds2c2", *OPTIONS).returncode == 0
+    magic, text, data = (tmp_path / "packets.ds2c2").read_bytes().split(b"\n", 2)
+    stream = StreamFormat.parse(text.decode())
+    frame = stream.blocks * stream.packet_bytes
+    (tmp_path / "lost.ds2c2").write_bytes(b"\n".join([magic, text, data[:frame] + data[2 * frame :]]))
+    receive = ("receive", "--from", "lost.ds2c2", "--originals", photographs, "--out", "film.mp4", "--frame-rate", "5")
+    got = ds2c2(*receive, "--json", "--record", "again.ds2c2")
+    assert got.returncode == 0, got.stderr
+    *frames, end = map(json.loads, got.stdout.splitlines())
+    assert [(one["frame"], one["nothing"], one["path"]) for one in frames] == [
+        (0, False, None), (1, True, None), (2, False, None),
+    ]  # fmt: skip
+    assert all(one["psnr_db"] > 0 for one in frames) and frames[1]["base_lost"] == stream.base_blocks
+    assert end["frames"] == {"received": 2, "concealed": 0, "lost": 1, "written": 3} and end["out"] == "film.mp4"
+    assert end["packets"]["used"] == 2 * stream.blocks
+    assert "wrote packet recording again.ds2c2" in got.stderr
+    assert (tmp_path / "again.ds2c2").read_bytes() == (tmp_path / "lost.ds2c2").read_bytes()
+    with av.open(str(tmp_path / "film.mp4")) as film:
+        assert [round(float(one.time), 3) for one in film.decode(video=0)] == [0.0, 0.2, 0.4]
+    film = (tmp_path / "film.mp4").read_bytes()
+    refused = ds2c2(*receive)
+    assert refused.returncode == errors.ExitCode.PLACE and refused.stderr.count("\n") == 1
+    assert "film.mp4: is there already" in refused.stderr and (tmp_path / "film.mp4").read_bytes() == film
+
+
 def test_receiver_set_up_otherwise_says_so(ds2c2, photographs, tmp_path):
     ds2c2("send", photographs, "--to", "packets.ds2c2", *OPTIONS)
     magic, text, packets = (tmp_path / "packets.ds2c2").read_bytes().split(b"\n", 2)
@@ -202,6 +230,10 @@ def test_info_text_is_what_send_uses(ds2c2, photographs, tmp_path):
     text = ds2c2("info", "160x128", *OPTIONS).stdout.splitlines()[0]
     ds2c2("send", photographs, "--to", "packets.ds2c2", "--format", text)
     assert (tmp_path / "packets.ds2c2").read_bytes().split(b"\n")[1].decode() == text
+    told = json.loads(ds2c2("info", "--format", text, "--json").stdout)
+    stream = StreamFormat.parse(text)
+    assert (told["format"], told["digest"], told["blocks"]) == (text, stream.digest, stream.blocks)
+    assert (told["packet_bytes"], told["bpp"]) == (stream.packet_bytes, round(stream.sent_bpp, 6))
 
 
 def test_evaluate_writes_every_measurement(ds2c2, photographs, tmp_path):

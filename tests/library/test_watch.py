@@ -13,13 +13,15 @@ import pytest
 from PIL import Image
 
 from ds2c2.ends.session import FrameResult
-from ds2c2.errors import LinkError
+from ds2c2.errors import LinkError, UserError
 from ds2c2.stream.assembler import LinkCounts
 from ds2c2.stream.streamformat import StreamFormat
 from ds2c2.transport.packetsource import Arrivals
 from ds2c2.watch.metrics import metrics_text
 from ds2c2.watch.pageserver import BOUNDARY, MOST_CLIENTS, PageServer, parse_http_address
 from ds2c2.watch.reception import HISTORY_SECONDS, SILENT_SECONDS, Reception
+from ds2c2.watch.silence import Silence
+from ds2c2.watch.window import FIELDS, Window, numbers
 
 STREAM = StreamFormat(160, 128, bpp=0.6, block_size=48)
 # The text format 0.0.4: a sample is a name, labels, and a number as Go writes it.
@@ -54,7 +56,7 @@ def page(reception):
 def frame(number: int, lost: int = 0, nothing: bool = False, **quality: float) -> FrameResult:
     known = dict.fromkeys(("psnr", "ms_ssim", "base_psnr", "base_ms_ssim")) | quality
     lost = STREAM.blocks if nothing else lost
-    return FrameResult(number, nothing, 0, 0, 0, lost, 0, path=None, nothing=nothing, **known)
+    return FrameResult(number, nothing, 0, 0, 0, lost, 0, path=None, nothing=nothing, delay_s=0.25, **known)
 
 
 def picture(level: int) -> np.ndarray:
@@ -88,7 +90,7 @@ def test_numbers_before_anything_came(reception, clock):
 def test_losses_now_and_over_time(reception, clock):
     """A frame a second, the third of which nothing came; then silence."""
     for second, lost in enumerate((0, 8, STREAM.blocks, 4)):
-        reception.shown(frame(second, lost, nothing=lost == STREAM.blocks), picture(second), delay_s=0.25)
+        reception.shown(frame(second, lost, nothing=lost == STREAM.blocks), picture(second))
         reception.arrived(*came(100 * (second + 1)))
         clock.now += 1
     stats = reception.stats()
@@ -164,7 +166,7 @@ def test_metrics_are_of_the_text_format(reception):
     assert values["ds2c2_packets_total", 'fate="forged"'] == 3 and values["ds2c2_packets_total", 'fate="used"'] == 12
     assert values["ds2c2_frame_psnr_decibels", None] == 31.5 and values["ds2c2_http_clients", None] == 2
     assert values["ds2c2_frame_loss_ratio", None] == round(8 / STREAM.blocks, 5)
-    assert "ds2c2_frame_ms_ssim" not in types and "ds2c2_frame_delay_seconds" not in types  # not known
+    assert "ds2c2_frame_ms_ssim" not in types and "ds2c2_snr_decibels" not in types  # not known
     assert 'source="udp://127.0.0.1:4000 \\"a\\\\b\\""' in text
 
 
@@ -292,3 +294,66 @@ def test_where_a_page_may_be(reception, page):
         PageServer(reception, "192.0.2.1", 8080, anyone=True)  # of a network that is nobody's (RFC 5737)
     with PageServer(reception, "0.0.0.0", 0, anyone=True) as open_:
         assert ask(open_, "/metrics").status == 200
+
+
+def test_a_sender_that_pauses_is_not_yet_silent(clock):
+    silence = Silence(clock)
+    clock.now += 100
+    assert silence.words() == "no signal for 2 min"
+    silence.heard()
+    assert silence.words() == ""
+    clock.now += 10
+    assert silence.words() == "no signal for 10 s"
+    silence.heard()
+    clock.now += 19
+    assert silence.words() == ""  # it paused for ten before
+    clock.now += 1
+    assert silence.words() == "no signal for 20 s"
+
+
+@pytest.fixture
+def a_screen(monkeypatch):
+    """Qt draws, and nobody sees it."""
+    pytest.importorskip("PyQt5")
+    monkeypatch.setenv("QT_QPA_PLATFORM", "offscreen")
+
+
+def test_a_window_opens_and_is_closed(reception, a_screen):
+    window = Window(reception)
+    reception.shown(frame(3), picture(77))
+    assert not window.closed
+    reception.end()
+    window.close()
+    window.close()
+    assert window.closed
+
+
+def test_without_a_display_there_is_one_line(reception, monkeypatch):
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(UserError, match="--view: no display here; .*--http"):
+        Window(reception)
+
+
+def test_a_display_that_is_not_there_is_one_line_too(reception, monkeypatch):
+    monkeypatch.setenv("QT_QPA_PLATFORM", "nonsense")
+    with pytest.raises(UserError, match="--view: no window .*--http"):
+        Window(reception)
+
+
+def test_what_a_window_shows(reception, clock):
+    assert numbers(reception.stats()) == {
+        "texts": dict.fromkeys(FIELDS, "–") | {"Frames/s": "0.0"},
+        "over": "no signal for 0 s",
+    }
+    reception.shown(frame(3, 8, psnr=31.456), picture(1))
+    reception.arrived(*came(9))
+    told = numbers(reception.stats())
+    assert told["over"] == "" and told["texts"]["Frame"] == "3" and told["texts"]["PSNR"] == "31.46 dB"
+    assert told["texts"]["Lost now"] == f"{800 / STREAM.blocks:.1f} %" and told["texts"]["Delay"] == "0.25 s"
+    reception.shown(frame(4, nothing=True), picture(1))
+    clock.now += 12
+    told = numbers(reception.stats())
+    assert told["over"] == "no signal for 12 s" and told["texts"]["Frame"] == "4 (nothing came)"
+    reception.end()
+    assert numbers(reception.stats())["over"] == "ended"

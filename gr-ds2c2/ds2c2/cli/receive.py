@@ -6,11 +6,11 @@ from contextlib import ExitStack
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from ds2c2.cli import options, sources
+from ds2c2.cli.pictureplace import PlaceOptions, picture_place
 from ds2c2.cli.radio import ReceivingOptions
-from ds2c2.cli.receivewords import same_size, show, totals
+from ds2c2.cli.receivewords import Teller, same_size
 from ds2c2.cli.spread import takes
 from ds2c2.cli.watching import WatchOptions, watching
 from ds2c2.errors import LinkError, NothingReceived
@@ -19,17 +19,17 @@ from ds2c2.stream.packetcheck import check_key
 from ds2c2.stream.packetkey import read_key
 from ds2c2.stream.packets import known_difference
 from ds2c2.transport.packetsource import Listener
+from ds2c2.transport.recording import RecordingWriter
 from ds2c2.watch.reception import Reception
 
-console = Console(highlight=False, soft_wrap=True)
 DEFAULT_WAIT = 30.0  # seconds
 
 
-@takes(radio=ReceivingOptions, watch=WatchOptions)
+@takes(place=PlaceOptions, watch=WatchOptions, radio=ReceivingOptions)
 def receive(
-    radio: ReceivingOptions,
+    place: PlaceOptions,
     watch: WatchOptions,
-    out: Annotated[str, typer.Option(metavar="FOLDER", help="Where the pictures go: frame-000000.png and so on.")] = "",
+    radio: ReceivingOptions,
     source: sources.From = "",
     format_: options.Format = "",
     originals: Annotated[list[str], typer.Option(help="The pictures that were sent, to measure against.")] = [],  # noqa: B006
@@ -43,25 +43,33 @@ def receive(
     trace: Annotated[
         str, typer.Option(metavar="FILE", help="Write a loss trace too: what became of every packet (CSV).")
     ] = "",
+    record: Annotated[
+        str, typer.Option(metavar="FILE", help="Record the packets too, to be received again or for `merge`.")
+    ] = "",
     render: options.Render = "",
-    max_frames: Annotated[
-        int, typer.Option(min=0, help="Stop after so many frames, lost ones among them; 0: any.")
-    ] = 0,
-    max_pictures: Annotated[int, typer.Option(min=0, help="Stop after so many pictures are written; 0: any.")] = 0,
     stay: Annotated[
         bool, typer.Option("--stay", help="Go on after the end of a stream and through any silence, until Ctrl-C.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print a JSON object a line: one for each frame, and one at the end.")
     ] = False,
 ) -> None:
     """Receive packets, write or show pictures; ends when silence follows the end of the stream, or after --wait."""
     from ds2c2.codec.codec import Codec
     from ds2c2.ends.packetstream import PacketsToPictures
-    from ds2c2.ends.session import PictureFeed, ReceivingEnd, fresh_folder
+    from ds2c2.ends.session import PictureFeed, ReceivingEnd
     from ds2c2.traces.losstrace import check_place, write_trace
     from ds2c2.traces.tracerecorder import TraceRecorder
 
-    if sources.only_asked(radio, source, console):
+    teller = Teller(as_json)
+    if sources.only_asked(radio, source):
         return
-    check_asked(out, watch, max_pictures, stay, wait)
+    watch.check_used()
+    place.check(watch.any)
+    if stay and wait != DEFAULT_WAIT:
+        raise LinkError(f"--wait {wait:g}: --stay waits for ever; leave one of them out")
+    if fit != "pad" and not originals:
+        raise LinkError(f"--fit {fit}: nothing is measured; give --originals, or leave it out")
     secret = read_key(key)
     if trace:
         check_place(trace)
@@ -75,9 +83,15 @@ def receive(
         codec = Codec(wanted, device, render)
         reception = Reception(wanted, source or radio.place)
         watchers = opened.enter_context(watching(watch, reception))
-        folder = fresh_folder(out)
-        receiving = ReceivingEnd(codec, folder, feed, shown=reception.shown)
-        way = PacketsToPictures(receiving, stream, secret, max_frames, max_pictures)
+        put = opened.enter_context(picture_place(place, wanted, link.live))
+        packets = opened.enter_context(RecordingWriter(record, codec.stream)) if record else None
+
+        def shown(result, picture) -> None:  # noqa: ANN001 - a frame's, and uint8[H, W, 3]
+            put.shown(result, picture)
+            reception.shown(result, picture)
+
+        receiving = ReceivingEnd(codec, put.folder, feed, shown=shown)
+        way = PacketsToPictures(receiving, stream, secret, place.max_frames, place.max_pictures)
         assembler = way.assembler
         recorder = TraceRecorder(codec.stream, stream, about=link.about, key=secret) if trace else None
         listener = Listener(
@@ -86,57 +100,52 @@ def receive(
         )  # fmt: skip
         if stay:
             stop_when_told(listener)
-        if out and str(folder) != out:
-            console.print(f"{out} has pictures of an earlier run: writing to {folder}", markup=False)
-        for line in watchers.lines:
-            console.print(line, markup=False)
-        sources.say_listening(console, radio, source)
+        for line in (*put.notes, *watchers.lines, *sources.listening_lines(radio, source)):
+            teller.say(line)
         misfit_said = False
         try:
             for arrivals in listener:
                 if link.misfit and not misfit_said:
                     misfit_said = True
-                    console.print(f"{link.misfit}: {same_size(wanted)}", markup=False)
+                    teller.say(f"{link.misfit}: {same_size(wanted)}")
                 # Silence of a source that is not live is this host's: there is nothing to be late.
                 if listener.quiet and link.live:
-                    show(console, way.flush())
+                    teller.frames(way.flush())
                     if recorder:
                         recorder.settle()
                 if recorder:
                     recorder.take(arrivals)
+                if packets:
+                    packets.write(arrivals.good)
                 with reception.working():
                     results = way.push(arrivals.good)
-                show(console, results)
+                teller.frames(results)
                 reception.arrived(arrivals, assembler.counts)
-                if way.full:
+                if way.full or watchers.left:
                     listener.stop()
         except KeyboardInterrupt:
+            if packets and listener.good:
+                teller.say(f"wrote packet recording {packets.finish()}")
             if recorder and listener.good:
-                console.print(f"wrote loss trace {write_trace(trace, recorder.finish())}", markup=False)
+                teller.say(f"wrote loss trace {write_trace(trace, recorder.finish())}")
             raise
         if listener.gave_up:
-            console.print(f"no packet of this stream for {wait:g} s and no end of it: stopping")
-        show(console, way.flush())
+            teller.say(f"no packet of this stream for {wait:g} s and no end of it: stopping")
+        teller.frames(way.flush())
         if way.full:
-            console.print("as many as --max-frames or --max-pictures allows: stopping")
-        counts = assembler.counts
-        console.print(f"packets: {counts.line()}{f', {listener.trouble}' if listener.trouble else ''}")
+            teller.say("as many as --max-frames or --max-pictures allows: stopping")
+        if watchers.left:
+            teller.say("the window was closed: stopping")
+        teller.counts(assembler.counts, listener.trouble)
         if not receiving.frames:
             explain_nothing(assembler, link.misfit)
         if recorder:
-            console.print(f"wrote loss trace {write_trace(trace, recorder.finish())}", markup=False)
-        console.print(totals(receiving, str(folder)), markup=False)
-
-
-def check_asked(out: str, watch: WatchOptions, max_pictures: int, stay: bool, wait: float) -> None:
-    """Raises ``LinkError`` where pictures would go nowhere, and for options that do nothing."""
-    watch.check_used()
-    if not (out or watch.any):
-        raise LinkError("the pictures would go nowhere; give --out FOLDER, or --http 127.0.0.1:8080")
-    if max_pictures and not out:
-        raise LinkError("--max-pictures: none is written; add --out, or give --max-frames")
-    if stay and wait != DEFAULT_WAIT:
-        raise LinkError(f"--wait {wait:g}: --stay waits for ever; leave one of them out")
+            teller.say(f"wrote loss trace {write_trace(trace, recorder.finish())}")
+        if packets:
+            teller.say(f"wrote packet recording {packets.finish()}")
+        teller.done(receiving, assembler.counts, put.words, put.written(receiving), listener.trouble)
+        reception.end()
+        watchers.linger()
 
 
 def stop_when_told(listener: Listener) -> None:

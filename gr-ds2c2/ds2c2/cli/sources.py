@@ -35,6 +35,8 @@ def open_source(
     """The source that ``--radio`` or ``--from`` names; ``format_`` is the text of ``--format``, which
     recordings bring along; ``constellation``: somebody looks at one. Raises ``UserError``s."""
     one_place("--from", where, radio)
+    if off_loopback and "://" not in where:
+        raise LinkError("--off-loopback: nothing is listened to there; leave it out")
     if radio.radio:
         return open_receiver(radio, format_, constellation)
     if "://" not in where:
@@ -62,16 +64,15 @@ def no_bare_address(option: str, where: str) -> None:
         raise LinkError(f"{option} {where}: write udp://{where} for that address, or ./{where} for a file of that name")
 
 
-def only_asked(radio: ReceivingOptions, where: str, console: Console) -> bool:
+def only_asked(radio: ReceivingOptions, where: str) -> bool:
     """With ``--dry-run``: say what would be set at the radio."""
     if radio.dry_run:
         one_place("--from", where, radio)
         if radio.radio:
-            show_dry_run(console, radio.settings, radio.link_settings, {})
+            show_dry_run(Console(highlight=False, soft_wrap=True), radio.settings, radio.link_settings, {})
     return radio.dry_run
 
 
-def say_listening(console: Console, radio: ReceivingOptions, where: str) -> None:
+def listening_lines(radio: ReceivingOptions, where: str) -> list[str]:
     """Once packets can come."""
-    if radio.radio or "://" in where:
-        console.print(f"listening on {where or radio.place}", markup=False)
+    return [f"listening on {where or radio.place}"] if radio.radio or "://" in where else []

@@ -65,7 +65,6 @@ class Reception:
         self._points = np.zeros(0, np.complex64)
         self._seconds: deque[_Second] = deque()
         self._result: FrameResult | None = None
-        self._delay_s: float | None = None
         self._frames = self._concealed = self._lost_frames = 0
         self._picture: np.ndarray | None = None
         self._serial = 0  # of the picture
@@ -102,11 +101,11 @@ class Reception:
             if arrivals.points is not None and len(arrivals.points):
                 self._points = np.asarray(arrivals.points[-CONSTELLATION_POINTS:], np.complex64)
 
-    def shown(self, result: FrameResult, picture: np.ndarray, delay_s: float | None = None) -> None:
-        """A frame was released: its result, and the picture ``uint8[H, W, 3]`` that stands now, which nobody changes.
-        ``delay_s``: seconds since the sender took it, where that is known."""
+    def shown(self, result: FrameResult, picture: np.ndarray) -> None:
+        """A frame was released: its result, and the picture ``uint8[H, W, 3]`` that stands now, which nobody
+        changes."""
         with self._changed:
-            self._result, self._delay_s = result, delay_s
+            self._result = result
             self._frames += 1
             self._concealed += result.concealed
             self._lost_frames += result.nothing
@@ -205,7 +204,7 @@ class Reception:
             "base_lost": result.base_lost, "enhancement_lost": result.enhancement_lost,
             "base_repaired": result.base_repaired, "damaged": result.damaged,
             "loss": _round(result.lost / self.stream.blocks, 5), "psnr_db": _round(result.psnr, 3),
-            "ms_ssim": _round(result.ms_ssim, 5), "delay_s": _round(self._delay_s, 3),
+            "ms_ssim": _round(result.ms_ssim, 5), "delay_s": _round(result.delay_s, 3),
         }  # fmt: skip
 
     def _now(self) -> dict:
