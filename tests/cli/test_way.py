@@ -21,7 +21,7 @@ from safetensors.torch import load_file
 from ds2c2 import errors
 from ds2c2.channels.channel import BlockChannel
 from ds2c2.stream.streamformat import PACKET_BYTES, StreamFormat
-from ds2c2.transport.recording import RecordingReader
+from ds2c2.transport.recording import RecordingReader, RecordingWriter
 from freeport import free_port
 
 OPTIONS = ("--bpp", "0.6", "--block-size", "48")
@@ -97,7 +97,7 @@ def test_signed_stream_of_version_2(ds2c2, photographs, tmp_path, model):
 def test_udp_equals_recording(ds2c2, photographs, tmp_path, grouping):
     """One receiver ends with the stream, one stays and shows a page, until it is told."""
     options = (*OPTIONS, *grouping, "--loss", "0.1")
-    page = ("--stay", "--http", "127.0.0.1:0") if grouping == () else ("--wait", "100")
+    page = ("--stay", "--timeout", "5", "--http", "127.0.0.1:0") if grouping == () else ("--wait", "100")
     ds2c2("send", photographs, "--to", "packets.ds2c2", *options)
     ds2c2("receive", "--from", "packets.ds2c2", "--out", "recorded")
     text = (tmp_path / "packets.ds2c2").read_bytes().split(b"\n")[1].decode()
@@ -175,6 +175,35 @@ def test_a_film_lines_of_json_and_what_came(ds2c2, photographs, tmp_path):
     refused = ds2c2(*receive)
     assert refused.returncode == errors.ExitCode.PLACE and refused.stderr.count("\n") == 1
     assert "film.mp4: is there already" in refused.stderr and (tmp_path / "film.mp4").read_bytes() == film
+
+
+def test_two_stations_hear_what_neither_hears_alone(ds2c2, photographs, tmp_path):
+    """Each lost two packets of three, not the same ones."""
+    assert ds2c2("send", photographs, "--to", "packets.ds2c2", *OPTIONS).returncode == 0
+    reader = RecordingReader(tmp_path / "packets.ds2c2")
+    packets, blocks = np.concatenate(list(reader)), 3 * reader.stream.blocks
+    for name, lost in (("hill", 0), ("valley", 1)):
+        with RecordingWriter(tmp_path / name, reader.stream) as recording:
+            recording.write(packets[np.arange(len(packets)) % 3 != lost])
+    ways = (
+        ("receive", "--from", "packets.ds2c2", "--out", "sent"),
+        ("merge", "hill", "valley", "--out", "got", "--to", "all"),
+    )
+    told = [ds2c2(*way, "--json") for way in ways]
+    assert [one.returncode for one in told] == [0, 0], told[1].stderr
+    assert pictures_of(tmp_path / "got") == pictures_of(tmp_path / "sent") != []
+    assert np.array_equal(np.concatenate(list(RecordingReader(tmp_path / "all")))[:blocks], packets[:blocks])
+    hill, valley, together, *frames, end = map(json.loads, told[1].stdout.splitlines())
+    third = blocks // 3
+    assert (hill["blocks"], hill["alone"]) == (blocks - third, third) and valley["differing"] == 0
+    assert (together["blocks"], together["expected"], together["loss"]) == (blocks, blocks, 0)
+    assert len(frames) == 3 and end["frames"]["received"] == 3
+    words = ds2c2("merge", "hill", "valley", "--to", "again")
+    assert words.returncode == 0 and re.search(rf"valley +{blocks - third} +33\.3% +{third}", words.stdout), (
+        words.stdout
+    )
+    nothing = ds2c2("merge", "hill", "valley")
+    assert nothing.returncode == errors.ExitCode.PLACE and "give --out FOLDER, or --to" in nothing.stderr
 
 
 def test_receiver_set_up_otherwise_says_so(ds2c2, photographs, tmp_path):

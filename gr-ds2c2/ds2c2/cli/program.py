@@ -16,6 +16,7 @@ from ds2c2.cli import (
     evaluate,
     info,
     key,
+    merge,
     pack,
     receive,
     report,
@@ -58,8 +59,9 @@ def program(
 
 
 for command in (
-    demo.demo, send.send, receive.receive, info.info, key.key, doctor.doctor, train.train, update.update, pack.pack,
-    trunks.trunks, evaluate.evaluate, benchmark.benchmark, report.report, compare.compare, sweep.sweep, study.study,
+    demo.demo, send.send, receive.receive, merge.merge, info.info, key.key, doctor.doctor, train.train, update.update,
+    pack.pack, trunks.trunks, evaluate.evaluate, benchmark.benchmark, report.report, compare.compare, sweep.sweep,
+    study.study,
 ):  # fmt: skip
     app.command()(command)
 app.add_typer(serve.serve_app, name="serve")

@@ -7,6 +7,7 @@ from itertools import groupby
 
 import typer
 from rich.console import Console
+from rich.table import Table
 
 from ds2c2.cli import options
 from ds2c2.stream.assembler import LinkCounts
@@ -23,6 +24,9 @@ class Teller:
 
     def say(self, line: str) -> None:
         self._console.print(line, markup=False)
+
+    def table(self, table: Table) -> None:
+        self._console.print(table)
 
     def frames(self, results: list) -> None:
         """A line for each ``FrameResult``; in sentences, frames of which nothing came are one together."""
