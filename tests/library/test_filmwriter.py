@@ -92,6 +92,6 @@ def test_no_room_is_one_line(tmp_path):
 
 def test_without_pyav_there_is_one_line(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "av", None)
-    with pytest.raises(UserError, match=r"films need PyAV.*pip install 'gr-ds2c2\[film\]'"):
+    with pytest.raises(UserError, match=r"films need PyAV.*pip install 'gr-ds2c2\[video\]'"):
         FilmWriter(tmp_path / "a.mp4", WIDTH, HEIGHT)
     assert list(tmp_path.iterdir()) == []

@@ -56,7 +56,7 @@ def page(reception):
 def frame(number: int, lost: int = 0, nothing: bool = False, **quality: float) -> FrameResult:
     known = dict.fromkeys(("psnr", "ms_ssim", "base_psnr", "base_ms_ssim")) | quality
     lost = STREAM.blocks if nothing else lost
-    return FrameResult(number, nothing, 0, 0, 0, lost, 0, path=None, nothing=nothing, delay_s=0.25, **known)
+    return FrameResult(number, nothing, 0, 0, 0, lost, 0, path=None, nothing=nothing, **known)
 
 
 def picture(level: int) -> np.ndarray:
@@ -90,7 +90,7 @@ def test_numbers_before_anything_came(reception, clock):
 def test_losses_now_and_over_time(reception, clock):
     """A frame a second, the third of which nothing came; then silence."""
     for second, lost in enumerate((0, 8, STREAM.blocks, 4)):
-        reception.shown(frame(second, lost, nothing=lost == STREAM.blocks), picture(second))
+        reception.shown(frame(second, lost, nothing=lost == STREAM.blocks), picture(second), 0.25, "DL0ABC")
         reception.arrived(*came(100 * (second + 1)))
         clock.now += 1
     stats = reception.stats()
@@ -100,7 +100,7 @@ def test_losses_now_and_over_time(reception, clock):
     assert stats["now"]["frames_per_s"] == 1.0 and stats["now"]["packets_per_s"] == 100.0
     assert stats["now"]["bits_per_s"] == 800 * STREAM.packet_bytes
     assert stats["frames"] == {"received": 3, "concealed": 0, "lost": 1, "shown": 4}
-    assert stats["frame"]["number"] == 3 and stats["frame"]["delay_s"] == 0.25
+    assert stats["frame"]["number"] == 3 and stats["frame"]["delay_s"] == 0.25 and stats["station"] == "DL0ABC"
     assert stats["signal"] == {"ever": True, "silent_s": 1.0, "present": True}
     clock.now += SILENT_SECONDS
     assert not reception.stats()["signal"]["present"]
@@ -346,7 +346,7 @@ def test_what_a_window_shows(reception, clock):
         "texts": dict.fromkeys(FIELDS, "–") | {"Frames/s": "0.0"},
         "over": "no signal for 0 s",
     }
-    reception.shown(frame(3, 8, psnr=31.456), picture(1))
+    reception.shown(frame(3, 8, psnr=31.456), picture(1), 0.25)
     reception.arrived(*came(9))
     told = numbers(reception.stats())
     assert told["over"] == "" and told["texts"]["Frame"] == "3" and told["texts"]["PSNR"] == "31.46 dB"

@@ -65,7 +65,7 @@ def as_dict(result) -> dict:  # noqa: ANN001 - FrameResult; importing it would i
         "event": "frame", "frame": result.frame, "concealed": result.concealed, "nothing": result.nothing,
         "base_lost": result.base_lost, "enhancement_lost": result.enhancement_lost,
         "base_repaired": result.base_repaired, "damaged": result.damaged, "psnr_db": known(result.psnr),
-        "ms_ssim": known(result.ms_ssim), "delay_s": known(result.delay_s),
+        "ms_ssim": known(result.ms_ssim),
         "path": str(result.path) if result.path else None,
     }  # fmt: skip
 

@@ -159,8 +159,7 @@ class SendingEnd:
 class FrameResult:
     """What became of a frame. PSNR in dB and MS-SSIM are None where no original is known,
     those of the base picture also where the base layer was lost. ``path`` is the file written; ``nothing`` came
-    of a frame where all of its blocks were lost. ``delay_s``: seconds since the sender took the picture, None where it
-    does not say. The counts are those of ``ds2c2.codec.codec.DecodedPicture``."""
+    of a frame where all of its blocks were lost. The counts are those of ``ds2c2.codec.codec.DecodedPicture``."""
 
     frame: int
     concealed: bool
@@ -175,7 +174,6 @@ class FrameResult:
     base_ms_ssim: float | None
     path: Path | None
     nothing: bool = False
-    delay_s: float | None = None
 
     @property
     def lost(self) -> int:

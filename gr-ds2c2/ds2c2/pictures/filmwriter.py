@@ -34,7 +34,7 @@ class FilmWriter:
             import av
         except ImportError:
             raise UserError(
-                f"{path}: films need PyAV, which is not installed; pip install 'gr-ds2c2[film]', or write pictures "
+                f"{path}: films need PyAV, which is not installed; pip install 'gr-ds2c2[video]', or write pictures "
                 "into a folder"
             ) from None
         self.path = Path(path)

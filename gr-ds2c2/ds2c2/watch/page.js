@@ -126,7 +126,7 @@ function showFrame(stats) {
 }
 
 function show(stats) {
-  say("source", stats.source);
+  say("source", stats.station ? `${stats.station} by ${stats.source}` : stats.source);
   say("format", stats.stream.format);
   showSignal(stats);
   showFrame(stats);

@@ -65,6 +65,8 @@ class Reception:
         self._points = np.zeros(0, np.complex64)
         self._seconds: deque[_Second] = deque()
         self._result: FrameResult | None = None
+        self._delay_s: float | None = None
+        self._call = ""
         self._frames = self._concealed = self._lost_frames = 0
         self._picture: np.ndarray | None = None
         self._serial = 0  # of the picture
@@ -101,11 +103,12 @@ class Reception:
             if arrivals.points is not None and len(arrivals.points):
                 self._points = np.asarray(arrivals.points[-CONSTELLATION_POINTS:], np.complex64)
 
-    def shown(self, result: FrameResult, picture: np.ndarray) -> None:
+    def shown(self, result: FrameResult, picture: np.ndarray, delay_s: float | None = None, call: str = "") -> None:
         """A frame was released: its result, and the picture ``uint8[H, W, 3]`` that stands now, which nobody
-        changes."""
+        changes. Where the sender says so, ``delay_s`` is how many seconds ago it took it, and ``call`` who it is."""
         with self._changed:
-            self._result = result
+            self._result, self._delay_s = result, delay_s
+            self._call = call or self._call
             self._frames += 1
             self._concealed += result.concealed
             self._lost_frames += result.nothing
@@ -173,7 +176,7 @@ class Reception:
                     "format": self.stream.text, "width": self.stream.width, "height": self.stream.height,
                     "blocks": self.stream.blocks, "packet_bytes": self.stream.packet_bytes,
                 },
-                "source": self.source,
+                "source": self.source, "station": self._call,
                 "uptime_s": _round(self._clock() - self._began, 3),
                 "ended": self._ended,
                 "signal": {
@@ -204,7 +207,7 @@ class Reception:
             "base_lost": result.base_lost, "enhancement_lost": result.enhancement_lost,
             "base_repaired": result.base_repaired, "damaged": result.damaged,
             "loss": _round(result.lost / self.stream.blocks, 5), "psnr_db": _round(result.psnr, 3),
-            "ms_ssim": _round(result.ms_ssim, 5), "delay_s": _round(result.delay_s, 3),
+            "ms_ssim": _round(result.ms_ssim, 5), "delay_s": _round(self._delay_s, 3),
         }  # fmt: skip
 
     def _now(self) -> dict:
