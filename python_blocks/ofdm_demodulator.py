@@ -105,13 +105,14 @@ class ofdm_demodulator(PacketDemodulator):
         self.msg_connect(gate, "header_data", demux, "header_data")
         self.connect((demux, 1), payload_fft, level, equalizer, serializer, *decoder, check, self)
         self._check, self._others = check, (trigger, gate)  # Python blocks that nobody else holds
-        self._symbols = serializer
+        self._symbols, self._rms = serializer, rms
 
     def watch_symbols(self) -> Callable[[], np.ndarray]:
-        """Before the flowgraph starts: gives what tells the equalized symbols received last, ``complex64[n]``."""
+        """Before the flowgraph starts: gives what tells the equalized symbols received last, ``complex64[n]`` of mean
+        power 1."""
         tap = symbol_tap()
         self.connect(self._symbols, tap)
-        return lambda: tap.points
+        return lambda: tap.points / self._rms
 
     def _decoder(self, constellation) -> list:
         """Equalized carriers to frames."""

@@ -56,6 +56,31 @@ for packets in pictures_to_packets(sending):
 """
 
 
+# How often the picture in the page is the one of that moment, half a second after it came.
+SAME = """
+const done = arguments[0], until = Date.now() + 1000 * SECONDS;
+const pixels = (source, width, height) => {
+  const context = Object.assign(document.createElement("canvas"), { width, height }).getContext("2d");
+  context.drawImage(source, 0, 0);
+  return context.getImageData(0, 0, width, height).data;
+};
+(async () => {
+  let same = 0, all = 0;
+  while (Date.now() < until) {
+    const answer = await fetch("picture.jpg"), number = answer.headers.get("X-Picture");
+    const image = await createImageBitmap(await answer.blob());
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    const shown = pixels(document.getElementById("picture"), image.width, image.height);
+    if ((await fetch("picture.jpg", { method: "HEAD" })).headers.get("X-Picture") !== number) continue;
+    const wanted = pixels(image, image.width, image.height);
+    all += 1;
+    same += wanted.every((level, place) => Math.abs(level - shown[place]) < 3);
+  }
+  done([same, all]);
+})();
+"""
+
+
 class Browser:
     """Chromium by chromedriver, over WebDriver (W3C)."""
 
@@ -70,7 +95,7 @@ class Browser:
     def _call(self, method: str, path: str, body: dict | None = None):  # noqa: ANN202 - JSON
         data = json.dumps(body or {}).encode() if method == "POST" else None
         request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", data, method=method)
-        with urllib.request.urlopen(request, timeout=60) as answer:
+        with urllib.request.urlopen(request, timeout=150) as answer:
             return json.load(answer)["value"]
 
     def open(self, address: str) -> None:
@@ -78,6 +103,11 @@ class Browser:
 
     def run(self, script: str):  # noqa: ANN201 - JSON
         return self._call("POST", f"{self._session}/execute/sync", {"script": script, "args": []})
+
+    def compare(self, seconds: float) -> tuple[int, int]:
+        script = {"script": SAME.replace("SECONDS", str(seconds)), "args": []}
+        self._call("POST", f"{self._session}/timeouts", {"script": 120_000})
+        return tuple(self._call("POST", f"{self._session}/execute/async", script))
 
     def text(self, name: str) -> str:
         return self.run(f"return document.getElementById('{name}').innerText")
@@ -171,6 +201,9 @@ def main() -> None:
                     browser.screenshot(options.out / f"page-{name}-{scheme}.png")
                     across = browser.run("return document.documentElement.scrollWidth")
                     assert across <= width, f"{name}: {across} pixels wide where {width} are"
+            same, all_ = browser.compare(options.seconds)
+            print(f"the picture in the page was that of its moment {same} times of {all_}")
+            assert same > 0.7 * all_, "the page shows old pictures"
             shown, known = int(browser.text("number").replace("\u2009", "")), stats_of(address)["frame"]["number"]
             assert 0 <= known - shown <= 2 + 2 * options.frames, (shown, known)
             assert browser.text("per").endswith("%") and browser.text("psnr").endswith("dB")

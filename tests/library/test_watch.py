@@ -248,6 +248,21 @@ def test_a_slow_client_gets_the_newest_and_holds_nobody_up(reception, page):
         assert len(seen) <= 201
 
 
+def test_a_browser_gets_the_next_pictures_headers_early(reception, page):
+    """Else it shows each picture when the next one comes."""
+    reception.shown(frame(0), picture(50))
+    data = reception.encoded("JPEG")[1]
+    with socket.create_connection(page.server_address) as browser:
+        browser.settimeout(60)
+        browser.sendall(b"GET /stream.mjpg?early&1 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        file = browser.makefile("rb")
+        while file.readline().strip() != b"":
+            pass
+        head = f"--{BOUNDARY}\r\nContent-Type: image/jpeg\r\n\r\n".encode()
+        expected = head + data + b"\r\n" + head
+        assert file.read(len(expected)) == expected
+
+
 def test_no_more_clients_than_are_allowed(reception, page):
     """Those who only connect keep others out of the page, and never the reception out of anything."""
     open_ = [socket.create_connection(page.server_address) for _ in range(MOST_CLIENTS)]

@@ -11,7 +11,7 @@ from rich.table import Table
 from ds2c2.cli import options
 from ds2c2.cli.pictureplace import PlaceOptions, picture_place
 from ds2c2.cli.receivewords import Teller
-from ds2c2.cli.spread import changed, takes
+from ds2c2.cli.spread import takes
 from ds2c2.errors import LinkError, NothingReceived
 from ds2c2.networks.modelfiles import pinned
 from ds2c2.stream.assembler import LinkCounts
@@ -20,13 +20,11 @@ from ds2c2.stream.packetkey import read_key
 from ds2c2.stream.streamformat import StreamFormat
 from ds2c2.transport.recording import RecordingWriter
 
-MergePlace = changed(PlaceOptions, without=("max_frames", "max_pictures"))
 
-
-@takes(place=MergePlace)
+@takes(place=PlaceOptions)
 def merge(
     recordings: Annotated[list[str], typer.Argument(help="Packet recordings, one of each station.")],
-    place: MergePlace,
+    place: PlaceOptions,
     to: Annotated[str, typer.Option(metavar="FILE", help="Write the packets of all as one recording.")] = "",
     format_: options.Format = "",
     originals: Annotated[list[str], typer.Option(help="The pictures that were sent, to measure against.")] = [],  # noqa: B006

@@ -31,8 +31,6 @@ class PlaceOptions:
             help=f"Of the film, frames a second; default: as they come, or {DEFAULT_RATE:g} where that is not known."
         ),
     ] = 0.0
-    max_frames: Annotated[int, typer.Option(min=0, help="Stop after so many frames, lost ones among them; 0: any.")] = 0
-    max_pictures: Annotated[int, typer.Option(min=0, help="Stop after so many pictures are written; 0: any.")] = 0
 
     @property
     def film(self) -> bool:
@@ -43,12 +41,24 @@ class PlaceOptions:
         do nothing."""
         if not (self.out or shown):
             raise LinkError("the pictures would go nowhere; give --out FOLDER, or --http 127.0.0.1:8080")
-        if self.max_pictures and (self.film or not self.out):
-            raise LinkError("--max-pictures: none is written into a folder; give --max-frames")
         if self.frame_rate and not self.film:
             raise LinkError(f"--frame-rate {self.frame_rate:g}: there is no film; give --out FILE.mp4, or leave it out")
         if not 0 <= self.frame_rate <= 1000:
             raise LinkError(f"--frame-rate {self.frame_rate:g}: out of range; more than 0, at most 1000")
+
+
+@dataclass(frozen=True)
+class BoundedPlaceOptions(PlaceOptions):
+    """The same where what comes may have no end."""
+
+    max_frames: Annotated[int, typer.Option(min=0, help="Stop after so many frames, lost ones among them; 0: any.")] = 0
+    max_pictures: Annotated[int, typer.Option(min=0, help="Stop after so many pictures are written; 0: any.")] = 0
+
+    def check(self, shown: bool = False) -> None:
+        """Also where the bound is one of what is not written."""
+        PlaceOptions.check(self, shown)
+        if self.max_pictures and (self.film or not self.out):
+            raise LinkError("--max-pictures: none is written into a folder; give --max-frames")
 
 
 @dataclass

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ds2c2.cli import options, sources
-from ds2c2.cli.pictureplace import PlaceOptions, picture_place
+from ds2c2.cli.pictureplace import BoundedPlaceOptions, picture_place
 from ds2c2.cli.radio import ReceivingOptions
 from ds2c2.cli.receivewords import Teller, same_size
 from ds2c2.cli.spread import takes
@@ -25,9 +25,9 @@ from ds2c2.watch.reception import Reception
 DEFAULT_WAIT = 30.0  # seconds
 
 
-@takes(place=PlaceOptions, watch=WatchOptions, radio=ReceivingOptions)
+@takes(place=BoundedPlaceOptions, watch=WatchOptions, radio=ReceivingOptions)
 def receive(
-    place: PlaceOptions,
+    place: BoundedPlaceOptions,
     watch: WatchOptions,
     radio: ReceivingOptions,
     source: sources.From = "",

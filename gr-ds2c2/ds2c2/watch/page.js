@@ -50,7 +50,7 @@ let shownCurve = null; // what the pointer reads from
 
 function drawCurve(stats) {
   const place = at("curve"), width = place.clientWidth, height = place.clientHeight;
-  const now = stats.uptime_s, left = 40, right = width - 4, top = 8, bottom = height - 18;
+  const now = stats.uptime_s, left = 46, right = width - 4, top = 8, bottom = height - 18;
   const span = CURVE_SECONDS.find((seconds) => now <= seconds) ?? CURVE_SECONDS.at(-1);
   const points = stats.history.filter(([when]) => when >= now - span);
   const highest = Math.max(0, ...points.map(([, share]) => share));
@@ -163,7 +163,7 @@ function watchPictures(stats) {
   streaming = true;
   picture.width = stats.stream.width;
   picture.height = stats.stream.height;
-  picture.src = `stream.mjpg?${Date.now()}`;
+  picture.src = `stream.mjpg?early&${Date.now()}`;
   picture.hidden = false;
   at("none").hidden = true;
 }

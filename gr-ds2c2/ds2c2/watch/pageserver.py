@@ -233,7 +233,11 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(data, f"image/{kind.lower()}", {"X-Picture": str(serial)})
 
     def _stream(self) -> None:
-        """Pictures one after the other, each the newest there is: what a client is too slow for it does not get."""
+        """Pictures one after the other, each the newest there is: what a client is too slow for it does not get.
+
+        Chromium shows a picture when the next one's headers come, which is one picture late. It is asked for
+        ``early`` ones by our page: the headers of the next follow at once, so they cannot say its length.
+        """
         if not self.server.streaming(+1):
             return self._say(HTTPStatus.SERVICE_UNAVAILABLE, "too many watch already", {"Retry-After": "5"})
         try:
@@ -247,7 +251,10 @@ class _Handler(BaseHTTPRequestHandler):
         reception, sent = self.server.reception, 0
         # What a buffer holds the client sees late.
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 17)
-        self.wfile.write(f"--{BOUNDARY}\r\n".encode())
+        early = "early" in urlsplit(self.path).query.split("&")
+        kind = "Content-Type: image/jpeg\r\n"
+        between = f"\r\n--{BOUNDARY}\r\n" + (f"{kind}\r\n" if early else "")
+        self.wfile.write(between[2:].encode())
         while not self.server.closing.is_set():
             reception.next_picture(sent, AGAIN_SECONDS)
             if self.server.closing.is_set():
@@ -257,9 +264,8 @@ class _Handler(BaseHTTPRequestHandler):
                 if reception.ended:
                     return
                 continue
-            head = f"Content-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n"
-            # The next boundary at once: a browser shows a picture when it has seen that.
-            self.wfile.write(head.encode() + data + f"\r\n--{BOUNDARY}\r\n".encode())
+            head = "" if early else f"{kind}Content-Length: {len(data)}\r\n\r\n"
+            self.wfile.write(head.encode() + data + between.encode())
             sent = serial
             if reception.ended:
                 self.server.closing.wait(AGAIN_SECONDS)
