@@ -3,6 +3,7 @@
 
 from collections.abc import Callable
 
+import numpy as np
 from gnuradio import gr
 
 from ds2c2.links.linkframes import ModemCounts
@@ -47,6 +48,10 @@ class PacketDemodulator(Lasting, gr.hier_block2):
         """Call with all that is noticed on the air, packets whose check sum is wrong among it; from
         threads of the flowgraph. ``QueuedSource.put`` is one, ``TraceRecorder.take`` another."""
         self._check.listener = listener
+
+    def watch_symbols(self) -> Callable[[], np.ndarray] | None:
+        """What tells the symbols received last, for a constellation; None for a modem that has none."""
+        return None
 
     def speak_for(self, owner: str) -> None:
         """Say the counts in the name of another block, or not at all if it is empty."""

@@ -52,7 +52,7 @@ class decoder_sink(Lasting, gr.sync_block):
         originals: the sender's pictures (file, folder, glob or a list), to measure quality
         device: auto, cpu, cuda or cuda:N
         fit: the sender's way to fit pictures, for the originals: pad or scale
-        show: a Qt widget with the picture and its numbers, in ``widget``
+        show: a Qt widget with the picture and its numbers, in ``widget``; it says how long no frame has come
         render: weights whose decoder makes the pictures, when not the stream format's own, such as
             coded-perceptual for a stream of coded
     """
@@ -75,11 +75,12 @@ class decoder_sink(Lasting, gr.sync_block):
         size = (self.format.width, self.format.height)
         feed = PictureFeed(as_sources(originals), *size, fit, repeat=True) if originals else None
         self.receiver = ReceivingEnd(Codec(self.format, device, render), folder or None, feed)
-        self.widget = None
+        self.view = self.widget = None
         if show:
             from ._picture_view import picture_view
 
-            self.widget = picture_view(*size)
+            self.view = picture_view(*size)
+            self.widget = self.view.widget
         gr.sync_block.__init__(self, name="decoder_sink", in_sig=[(np.int8, 8 * self.format.block_size)], out_sig=None)
         self.message_port_register_out(QUALITY_PORT)
         self.set_output_multiple(self.format.blocks)
@@ -101,8 +102,8 @@ class decoder_sink(Lasting, gr.sync_block):
         result = self.receiver.take(number, input_items[0][:count])
         lost_share = result.lost / count
         self.message_port_pub(QUALITY_PORT, _quality(result, lost_share))
-        if self.widget is not None:
-            self.widget.show_frame(self.receiver.picture, result, lost_share)
+        if self.view is not None:
+            self.view.show_frame(self.receiver.picture, result, lost_share)
         # One frame a call: what is decoded is shown before the next one is begun.
         return count
 

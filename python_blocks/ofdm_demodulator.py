@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """OFDM Demodulator: samples to packets."""
 
+from collections.abc import Callable
+
+import numpy as np
 from gnuradio import blocks, digital, fft
 from gnuradio import fec as codes
 
@@ -24,6 +27,7 @@ from ._header_gate import CARRIERS, SYMBOLS, header_gate
 from ._ofdm_parts import HEADER_CONSTELLATION, carriers, header_format, payload_constellation, roomy
 from ._packet_modem import PacketDemodulator
 from ._stage import as_format
+from ._symbol_tap import symbol_tap
 
 # Weight of the channel estimate so far against that of the last symbol. The carrier offset's
 # estimate leaves some turning, which a slower equalizer does not follow.
@@ -80,9 +84,10 @@ class ofdm_demodulator(PacketDemodulator):
         payload_fft = fft.fft_vcc(FFT_SIZE, True, (), True)
         constellation, rms = payload_constellation(modulation)
         level = blocks.multiply_const_cc(rms / payload_level, FFT_SIZE)
-        # Soft output, since without it the symbols that come out are already decided.
+        # Soft output, since without it the symbols that come out are already decided: for the soft decoder, and for
+        # whoever looks at them. A decoder that decides hard decides the same.
         dfe = digital.ofdm_equalizer_simpledfe(
-            FFT_SIZE, constellation.base(), *known, HEADER_SYMBOLS, TRACKING, True, fec != "none"
+            FFT_SIZE, constellation.base(), *known, HEADER_SYMBOLS, TRACKING, True, True
         )
         equalizer = digital.ofdm_frame_equalizer_vcvc(dfe.base(), PREFIX, SYMBOLS)
         serializer = digital.ofdm_serializer_vcc(FFT_SIZE, data, SYMBOLS, CARRIERS, HEADER_SYMBOLS)
@@ -100,6 +105,14 @@ class ofdm_demodulator(PacketDemodulator):
         self.msg_connect(gate, "header_data", demux, "header_data")
         self.connect((demux, 1), payload_fft, level, equalizer, serializer, *decoder, check, self)
         self._check, self._others = check, (trigger, gate)  # Python blocks that nobody else holds
+        self._symbols, self._rms = serializer, rms
+
+    def watch_symbols(self) -> Callable[[], np.ndarray]:
+        """Before the flowgraph starts: gives what tells the equalized symbols received last, ``complex64[n]`` of mean
+        power 1."""
+        tap = symbol_tap()
+        self.connect(self._symbols, tap)
+        return lambda: tap.points / self._rms
 
     def _decoder(self, constellation) -> list:
         """Equalized carriers to frames."""

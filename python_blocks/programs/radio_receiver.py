@@ -2,6 +2,7 @@
 """Packets from a radio and a modem to a program."""
 
 import threading
+from dataclasses import replace
 
 import numpy as np
 from gnuradio import blocks, gr
@@ -28,9 +29,12 @@ class radio_receiver(gr.top_block):
         stream_format: of the packets
         link: the modem and its settings
         radio: the radio and its settings
+        constellation: what is heard has ``points`` too, where the modem has any
     """
 
-    def __init__(self, stream_format: StreamFormat, link: LinkSettings, radio: ReceiveSettings):
+    def __init__(
+        self, stream_format: StreamFormat, link: LinkSettings, radio: ReceiveSettings, constellation: bool = False
+    ):
         gr.top_block.__init__(self, "ds2c2 radio receiver")
         clear_errors()
         about = dict(link.lines()) | {name.replace("backend", "radio"): value for name, value in radio.lines()}
@@ -40,6 +44,7 @@ class radio_receiver(gr.top_block):
         self.source = radio_source(**vars(radio))
         self.demodulator = DEMODULATORS[link.link](stream_format, **link.receiver, sample_rate=radio.rate)
         self.demodulator.set_listener(self._hear)
+        self._points = self.demodulator.watch_symbols() if constellation else None
         self._told = 0  # events of the radio that went on
         self._ended = threading.Event()
         packet_bytes = stream_format.packet_bytes
@@ -53,7 +58,7 @@ class radio_receiver(gr.top_block):
 
     def _hear(self, arrivals: Arrivals) -> None:
         self._tell_events()
-        self.packets.put(arrivals)
+        self.packets.put(replace(arrivals, points=self._points()) if self._points else arrivals)
 
     def _tell_events(self) -> None:
         events = self.source.events

@@ -154,6 +154,23 @@ def test_two_seconds_of_silence_lose_nothing(recorded, stream_format):
     assert np.diff(got.trace.time).max() > 2
 
 
+def test_the_constellation_of_what_is_heard(packets, stream_format, tmp_path):
+    """QPSK with little noise: points near the four, before they are decided, and packets as ever. GMSK has none."""
+    transmit(packets, stream_format, backend="file", address=str(tmp_path / "sent"))
+    air = AirSettings(snr=30.0, seed=1)
+    radio = ReceiveSettings("file", str(tmp_path / "sent"), rate=RATE, timeout=0, air=air)
+    heard, points = [], []
+    with ds2c2.radio_receiver(stream_format, LINKS["ofdm"], radio, constellation=True).listen() as source:
+        for arrivals in Listener(source, 0.2, DEADLINE, lambda: False):
+            heard.append(arrivals.good)
+            points.append(arrivals.points)
+    np.testing.assert_array_equal(np.concatenate(heard), packets)
+    seen = np.concatenate([one for one in points if one is not None])
+    off = np.abs(seen - (np.sign(seen.real) + 1j * np.sign(seen.imag)) / np.sqrt(2))
+    assert len(seen) > 256 and 0.001 < off.mean() < 0.2
+    assert ds2c2.gmsk_demodulator(stream_format).watch_symbols() is None
+
+
 def test_what_the_host_lost_is_no_loss_of_the_channel(recorded):
     """20 ms that a radio's host dropped, as the radio's time tags told: those packets say so in the trace."""
     samples, receive = recorded

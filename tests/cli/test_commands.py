@@ -17,6 +17,13 @@ def test_prints_the_same_and_ends_the_same(ds2c2, arguments):
     assert forked.stdout or forked.stderr
 
 
+def test_the_version(ds2c2):
+    from ds2c2 import __version__
+
+    done = ds2c2("--version")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"ds2c2 {__version__}\n", "")
+
+
 def test_one_that_does_not_end_is_stopped_and_the_next_is_run(ds2c2, commands, tmp_path):
     os.mkfifo(tmp_path / "silence")
     with pytest.raises(subprocess.TimeoutExpired):

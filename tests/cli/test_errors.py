@@ -126,6 +126,39 @@ def test_listening_beyond_loopback_must_be_asked_for(refused, ds2c2):
     assert "--off-loopback" in refused(errors.LinkError.exit_code, *arguments)
 
 
+@pytest.mark.parametrize(
+    ("code", "arguments", "named"),
+    [
+        (7, (), "the pictures would go nowhere; give --out FOLDER, or --http"),
+        (7, ("--out", "got", "--http-anyone"), "--http-anyone: there is no page"),
+        (7, ("--http", "0.0.0.0:0"), "--http 0.0.0.0:0: others can reach it"),
+        (7, ("--http", "somewhere"), "write 127.0.0.1:8080"),
+        (1, ("--view",), "--view: no display here"),
+        (7, ("--out", "got", "--stay"), "--stay: what is read there ends by itself"),
+        (7, ("--out", "got", "--stay", "--wait", "5"), "--stay waits for ever"),
+        (7, ("--http", "127.0.0.1:0", "--max-pictures", "3"), "give --max-frames"),
+        (7, ("--out", "got", "--frame-rate", "5"), "there is no film"),
+        (7, ("--out", "a.mp4", "--frame-rate", "-5"), "out of range"),
+        (7, ("--out", "got", "--fit", "scale"), "give --originals"),
+        (7, ("--out", "got", "--off-loopback"), "--off-loopback: nothing is listened to there"),
+    ],
+)
+def test_receptions_that_nobody_would_see_and_options_that_do_nothing(
+    ds2c2, refused, photographs, code, arguments, named
+):
+    assert ds2c2(*send(photographs / "coffee.png")).returncode == 0
+    quiet = {"DISPLAY": "", "WAYLAND_DISPLAY": "", "QT_QPA_PLATFORM": ""}
+    assert named in refused(code, "receive", "--from", "packets.ds2c2", *arguments, **quiet)
+
+
+@pytest.mark.parametrize("command", [("info",), ("send", "{}", "--to", "packets.ds2c2")])
+def test_a_stream_format_said_twice(ds2c2, refused, photographs, command):
+    text = ds2c2("info", "160x128").stdout.splitlines()[0]
+    words = [word.format(photographs) for word in command]
+    line = refused(errors.FormatError.exit_code, *words, "--format", text, "--bpp", "0.5", "--seed", "3")
+    assert "--bpp, --seed: the text of --format says that already" in line
+
+
 def test_recording_that_is_none(refused, tmp_path):
     (tmp_path / "noise.bin").write_bytes(bytes(range(256)))
     line = refused(errors.FormatError.exit_code, "receive", "--from", "noise.bin", "--out", "received")

@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """send and receive as two commands: over a recording and over a real socket."""
 
+import io
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
+from urllib.request import urlopen
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -15,8 +20,8 @@ from safetensors.torch import load_file
 
 from ds2c2 import errors
 from ds2c2.channels.channel import BlockChannel
-from ds2c2.stream.streamformat import PACKET_BYTES
-from ds2c2.transport.recording import RecordingReader
+from ds2c2.stream.streamformat import PACKET_BYTES, StreamFormat
+from ds2c2.transport.recording import RecordingReader, RecordingWriter
 from freeport import free_port
 
 OPTIONS = ("--bpp", "0.6", "--block-size", "48")
@@ -24,6 +29,15 @@ OPTIONS = ("--bpp", "0.6", "--block-size", "48")
 
 def pictures_of(folder):
     return [path.read_bytes() for path in sorted(folder.glob("frame-*.png"))]
+
+
+def watched(address: str) -> dict:
+    """The page's numbers, once three frames were shown."""
+    while True:
+        stats = json.load(urlopen(f"{address}stats.json", timeout=100))
+        if stats["frames"]["shown"] == 3:
+            return stats
+        time.sleep(0.05)
 
 
 def test_recording_gives_every_picture(ds2c2, photographs, tmp_path):
@@ -83,7 +97,9 @@ def test_signed_stream_of_version_2(ds2c2, photographs, tmp_path, model):
 
 @pytest.mark.parametrize("grouping", [(), ("--interleave", "block", "--depth", "2"), ("--model", "binary")])
 def test_udp_equals_recording(ds2c2, photographs, tmp_path, grouping):
+    """One receiver ends with the stream, one stays and shows a page, until it is told."""
     options = (*OPTIONS, *grouping, "--loss", "0.1")
+    page = ("--stay", "--timeout", "5", "--http", "127.0.0.1:0") if grouping == () else ("--wait", "100")
     ds2c2("send", photographs, "--to", "packets.ds2c2", *options)
     ds2c2("receive", "--from", "packets.ds2c2", "--out", "recorded")
     text = (tmp_path / "packets.ds2c2").read_bytes().split(b"\n")[1].decode()
@@ -100,8 +116,7 @@ def test_udp_equals_recording(ds2c2, photographs, tmp_path, grouping):
             "over-udp",
             "--format",
             text,
-            "--wait",
-            "100",
+            *page,
         ],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
@@ -109,14 +124,88 @@ def test_udp_equals_recording(ds2c2, photographs, tmp_path, grouping):
         env={**os.environ, "PYTHONUNBUFFERED": "1", "COLUMNS": "200"},
     )
     try:
+        address = receiver.stdout.readline().split()[-1] if grouping == () else ""
         assert "listening" in receiver.stdout.readline()
         assert ds2c2("send", photographs, "--to", where, *options).returncode == 0
+        if address:
+            stats = watched(address)
+            assert stats["frames"] == {"received": 3, "concealed": 0, "lost": 0, "shown": 3}
+            shown = urlopen(f"{address}picture.png", timeout=100).read()
+            last = tmp_path / "over-udp" / "frame-000002.png"
+            assert np.array_equal(*(np.asarray(Image.open(one)) for one in (io.BytesIO(shown), last)))
+            receiver.send_signal(signal.SIGINT)
         output, _ = receiver.communicate(timeout=120)
     finally:
         receiver.kill()
     assert receiver.returncode == 0
     assert "wrote 3 pictures" in output
     assert pictures_of(tmp_path / "over-udp") == pictures_of(tmp_path / "recorded") != []
+
+
+def test_an_earlier_runs_pictures_are_kept(ds2c2, photographs, tmp_path):
+    assert ds2c2("send", photographs / "coffee.png", "--to", "packets.ds2c2", *OPTIONS).returncode == 0
+    runs = [ds2c2("receive", "--from", "packets.ds2c2", "--out", "received").stdout for _ in range(3)]
+    names = sorted(str(path.relative_to(tmp_path / "received")) for path in tmp_path.glob("received/**/*.png"))
+    assert names == ["frame-000000.png", "run-2/frame-000000.png", "run-3/frame-000000.png"]
+    assert "wrote 1 picture to received, " in runs[0] and "earlier run" not in runs[0]
+    assert "received has pictures of an earlier run: writing to received/run-2\n" in runs[1]
+    assert "wrote 1 picture to received/run-3, 0 of them concealed" in runs[2]
+
+
+def test_a_film_lines_of_json_and_what_came(ds2c2, photographs, tmp_path):
+    """Of pictures of which one is lost; the packets are recorded as they came, and an earlier film is kept."""
+    assert ds2c2("send", photographs, "--to", "packets.ds2c2", *OPTIONS).returncode == 0
+    magic, text, data = (tmp_path / "packets.ds2c2").read_bytes().split(b"\n", 2)
+    stream = StreamFormat.parse(text.decode())
+    frame = stream.blocks * stream.packet_bytes
+    (tmp_path / "lost.ds2c2").write_bytes(b"\n".join([magic, text, data[:frame] + data[2 * frame :]]))
+    receive = ("receive", "--from", "lost.ds2c2", "--originals", photographs, "--out", "film.mp4", "--frame-rate", "5")
+    got = ds2c2(*receive, "--json", "--record", "again.ds2c2")
+    assert got.returncode == 0, got.stderr
+    *frames, end = map(json.loads, got.stdout.splitlines())
+    assert [(one["frame"], one["nothing"], one["path"]) for one in frames] == [
+        (0, False, None), (1, True, None), (2, False, None),
+    ]  # fmt: skip
+    assert all(one["psnr_db"] > 0 for one in frames) and frames[1]["base_lost"] == stream.base_blocks
+    assert end["frames"] == {"received": 2, "concealed": 0, "lost": 1, "written": 3} and end["out"] == "film.mp4"
+    assert end["packets"]["used"] == 2 * stream.blocks
+    assert "wrote packet recording again.ds2c2" in got.stderr
+    assert (tmp_path / "again.ds2c2").read_bytes() == (tmp_path / "lost.ds2c2").read_bytes()
+    with av.open(str(tmp_path / "film.mp4")) as film:
+        assert [round(float(one.time), 3) for one in film.decode(video=0)] == [0.0, 0.2, 0.4]
+    film = (tmp_path / "film.mp4").read_bytes()
+    refused = ds2c2(*receive)
+    assert refused.returncode == errors.ExitCode.PLACE and refused.stderr.count("\n") == 1
+    assert "film.mp4: is there already" in refused.stderr and (tmp_path / "film.mp4").read_bytes() == film
+
+
+def test_two_stations_hear_what_neither_hears_alone(ds2c2, photographs, tmp_path):
+    """Each lost two packets of three, not the same ones."""
+    assert ds2c2("send", photographs, "--to", "packets.ds2c2", *OPTIONS).returncode == 0
+    reader = RecordingReader(tmp_path / "packets.ds2c2")
+    packets, blocks = np.concatenate(list(reader)), 3 * reader.stream.blocks
+    for name, lost in (("hill", 0), ("valley", 1)):
+        with RecordingWriter(tmp_path / name, reader.stream) as recording:
+            recording.write(packets[np.arange(len(packets)) % 3 != lost])
+    ways = (
+        ("receive", "--from", "packets.ds2c2", "--out", "sent"),
+        ("merge", "hill", "valley", "--out", "got", "--to", "all"),
+    )
+    told = [ds2c2(*way, "--json") for way in ways]
+    assert [one.returncode for one in told] == [0, 0], told[1].stderr
+    assert pictures_of(tmp_path / "got") == pictures_of(tmp_path / "sent") != []
+    assert np.array_equal(np.concatenate(list(RecordingReader(tmp_path / "all")))[:blocks], packets[:blocks])
+    hill, valley, together, *frames, end = map(json.loads, told[1].stdout.splitlines())
+    third = blocks // 3
+    assert (hill["blocks"], hill["alone"]) == (blocks - third, third) and valley["differing"] == 0
+    assert (together["blocks"], together["expected"], together["loss"]) == (blocks, blocks, 0)
+    assert len(frames) == 3 and end["frames"]["received"] == 3
+    words = ds2c2("merge", "hill", "valley", "--to", "again")
+    assert words.returncode == 0 and re.search(rf"valley +{blocks - third} +33\.3% +{third}", words.stdout), (
+        words.stdout
+    )
+    nothing = ds2c2("merge", "hill", "valley")
+    assert nothing.returncode == errors.ExitCode.PLACE and "give --out FOLDER, or --to" in nothing.stderr
 
 
 def test_receiver_set_up_otherwise_says_so(ds2c2, photographs, tmp_path):
@@ -172,6 +261,10 @@ def test_info_text_is_what_send_uses(ds2c2, photographs, tmp_path):
     text = ds2c2("info", "160x128", *OPTIONS).stdout.splitlines()[0]
     ds2c2("send", photographs, "--to", "packets.ds2c2", "--format", text)
     assert (tmp_path / "packets.ds2c2").read_bytes().split(b"\n")[1].decode() == text
+    told = json.loads(ds2c2("info", "--format", text, "--json").stdout)
+    stream = StreamFormat.parse(text)
+    assert (told["format"], told["digest"], told["blocks"]) == (text, stream.digest, stream.blocks)
+    assert (told["packet_bytes"], told["bpp"]) == (stream.packet_bytes, round(stream.sent_bpp, 6))
 
 
 def test_evaluate_writes_every_measurement(ds2c2, photographs, tmp_path):

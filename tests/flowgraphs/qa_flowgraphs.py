@@ -191,15 +191,19 @@ from {made.stem} import {made.stem}
 graph = {made.stem}()
 graph.start()
 graph.set_loss(0.5)
-view = graph.decoder_sink.widget
+view = graph.decoder_sink.view
 until = time.monotonic() + 120
-while len(graph.decoder_sink.results) < 2 and time.monotonic() < until:
-    app.processEvents()
-    time.sleep(0.01)
-app.processEvents()
+def wait(true):
+    while not true() and time.monotonic() < until:
+        app.processEvents()
+        time.sleep(0.01)
+wait(lambda: len(graph.decoder_sink.results) >= 2 and view._values["PSNR"].text() != "–")
+assert view._silent.isHidden() or "no signal" in view._silent.text()
 print("picture", view._picture.pixmap().width(), view._values["PSNR"].text(), view._values["Lost blocks"].text())
 graph.stop()
 graph.wait()
+wait(lambda: not view._silent.isHidden())
+print(view._silent.text())
 """
     )
     done = run(driver, tmp_path)
@@ -208,3 +212,4 @@ graph.wait()
     assert shown, done.stdout + done.stderr
     assert int(shown[1]) > 0
     assert float(shown[2]) > 5
+    assert re.search(r"^no signal for \d+ s$", done.stdout, re.M)  # the flowgraph has stopped

@@ -54,7 +54,7 @@ def names(folder: Path, *patterns: str) -> set[str]:
 
 
 def test_everything_is_laid_down(prefix: Path, packages: Path) -> None:
-    code = ("*.py", "*.html")
+    code = ("*.py", "*.html", "*.css", "*.js", "*.svg")
     assert names(packages / "ds2c2", *code) == names(ROOT / "gr-ds2c2" / "ds2c2", *code)
     assert names(packages / "gnuradio" / "ds2c2", "*.py") == names(ROOT / "python_blocks", "*.py")
     assert names(prefix / "share/gnuradio/grc/blocks", "*.yml") == names(ROOT / "gr-ds2c2" / "grc", "*.yml") != set()

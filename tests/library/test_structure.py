@@ -28,6 +28,7 @@ ROOMS = [
     "traces",
     "channels",
     "ends",
+    "watch",
     "serve",
     "training",
     "evaluation",
@@ -150,6 +151,7 @@ def test_what_thin_blocks_need_does_not_load_torch():
     rooms = ("ds2c2.pictures", "ds2c2.stream", "ds2c2.transport", "ds2c2.links", "ds2c2.traces")
     light = [name for name in MODULES if name.startswith(rooms)]
     light += ["ds2c2.channels.packetchannel", "ds2c2.networks.modelfiles", "ds2c2.serve.relay"]
+    light += [name for name in MODULES if name.startswith("ds2c2.watch")]
     script = f"import sys, importlib; [importlib.import_module(name) for name in {light}]; "
     script += "import ds2c2; ds2c2.StreamFormat; assert 'torch' not in sys.modules"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=110, check=False)

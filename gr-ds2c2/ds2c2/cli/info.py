@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """``ds2c2 info``: what a stream format comes to."""
 
+import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -20,17 +22,23 @@ def info(
     stream: RateOptions,
     size: Annotated[str, typer.Argument(metavar="[WxH]", help="Picture size.")] = "768x512",
     format_: options.Format = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the same as a JSON object.")] = False,
 ) -> None:
     """Print a stream format in text form, and the blocks and rates that follow from it."""
     from ds2c2.codec.profiles import make_profile
     from ds2c2.networks.modelfiles import find_weights, pinned
     from ds2c2.networks.weights import load_networks
 
+    if format_:
+        stream.check_unused()
     stream = StreamFormat.parse(format_) if format_ else stream.of_size(parse_size(size))
     path = find_weights(stream.model_name)
     networks = load_networks(stream.model_name)
     make_profile(networks, stream)  # what the model cannot serve is said now, not at the first picture
     stream = pinned(stream)
+    if as_json:
+        typer.echo(json.dumps(as_dict(stream, path, networks.profile), indent=2))
+        return
     console.print(stream.text, markup=False)
     table = Table(show_header=False, box=None)
     per_pixel = 8 / stream.pixels
@@ -47,6 +55,20 @@ def info(
     ):
         table.add_row(name, value)
     console.print(table)
+
+
+def as_dict(stream: StreamFormat, weights: Path, profile: str) -> dict:
+    """The same in numbers, of names that say units."""
+    per_pixel = 8 / stream.pixels
+    return {
+        "format": stream.text, "digest": stream.digest, "weights": str(weights), "profile": profile,
+        "width": stream.width, "height": stream.height, "blocks": stream.blocks, "block_bytes": stream.block_size,
+        "packet_bytes": stream.packet_bytes, "layout": stream.layout, "base_blocks": stream.base_blocks,
+        "base_share": round(float(stream.base_share), 5), "survivable_loss": round(float(stream.survivable), 5),
+        "enhancement_blocks": stream.enhancement_blocks, "enhancement_bits": int(stream.enhancement_bits),
+        "bpp": round(stream.sent_bpp, 6),
+        "bpp_with_headers": round(stream.sent_bpp + stream.blocks * stream.header_bytes * per_pixel, 6),
+    }  # fmt: skip
 
 
 def base_words(stream: StreamFormat) -> str:

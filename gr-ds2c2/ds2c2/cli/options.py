@@ -124,6 +124,14 @@ class RateOptions:
         # An empty name of a model is as good as none.
         return {name: value for name, value in values.items() if value not in (None, "")}
 
+    def check_unused(self) -> None:
+        """Raises ``FormatError`` for options beside a whole stream format, which says all that they would."""
+        others = (entry for entry in fields(self) if entry.name != "format_")
+        given = [entry.name for entry in others if getattr(self, entry.name) != entry.default]
+        if given:
+            names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+            raise FormatError(f"{names}: the text of --format says that already; leave one of them out")
+
     def of_size(self, size: tuple[int, int]) -> StreamFormat:
         """The stream format of pictures of a size. Raises ``FormatError`` and ``WeightsError``."""
         return StreamFormat(*size, **self.format_settings())
@@ -144,6 +152,7 @@ class StreamOptions(RateOptions):
         """The stream format; ``pictures`` gives their size where none is said. Raises ``FormatError``,
         ``WeightsError``, and what ``pictures`` raises."""
         if self.format_:
+            self.check_unused()
             return StreamFormat.parse(self.format_)
         return self.of_size(parse_size(self.size) if self.size else pictures())
 

@@ -3,10 +3,12 @@
 
 import gc
 import sys
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from ds2c2 import __version__
 from ds2c2.cli import (
     benchmark,
     compare,
@@ -15,6 +17,7 @@ from ds2c2.cli import (
     evaluate,
     info,
     key,
+    merge,
     pack,
     receive,
     report,
@@ -33,15 +36,34 @@ from ds2c2.cli import (
 from ds2c2.errors import ExitCode, UserError
 from ds2c2.files import no_room, unwritable
 
+
+def say_version(asked: bool) -> None:
+    """For a report of what went wrong, and for packagers."""
+    if asked:
+        typer.echo(f"ds2c2 {__version__}")
+        raise typer.Exit
+
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Pictures over packet links that degrade gently (DS²C²).",
 )
+
+
+@app.callback()
+def program(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=say_version, help="Print the version, and end.")
+    ] = False,
+) -> None:
+    """Pictures over packet links that degrade gently (DS²C²)."""
+
+
 for command in (
-    demo.demo, send.send, receive.receive, info.info, key.key, doctor.doctor, train.train, update.update, pack.pack,
-    trunks.trunks, evaluate.evaluate, benchmark.benchmark, report.report, compare.compare, sweep.sweep, study.study,
+    demo.demo, send.send, receive.receive, merge.merge, info.info, key.key, doctor.doctor, train.train, update.update,
+    pack.pack, trunks.trunks, evaluate.evaluate, benchmark.benchmark, report.report, compare.compare, sweep.sweep,
+    study.study,
 ):  # fmt: skip
     app.command()(command)
 app.add_typer(serve.serve_app, name="serve")

@@ -138,8 +138,9 @@ def flowgraphs():
     return ds2c2
 
 
-def open_receiver(options: ReceivingOptions, format_: str) -> PacketSource:
-    """What a radio hears. The format comes from ``--format`` or with a recording of ours.
+def open_receiver(options: ReceivingOptions, format_: str, constellation: bool = False) -> PacketSource:
+    """What a radio hears, symbols for a ``constellation`` too if somebody looks. The format comes from ``--format`` or
+    with a recording of ours.
 
     Raises ``UserError``s.
     """
@@ -155,7 +156,7 @@ def open_receiver(options: ReceivingOptions, format_: str) -> PacketSource:
     if recorded and not StreamFormat.parse(recorded).agrees(stream):
         raise FormatError(f"{settings.address}: recorded as {recorded}, not as {stream.text}; leave --format out")
     stream = pinned(stream)
-    return flowgraphs().radio_receiver(stream, options.link_settings, settings).listen()
+    return flowgraphs().radio_receiver(stream, options.link_settings, settings, constellation).listen()
 
 
 def check_duration(stream: StreamFormat, link: LinkSettings, settings: TransmitSettings, packets: int) -> float:

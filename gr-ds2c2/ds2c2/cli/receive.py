@@ -1,29 +1,34 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""``ds2c2 receive``: packets from a recording, UDP or a radio to pictures in a folder."""
+"""``ds2c2 receive``: packets from a recording, UDP or a radio to pictures in a folder, and before somebody's eyes."""
 
-from itertools import groupby
+import signal
+from contextlib import ExitStack
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from ds2c2.cli import options, sources
+from ds2c2.cli.pictureplace import BoundedPlaceOptions, picture_place
 from ds2c2.cli.radio import ReceivingOptions
+from ds2c2.cli.receivewords import Teller, same_size
 from ds2c2.cli.spread import takes
-from ds2c2.errors import NothingReceived
+from ds2c2.cli.watching import WatchOptions, watching
+from ds2c2.errors import LinkError, NothingReceived
 from ds2c2.stream.assembler import FrameAssembler
 from ds2c2.stream.packetcheck import check_key
 from ds2c2.stream.packetkey import read_key
 from ds2c2.stream.packets import known_difference
-from ds2c2.stream.streamformat import StreamFormat
 from ds2c2.transport.packetsource import Listener
+from ds2c2.transport.recording import RecordingWriter
+from ds2c2.watch.reception import Reception
 
-console = Console(highlight=False, soft_wrap=True)
+DEFAULT_WAIT = 30.0  # seconds
 
 
-@takes(radio=ReceivingOptions)
+@takes(place=BoundedPlaceOptions, watch=WatchOptions, radio=ReceivingOptions)
 def receive(
-    out: Annotated[str, typer.Option(metavar="FOLDER", help="Where the pictures go: frame-000000.png and so on.")],
+    place: BoundedPlaceOptions,
+    watch: WatchOptions,
     radio: ReceivingOptions,
     source: sources.From = "",
     format_: options.Format = "",
@@ -33,112 +38,127 @@ def receive(
     stream: options.StreamNumber = 0,
     key: options.Key = "",
     timeout: sources.Silence = 1.0,
-    wait: sources.Wait = 30.0,
+    wait: sources.Wait = DEFAULT_WAIT,
     off_loopback: sources.OffLoopback = False,
     trace: Annotated[
         str, typer.Option(metavar="FILE", help="Write a loss trace too: what became of every packet (CSV).")
     ] = "",
+    record: Annotated[
+        str, typer.Option(metavar="FILE", help="Record the packets too, to be received again or for `merge`.")
+    ] = "",
     render: options.Render = "",
-    max_frames: Annotated[
-        int, typer.Option(min=0, help="Stop after so many frames, lost ones among them; 0: any.")
-    ] = 0,
-    max_pictures: Annotated[int, typer.Option(min=0, help="Stop after so many pictures are written; 0: any.")] = 0,
+    stay: Annotated[
+        bool, typer.Option("--stay", help="Go on after the end of a stream and through any silence, until Ctrl-C.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print a JSON object a line: one for each frame, and one at the end.")
+    ] = False,
 ) -> None:
-    """Receive packets and write the pictures; ends when silence follows the end of the stream, or after --wait."""
+    """Receive packets, write or show pictures; ends when silence follows the end of the stream, or after --wait."""
     from ds2c2.codec.codec import Codec
     from ds2c2.ends.packetstream import PacketsToPictures
-    from ds2c2.ends.session import FrameResult, PictureFeed, ReceivingEnd
+    from ds2c2.ends.session import PictureFeed, ReceivingEnd
     from ds2c2.traces.losstrace import check_place, write_trace
     from ds2c2.traces.tracerecorder import TraceRecorder
 
-    def show(results: list[FrameResult]) -> None:
-        # Frames of which nothing came are one line together.
-        for lost, run in groupby(results, lambda result: result.path is None):
-            some = list(run)
-            for line in [describe_lost(some)] if lost else [describe(result, wanted) for result in some]:
-                console.print(line, markup=False)
-
-    if sources.only_asked(radio, source, console):
+    teller = Teller(as_json)
+    if sources.only_asked(radio, source):
         return
+    watch.check_used()
+    place.check(watch.any)
+    if stay and wait != DEFAULT_WAIT:
+        raise LinkError(f"--wait {wait:g}: --stay waits for ever; leave one of them out")
+    if fit != "pad" and not originals:
+        raise LinkError(f"--fit {fit}: nothing is measured; give --originals, or leave it out")
     secret = read_key(key)
     if trace:
         check_place(trace)
-    with sources.open_source(radio, source, format_, off_loopback) as link:
+    with ExitStack() as opened:
+        link = opened.enter_context(sources.open_source(radio, source, format_, off_loopback, bool(watch.http)))
         wanted = link.stream
         check_key(wanted, secret)
+        if stay and not link.live:
+            raise LinkError("--stay: what is read there ends by itself; leave it out")
         feed = PictureFeed(originals, wanted.width, wanted.height, fit) if originals else None
         codec = Codec(wanted, device, render)
-        receiving = ReceivingEnd(codec, out, feed)
-        way = PacketsToPictures(receiving, stream, secret, max_frames, max_pictures)
+        reception = Reception(wanted, source or radio.place)
+        watchers = opened.enter_context(watching(watch, reception))
+        put = opened.enter_context(picture_place(place, wanted, link.live))
+        packets = opened.enter_context(RecordingWriter(record, codec.stream)) if record else None
+
+        def shown(result, picture) -> None:  # noqa: ANN001 - a frame's, and uint8[H, W, 3]
+            put.shown(result, picture)
+            # Senders that stamp their frames say when the picture was there, and who they are.
+            stamp = assembler.stamp(result.frame) if hasattr(assembler, "stamp") else None
+            reception.shown(result, picture, *((stamp.delay(), stamp.call) if stamp else ()))
+
+        receiving = ReceivingEnd(codec, put.folder, feed, shown=shown)
+        way = PacketsToPictures(receiving, stream, secret, place.max_frames, place.max_pictures)
         assembler = way.assembler
         recorder = TraceRecorder(codec.stream, stream, about=link.about, key=secret) if trace else None
-        ended, taken = lambda: assembler.ended, lambda: assembler.counts.used
-        listener = Listener(link, timeout, wait, ended, taken, assembler.signed)
-        sources.say_listening(console, radio, source)
+        listener = Listener(
+            link, timeout, float("inf") if stay else wait, lambda: assembler.ended and not stay,
+            lambda: assembler.counts.used, assembler.signed,
+        )  # fmt: skip
+        if stay:
+            stop_when_told(listener)
+        for line in (*put.notes, *watchers.lines, *sources.listening_lines(radio, source)):
+            teller.say(line)
         misfit_said = False
         try:
             for arrivals in listener:
                 if link.misfit and not misfit_said:
                     misfit_said = True
-                    console.print(f"{link.misfit}: {same_size(wanted)}", markup=False)
+                    teller.say(f"{link.misfit}: {same_size(wanted)}")
                 # Silence of a source that is not live is this host's: there is nothing to be late.
                 if listener.quiet and link.live:
-                    show(way.flush())
+                    teller.frames(way.flush(), wanted)
                     if recorder:
                         recorder.settle()
                 if recorder:
                     recorder.take(arrivals)
-                show(way.push(arrivals.good))
-                if way.full:
+                if packets:
+                    packets.write(arrivals.good)
+                with reception.working():
+                    results = way.push(arrivals.good)
+                teller.frames(results, wanted)
+                reception.arrived(arrivals, assembler.counts)
+                if way.full or watchers.left:
                     listener.stop()
         except KeyboardInterrupt:
+            if packets and listener.good:
+                teller.say(f"wrote packet recording {packets.finish()}")
             if recorder and listener.good:
-                console.print(f"wrote loss trace {write_trace(trace, recorder.finish())}", markup=False)
+                teller.say(f"wrote loss trace {write_trace(trace, recorder.finish())}")
             raise
-    if listener.gave_up:
-        console.print(f"no packet of this stream for {wait:g} s and no end of it: stopping")
-    show(way.flush())
-    if way.full:
-        console.print("as many as --max-frames or --max-pictures allows: stopping")
-    counts = assembler.counts
-    console.print(f"packets: {counts.line()}{f', {listener.trouble}' if listener.trouble else ''}")
-    if not receiving.frames:
-        explain_nothing(assembler, link.misfit)
-    if recorder:
-        console.print(f"wrote loss trace {write_trace(trace, recorder.finish())}", markup=False)
-    lost = f"; nothing came of {options.counted(receiving.lost, 'frame')}" if receiving.lost else ""
-    concealed = receiving.concealed - receiving.lost
-    pictures = options.counted(receiving.written, "picture")
-    console.print(f"wrote {pictures} to {out}, {concealed} of them concealed{lost}", markup=False)
+        if listener.gave_up:
+            teller.say(f"no packet of this stream for {wait:g} s and no end of it: stopping")
+        teller.frames(way.flush(), wanted)
+        if way.full:
+            teller.say("as many as --max-frames or --max-pictures allows: stopping")
+        if watchers.left:
+            teller.say("the window was closed: stopping")
+        teller.counts(assembler.counts, listener.trouble)
+        if not receiving.frames:
+            explain_nothing(assembler, link.misfit)
+        if recorder:
+            teller.say(f"wrote loss trace {write_trace(trace, recorder.finish())}")
+        if packets:
+            teller.say(f"wrote packet recording {packets.finish()}")
+        teller.done(receiving, assembler.counts, put.words, put.written(receiving), listener.trouble)
+        reception.end()
+        watchers.linger()
 
 
-def describe(result, stream: StreamFormat) -> str:  # noqa: ANN001 - FrameResult; importing it would import torch
-    if result.path is None:
-        return describe_lost([result])
-    words = [f"frame {result.frame}:", "concealed, its base layer was lost" if result.concealed else "received"]
-    if stream.layout == "spread":
-        lost = f"{options.counted(result.enhancement_lost, 'block')} lost"
-        repaired = f"{options.counted(result.base_repaired, 'symbol')} of the base layer repaired"
-    else:
-        lost = f"{result.base_lost} base and {result.enhancement_lost} enhancement blocks lost"
-        repaired = f"{result.base_repaired} repaired"
-    words.append(f"({lost}, {repaired}{f', {result.damaged} damaged' if result.damaged else ''})")
-    if result.psnr is not None:
-        words.append(f"PSNR {result.psnr:.2f} dB, MS-SSIM {result.ms_ssim:.4f}")
-    return " ".join([*words, f"-> {result.path}"])
+def stop_when_told(listener: Listener) -> None:
+    """Ctrl-C and SIGTERM end a reception that nothing else ends, in good order; a second one at once."""
 
+    def stop(number: int, _: object) -> None:
+        listener.stop()
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
-def describe_lost(results: list) -> str:
-    first, last = results[0].frame, results[-1].frame
-    where = f"frame {first}" if first == last else f"frames {first} to {last}"
-    measured = [result.psnr for result in results if result.psnr is not None]
-    shown = f", PSNR {sum(measured) / len(measured):.2f} dB of what was there before" if measured else ""
-    return f"{where}: nothing came{shown}, not written"
-
-
-def same_size(stream: StreamFormat) -> str:
-    """The remedy where packets have another size."""
-    return f"give the sender's --format, and a UDP Sink of GNU Radio the payload size {stream.packet_bytes}"
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)
 
 
 def explain_nothing(assembler: FrameAssembler, misfit: str) -> None:

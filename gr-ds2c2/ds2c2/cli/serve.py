@@ -10,7 +10,7 @@ from rich.progress import Progress
 
 from ds2c2.cli import options
 from ds2c2.cli.options import StreamOptions
-from ds2c2.cli.receive import describe
+from ds2c2.cli.receivewords import describe
 from ds2c2.cli.spread import takes
 from ds2c2.errors import LinkError, NothingReceived
 from ds2c2.stream.streamformat import StreamFormat

@@ -29,12 +29,16 @@ Wait = Annotated[float, typer.Option(help="Seconds without a packet of this stre
 OffLoopback = Annotated[bool, typer.Option("--off-loopback", help="Listen on an address others can reach.")]
 
 
-def open_source(radio: ReceivingOptions, where: str, format_: str, off_loopback: bool) -> PacketSource:
+def open_source(
+    radio: ReceivingOptions, where: str, format_: str, off_loopback: bool, constellation: bool = False
+) -> PacketSource:
     """The source that ``--radio`` or ``--from`` names; ``format_`` is the text of ``--format``, which
-    recordings bring along. Raises ``UserError``s."""
+    recordings bring along; ``constellation``: somebody looks at one. Raises ``UserError``s."""
     one_place("--from", where, radio)
+    if off_loopback and "://" not in where:
+        raise LinkError("--off-loopback: nothing is listened to there; leave it out")
     if radio.radio:
-        return open_receiver(radio, format_)
+        return open_receiver(radio, format_, constellation)
     if "://" not in where:
         no_bare_address("--from", where)
         return RecordingSource(where, pinned(StreamFormat.parse(format_)) if format_ else None)
@@ -60,16 +64,15 @@ def no_bare_address(option: str, where: str) -> None:
         raise LinkError(f"{option} {where}: write udp://{where} for that address, or ./{where} for a file of that name")
 
 
-def only_asked(radio: ReceivingOptions, where: str, console: Console) -> bool:
+def only_asked(radio: ReceivingOptions, where: str) -> bool:
     """With ``--dry-run``: say what would be set at the radio."""
     if radio.dry_run:
         one_place("--from", where, radio)
         if radio.radio:
-            show_dry_run(console, radio.settings, radio.link_settings, {})
+            show_dry_run(Console(highlight=False, soft_wrap=True), radio.settings, radio.link_settings, {})
     return radio.dry_run
 
 
-def say_listening(console: Console, radio: ReceivingOptions, where: str) -> None:
+def listening_lines(radio: ReceivingOptions, where: str) -> list[str]:
     """Once packets can come."""
-    if radio.radio or "://" in where:
-        console.print(f"listening on {where or radio.place}", markup=False)
+    return [f"listening on {where or radio.place}"] if radio.radio or "://" in where else []

@@ -47,7 +47,7 @@ def record(
     from ds2c2.traces.tracerecorder import TraceRecorder
     from ds2c2.transport.packetsource import Listener
 
-    if sources.only_asked(radio, source, console):
+    if sources.only_asked(radio, source):
         return
     check_place(out)
     secret = read_key(key)
@@ -58,7 +58,8 @@ def record(
         listener = Listener(link, silence, wait, ended, lambda: recorder.taken, recorder.signed)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: listener.stop())
-        sources.say_listening(console, radio, source)
+        for line in sources.listening_lines(radio, source):
+            console.print(line, markup=False)
         with console.status("waiting for packets") as status:
             for arrivals in listener:
                 if listener.quiet and link.live:

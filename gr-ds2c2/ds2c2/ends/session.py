@@ -2,7 +2,7 @@
 """Both ends of a stream around the codec: pictures in with their numbers, pictures out with
 their quality. Flowgraph blocks and commands share it, so both give the same pictures."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -158,8 +158,8 @@ class SendingEnd:
 @dataclass(frozen=True)
 class FrameResult:
     """What became of a frame. PSNR in dB and MS-SSIM are None where no original is known,
-    those of the base picture also where the base layer was lost. ``path`` is the file written.
-    The counts are those of ``ds2c2.codec.codec.DecodedPicture``."""
+    those of the base picture also where the base layer was lost. ``path`` is the file written; ``nothing`` came
+    of a frame where all of its blocks were lost. The counts are those of ``ds2c2.codec.codec.DecodedPicture``."""
 
     frame: int
     concealed: bool
@@ -173,6 +173,7 @@ class FrameResult:
     base_psnr: float | None
     base_ms_ssim: float | None
     path: Path | None
+    nothing: bool = False
 
     @property
     def lost(self) -> int:
@@ -185,13 +186,25 @@ class FrameResult:
         return self.base_damaged + self.enhancement_damaged
 
 
+def fresh_folder(out: str) -> str:
+    """``out``, or where pictures of an earlier run lie in it, the first of its folders ``run-2``, ``run-3`` … without
+    any: what was received cannot be received again."""
+    folder, runs = Path(out), 1
+    while out and folder.is_dir() and next(folder.glob("frame-*.png"), None):
+        runs += 1
+        folder = Path(out) / f"run-{runs}"
+    return str(folder) if runs > 1 else out
+
+
 class ReceivingEnd:
     """Decodes frames, writes the pictures to a folder, measures them where originals are known.
 
     A frame of which nothing came is concealed, counted and measured, and not written. The last ``KEPT_RESULTS``
     results are kept. File names are ``frame-000012.png``; those of a sender that restarted and counts anew go into
     folders ``stream-2``, ``stream-3`` within, and unless ``replace`` those whose names were there before too.
-    ``originals`` is a feed like the sender's. Raises ``PictureError`` when the folder cannot be made.
+    ``originals`` is a feed like the sender's. ``shown`` is called with each frame's result and the picture that
+    stands then, lost frames among them; nobody changes that picture later. Raises ``PictureError`` when the folder
+    cannot be made.
     """
 
     KEPT_RESULTS = 1 << 16
@@ -202,8 +215,10 @@ class ReceivingEnd:
         folder: str | Path | None = None,
         originals: PictureFeed | None = None,
         replace: bool = True,
+        shown: Callable[[FrameResult, np.ndarray], None] | None = None,
     ):
         self.codec = codec
+        self._shown = shown
         self.folder: Path | None = None
         if folder:
             # Now and not with the first picture: a stream must not end for a typo.
@@ -269,6 +284,7 @@ class ReceivingEnd:
             enhancement_lost=decoded.enhancement_lost,
             enhancement_damaged=decoded.enhancement_damaged,
             path=path,
+            nothing=not write,
             **quality,
         )
         self.frames += 1
@@ -276,6 +292,8 @@ class ReceivingEnd:
         self.results.append(result)
         if len(self.results) > self.KEPT_RESULTS:
             del self.results[: self.KEPT_RESULTS // 2]
+        if self._shown is not None:
+            self._shown(result, self.picture)
         return result
 
     def _taken(self, frame: int) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ds2c2.stream.numbering import REORDER_PACKETS, Judgement, Ours, Recall, Restart, SequenceTracker, Stray
-from ds2c2.stream.packets import PacketParser
+from ds2c2.stream.packets import PacketParser, ParsedPackets
 from ds2c2.stream.sessions import Sessions
 from ds2c2.stream.streamformat import StreamFormat
 
@@ -120,10 +120,14 @@ class FrameAssembler:
             if begins:
                 frames += self._begin_anew()
             counts.end += len(piece.ends)
-            for judged in self._tracker.judge(piece, piece.blocks):
+            for judged in self._tracker.judge(piece, self._kept(piece, packets)):
                 frames += self._take(judged)
         counts.replayed = self._sessions.replayed
         return frames
+
+    def _kept(self, piece: ParsedPackets, packets: np.ndarray) -> np.ndarray:
+        """What frames hold of each code block's packet among ``packets``."""
+        return piece.blocks
 
     def _begin_anew(self) -> list[Frame]:
         """A newer sender is heard from now on, wherever its numbers are."""

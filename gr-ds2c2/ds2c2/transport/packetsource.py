@@ -35,6 +35,7 @@ class Arrivals:
         intact: ``bool[n]``, False where the link's CRC failed; None: the link drops those or has none
         unreadable: packets that were detected and whose bytes are not known (their header failed)
         events: the host's, ``("underrun" | "overrun" | "late", seconds)``
+        points: ``complex64[m]``, some equalized symbols of it, where somebody looks at a constellation
     """
 
     packets: np.ndarray
@@ -44,6 +45,7 @@ class Arrivals:
     intact: np.ndarray | None = None
     unreadable: int = 0
     events: tuple[tuple[str, float], ...] = ()
+    points: np.ndarray | None = None
 
     @property
     def good(self) -> np.ndarray:

@@ -46,6 +46,11 @@ class RecordingWriter:
         while len(data):
             data = data[self._file.write(data) :]
 
+    def finish(self) -> Path:
+        """End it now, whatever becomes of what is around it; returns its path. Raises ``FileError``."""
+        self._closing.pop_all().__exit__(None, None, None)
+        return self.path
+
     def __enter__(self) -> "RecordingWriter":
         return self
 

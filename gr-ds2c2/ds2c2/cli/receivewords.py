@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What ``ds2c2 receive`` says of frames, in sentences or as lines of JSON."""
+
+import json
+import math
+from itertools import groupby
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from ds2c2.cli import options
+from ds2c2.stream.assembler import LinkCounts
+from ds2c2.stream.streamformat import StreamFormat
+
+
+class Teller:
+    """Says what happens. With ``as_json`` the standard output has JSON alone, a line a frame and one at the end, and
+    sentences go to the standard error."""
+
+    def __init__(self, as_json: bool = False):
+        self._json = as_json
+        self._console = Console(stderr=as_json, highlight=False, soft_wrap=True)
+
+    def say(self, line: str) -> None:
+        self._console.print(line, markup=False)
+
+    def table(self, table: Table) -> None:
+        self._console.print(table)
+
+    def frames(self, results: list, stream: StreamFormat) -> None:
+        """A line for each ``FrameResult``; in sentences, frames of which nothing came are one together."""
+        if self._json:
+            for result in results:
+                typer.echo(json.dumps(as_dict(result)))
+            return
+        for lost, run in groupby(results, lambda result: result.nothing):
+            some = list(run)
+            for line in [describe_lost(some)] if lost else [describe(result, stream) for result in some]:
+                self.say(line)
+
+    def counts(self, counts: LinkCounts, trouble: str) -> None:
+        self.say(f"packets: {counts.line()}{f', {trouble}' if trouble else ''}")
+
+    def done(self, receiving, counts: LinkCounts, out: str, written: int, trouble: str) -> None:  # noqa: ANN001
+        """The end of what a ``ReceivingEnd`` received: ``written`` pictures went to ``out``, if that is not empty."""
+        self.say(totals(receiving, out, written))
+        if self._json:
+            concealed = receiving.concealed - receiving.lost
+            frames = {
+                "received": receiving.frames - receiving.concealed, "concealed": concealed, "lost": receiving.lost,
+                "written": written,
+            }  # fmt: skip
+            end = {"event": "end", "frames": frames, "packets": vars(counts), "out": out or None, "trouble": trouble}
+            typer.echo(json.dumps(end))
+
+
+def as_dict(result) -> dict:  # noqa: ANN001 - FrameResult; importing it would import torch
+    """A frame's result with names that say units; what is not known is None."""
+
+    def known(value: float | None) -> float | None:
+        return None if value is None or not math.isfinite(value) else round(value, 5)
+
+    return {
+        "event": "frame", "frame": result.frame, "concealed": result.concealed, "nothing": result.nothing,
+        "base_lost": result.base_lost, "enhancement_lost": result.enhancement_lost,
+        "base_repaired": result.base_repaired, "damaged": result.damaged, "psnr_db": known(result.psnr),
+        "ms_ssim": known(result.ms_ssim),
+        "path": str(result.path) if result.path else None,
+    }  # fmt: skip
+
+
+def describe(result, stream: StreamFormat) -> str:  # noqa: ANN001 - FrameResult
+    if result.nothing:
+        return describe_lost([result])
+    words = [f"frame {result.frame}:", "concealed, its base layer was lost" if result.concealed else "received"]
+    if stream.layout == "spread":
+        lost = f"{options.counted(result.enhancement_lost, 'block')} lost"
+        repaired = f"{options.counted(result.base_repaired, 'symbol')} of the base layer repaired"
+    else:
+        lost = f"{result.base_lost} base and {result.enhancement_lost} enhancement blocks lost"
+        repaired = f"{result.base_repaired} repaired"
+    words.append(f"({lost}, {repaired}{f', {result.damaged} damaged' if result.damaged else ''})")
+    if result.psnr is not None:
+        words.append(f"PSNR {result.psnr:.2f} dB, MS-SSIM {result.ms_ssim:.4f}")
+    if result.path is not None:
+        words.append(f"-> {result.path}")
+    return " ".join(words)
+
+
+def describe_lost(results: list) -> str:
+    first, last = results[0].frame, results[-1].frame
+    where = f"frame {first}" if first == last else f"frames {first} to {last}"
+    measured = [result.psnr for result in results if result.psnr is not None]
+    shown = f", PSNR {sum(measured) / len(measured):.2f} dB of what was there before" if measured else ""
+    return f"{where}: nothing came{shown}, not written"
+
+
+def totals(receiving, out: str, written: int) -> str:  # noqa: ANN001 - ReceivingEnd
+    """The last line: what was written where, or shown."""
+    lost = f"; nothing came of {options.counted(receiving.lost, 'frame')}" if receiving.lost else ""
+    concealed = receiving.concealed - receiving.lost
+    done = (
+        f"wrote {options.counted(written, 'picture')} to {out}"
+        if out
+        else f"showed {options.counted(receiving.frames - receiving.lost, 'picture')}"
+    )
+    return f"{done}, {concealed} of them concealed{lost}"
+
+
+def same_size(stream: StreamFormat) -> str:
+    """The remedy where packets have another size."""
+    return f"give the sender's --format, and a UDP Sink of GNU Radio the payload size {stream.packet_bytes}"

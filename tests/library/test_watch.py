@@ -1,0 +1,374 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A reception while it runs: its numbers, and the page that shows them, over real sockets."""
+
+import http.client
+import io
+import json
+import re
+import socket
+import threading
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ds2c2.ends.session import FrameResult
+from ds2c2.errors import LinkError, UserError
+from ds2c2.stream.assembler import LinkCounts
+from ds2c2.stream.streamformat import StreamFormat
+from ds2c2.transport.packetsource import Arrivals
+from ds2c2.watch.metrics import metrics_text
+from ds2c2.watch.pageserver import BOUNDARY, MOST_CLIENTS, PageServer, parse_http_address
+from ds2c2.watch.reception import HISTORY_SECONDS, SILENT_SECONDS, Reception
+from ds2c2.watch.silence import Silence
+from ds2c2.watch.window import FIELDS, Window, numbers
+
+STREAM = StreamFormat(160, 128, bpp=0.6, block_size=48)
+# The text format 0.0.4: a sample is a name, labels, and a number as Go writes it.
+SAMPLE = re.compile(r'([a-z_:][a-z0-9_:]*)(?:\{((?:[a-z_]+="(?:[^"\\\n]|\\["\\n])*",?)+)\})? (-?[0-9.e+-]+)')
+
+
+class Clock:
+    """Seconds that only a test moves."""
+
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def reception(clock):
+    return Reception(STREAM, 'udp://127.0.0.1:4000 "a\\b"', clock)
+
+
+@pytest.fixture
+def page(reception):
+    with PageServer(reception, "127.0.0.1", 0) as server:
+        yield server
+
+
+def frame(number: int, lost: int = 0, nothing: bool = False, **quality: float) -> FrameResult:
+    known = dict.fromkeys(("psnr", "ms_ssim", "base_psnr", "base_ms_ssim")) | quality
+    lost = STREAM.blocks if nothing else lost
+    return FrameResult(number, nothing, 0, 0, 0, lost, 0, path=None, nothing=nothing, **known)
+
+
+def picture(level: int) -> np.ndarray:
+    return np.full((STREAM.height, STREAM.width, 3), level, np.uint8)
+
+
+def came(used: int, **more: int) -> tuple[Arrivals, LinkCounts]:
+    nothing = np.zeros((0, STREAM.packet_bytes), np.uint8)
+    return Arrivals(nothing), LinkCounts(received=used, used=used, **more)
+
+
+def ask(page: PageServer, path: str, method: str = "GET", host: str | None = None) -> http.client.HTTPResponse:
+    connection = http.client.HTTPConnection(*page.server_address[:2], timeout=60)
+    connection.putrequest(method, path, skip_host=host is not None)
+    if host:
+        connection.putheader("Host", host)
+    connection.endheaders()
+    answer = connection.getresponse()
+    answer.data = b"" if path == "/stream.mjpg" and answer.status == 200 else answer.read()
+    return answer
+
+
+def test_numbers_before_anything_came(reception, clock):
+    clock.now += 7.5
+    stats = reception.stats()
+    assert stats["signal"] == {"ever": False, "silent_s": 7.5, "present": False}
+    assert stats["frame"] is None and stats["history"] == [] and stats["now"]["per"] is None
+    assert reception.encoded("PNG") == (0, b"")
+
+
+def test_losses_now_and_over_time(reception, clock):
+    """A frame a second, the third of which nothing came; then silence."""
+    for second, lost in enumerate((0, 8, STREAM.blocks, 4)):
+        reception.shown(frame(second, lost, nothing=lost == STREAM.blocks), picture(second), 0.25, "DL0ABC")
+        reception.arrived(*came(100 * (second + 1)))
+        clock.now += 1
+    stats = reception.stats()
+    expected = [0, 8 / STREAM.blocks, 1, 4 / STREAM.blocks]
+    assert stats["history"] == [[second, round(share, 5)] for second, share in enumerate(expected)]
+    assert stats["now"]["per"] == round(sum(expected) / 4, 5)
+    assert stats["now"]["frames_per_s"] == 1.0 and stats["now"]["packets_per_s"] == 100.0
+    assert stats["now"]["bits_per_s"] == 800 * STREAM.packet_bytes
+    assert stats["frames"] == {"received": 3, "concealed": 0, "lost": 1, "shown": 4}
+    assert stats["frame"]["number"] == 3 and stats["frame"]["delay_s"] == 0.25 and stats["station"] == "DL0ABC"
+    assert stats["signal"] == {"ever": True, "silent_s": 1.0, "present": True}
+    clock.now += SILENT_SECONDS
+    assert not reception.stats()["signal"]["present"]
+    clock.now += 20
+    stats = reception.stats()
+    assert stats["now"]["frames_per_s"] == 0 and stats["now"]["per"] == expected[-1]  # the last that was seen
+    clock.now += 2 * HISTORY_SECONDS
+    reception.shown(frame(4), picture(4))
+    assert len(reception.stats()["history"]) == 1
+
+
+def test_silence_stands_still_while_pictures_are_made(reception, clock):
+    reception.arrived(*came(1))
+    clock.now += 1
+    with reception.working():
+        clock.now += 60
+        assert reception.silence == 1.0 and reception.stats()["signal"]["present"]
+    assert reception.silence == 61.0
+
+
+def test_packets_of_others_are_no_signal(reception, clock):
+    reception.arrived(*came(5))
+    clock.now += 10
+    reception.arrived(
+        Arrivals(np.zeros((0, STREAM.packet_bytes), np.uint8)), LinkCounts(received=99, used=5, forged=94)
+    )
+    assert reception.silence == 10.0 and reception.stats()["packets"]["forged"] == 94
+
+
+def test_what_a_radio_knows(reception):
+    packets = np.zeros((3, STREAM.packet_bytes), np.uint8)
+    points = np.array([1 + 1j, -1 - 1j], np.complex64)
+    heard = Arrivals(
+        packets, np.zeros(3), np.array([10, 14, np.nan]), np.full(3, 1e-5), np.array([True, False, True]), 2,
+        (("overrun", 0.0), ("overrun", 1.0)), points,
+    )  # fmt: skip
+    reception.arrived(heard, LinkCounts(received=2, used=2))
+    stats = reception.stats()
+    assert stats["link"] == {"snr_db": 12.0, "cfo": 1e-5} and stats["host"] == {"overrun": 2}
+    assert (stats["packets"]["failed_crc"], stats["packets"]["unreadable"]) == (1, 2)
+    assert stats["constellation"] == [[1.0, 1.0], [-1.0, -1.0]]
+
+
+def test_metrics_are_of_the_text_format(reception):
+    reception.shown(frame(7, 8, psnr=31.5, ms_ssim=float("nan")), picture(1))
+    reception.arrived(*came(12, forged=3))
+    text = metrics_text(reception, clients=2)
+    assert text.endswith("\n")
+    types, values = {}, {}
+    for line in text.splitlines():
+        if line.startswith("# HELP "):
+            name = line.split()[2]
+            assert name not in types
+        elif line.startswith("# TYPE "):
+            assert line.split()[2] == name
+            types[name] = line.split()[3]
+        else:
+            match = SAMPLE.fullmatch(line)
+            assert match and match[1] == name, line
+            values[match[1], match[2]] = float(match[3])
+    assert set(types.values()) == {"counter", "gauge"}
+    assert all(name.endswith("_total") == (kind == "counter") for name, kind in types.items())
+    assert values["ds2c2_packets_total", 'fate="forged"'] == 3 and values["ds2c2_packets_total", 'fate="used"'] == 12
+    assert values["ds2c2_frame_psnr_decibels", None] == 31.5 and values["ds2c2_http_clients", None] == 2
+    assert values["ds2c2_frame_loss_ratio", None] == round(8 / STREAM.blocks, 5)
+    assert "ds2c2_frame_ms_ssim" not in types and "ds2c2_snr_decibels" not in types  # not known
+    assert 'source="udp://127.0.0.1:4000 \\"a\\\\b\\""' in text
+
+
+def test_every_address_of_the_page(reception, page):
+    assert ask(page, "/picture.png").status == 404
+    reception.shown(frame(3), picture(77))
+    reception.arrived(*came(5))
+    kinds = {
+        "/": "text/html; charset=utf-8", "/page.css": "text/css; charset=utf-8",
+        "/page.js": "text/javascript; charset=utf-8", "/icon.svg": "image/svg+xml", "/stats.json": "application/json",
+        "/metrics": "text/plain; version=0.0.4; charset=utf-8", "/picture.png": "image/png",
+        "/picture.jpg": "image/jpeg", "/stream.mjpg": f"multipart/x-mixed-replace; boundary={BOUNDARY}",
+    }  # fmt: skip
+    for path, kind in kinds.items():
+        for method in ("GET", "HEAD"):
+            answer = ask(page, f"{path}?now", method) if path != "/stream.mjpg" else ask(page, path, "HEAD")
+            assert (answer.status, answer.getheader("Content-Type")) == (200, kind), path
+            assert answer.getheader("X-Content-Type-Options") == "nosniff"
+            assert answer.getheader("Cross-Origin-Resource-Policy") == "same-origin"
+            assert bool(answer.data) == (method == "GET" and path != "/stream.mjpg")
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(ask(page, "/picture.png").data))), picture(77))
+    stats = json.loads(ask(page, "/stats.json").data)
+    assert stats["frame"]["number"] == 3 and stats["packets"]["used"] == 5 and stats["clients"] == 1
+    assert ask(page, "/../etc/passwd").status == ask(page, "/page.html").status == 404
+    for method in ("POST", "PUT", "DELETE", "OPTIONS"):
+        refused = ask(page, "/stats.json", method)
+        assert refused.status == 405 and refused.getheader("Allow") == "GET, HEAD"
+
+
+def test_the_page_asks_nobody_else(page):
+    """It works without a network, and tells nobody that it is looked at."""
+    page_files = b"".join(ask(page, path).data for path in ("/", "/page.css", "/page.js", "/icon.svg"))
+    outside = re.findall(rb"(?:https?:)?//[\w.]+\.[a-z]+[^\s\"']*", page_files)
+    assert set(outside) <= {b"http://www.w3.org/2000/svg"}  # the name of a language
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1", 200), ("localhost:9999", 200), ("LOCALHOST.", 200), ("[::1]:8080", 200), ("192.0.2.7:80", 200),
+        (f"{socket.gethostname()}:1", 200), ("rebound.example", 421), ("localhost.rebound.example:8080", 421),
+        ("127.0.0.1.rebound.example", 421), ("[::1", 421), ("", 400),
+    ],
+)  # fmt: skip
+def test_a_name_that_points_here_from_elsewhere_is_refused(page, host, status):
+    assert ask(page, "/stats.json", host=host).status == status
+
+
+def parts_of(file) -> bytes:  # noqa: ANN001 - a socket's file
+    """The next picture of a stream."""
+    headers = {}
+    while (line := file.readline().strip()) != b"":
+        name, _, value = line.partition(b": ")
+        headers[name] = value
+    data = file.read(int(headers[b"Content-Length"]))
+    assert headers[b"Content-Type"] == b"image/jpeg"
+    assert file.readline() == b"\r\n" and file.readline() == f"--{BOUNDARY}\r\n".encode()
+    return data
+
+
+def test_a_slow_client_gets_the_newest_and_holds_nobody_up(reception, page):
+    """One that never reads, while another reads all that comes."""
+    noise = np.random.default_rng(1).integers(0, 256, (200, STREAM.height, STREAM.width, 3), np.uint8)
+    with socket.create_connection(page.server_address) as slow, socket.create_connection(page.server_address) as quick:
+        for one in (slow, quick):
+            one.settimeout(60)
+            one.sendall(b"GET /stream.mjpg HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        file = quick.makefile("rb")
+        while file.readline().strip() != b"":
+            pass
+        assert file.readline() == f"--{BOUNDARY}\r\n".encode()
+        for number, pixels in enumerate(noise):
+            reception.shown(frame(number), pixels)
+        reception.shown(frame(200), picture(200))
+        seen = []
+        while not seen or seen[-1] != reception.encoded("JPEG")[1]:
+            seen.append(parts_of(file))
+        assert np.asarray(Image.open(io.BytesIO(seen[-1]))).mean() == pytest.approx(200, abs=1)
+        assert len(seen) <= 201
+
+
+def test_a_browser_gets_the_next_pictures_headers_early(reception, page):
+    """Else it shows each picture when the next one comes."""
+    reception.shown(frame(0), picture(50))
+    data = reception.encoded("JPEG")[1]
+    with socket.create_connection(page.server_address) as browser:
+        browser.settimeout(60)
+        browser.sendall(b"GET /stream.mjpg?early&1 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        file = browser.makefile("rb")
+        while file.readline().strip() != b"":
+            pass
+        head = f"--{BOUNDARY}\r\nContent-Type: image/jpeg\r\n\r\n".encode()
+        expected = head + data + b"\r\n" + head
+        assert file.read(len(expected)) == expected
+
+
+def test_no_more_clients_than_are_allowed(reception, page):
+    """Those who only connect keep others out of the page, and never the reception out of anything."""
+    open_ = [socket.create_connection(page.server_address) for _ in range(MOST_CLIENTS)]
+    try:
+        with socket.create_connection(page.server_address) as refused:
+            refused.settimeout(60)
+            assert refused.recv(100).startswith(b"HTTP/1.1 503 ")
+    finally:
+        for one in open_:
+            one.close()
+    left = threading.Event()
+    while page.clients and not left.wait(0.01):
+        pass
+    assert ask(page, "/metrics").status == 200
+
+
+def test_closing_ends_streams_and_frees_the_port(reception):
+    reception.shown(frame(0), picture(1))
+    page = PageServer(reception, "localhost", 0)
+    with socket.create_connection(page.server_address[:2]) as watching:
+        watching.settimeout(60)
+        watching.sendall(b"GET /stream.mjpg HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        watching.recv(10)
+        reception.end()
+        page.close()
+        page.close()
+        while watching.recv(1 << 16):
+            pass
+    with PageServer(reception, "127.0.0.1", page.server_address[1]):
+        pass
+
+
+def test_where_a_page_may_be(reception, page):
+    assert parse_http_address("8080") == ("127.0.0.1", 8080)
+    assert parse_http_address("[::1]:80") == ("::1", 80)
+    for wrong in ("", "http://a:80", "a:b:80", "localhost", "127.0.0.1:99999", "127.0.0.1:80/"):
+        with pytest.raises(LinkError, match="write 127.0.0.1:8080"):
+            parse_http_address(wrong)
+    with pytest.raises(LinkError, match=r"--http 0\.0\.0\.0:0: others can reach it.*--http-anyone"):
+        PageServer(reception, "0.0.0.0", 0)
+    with pytest.raises(LinkError, match="cannot listen there"):
+        PageServer(reception, *page.server_address)
+    with pytest.raises(LinkError, match="cannot listen there"):
+        PageServer(reception, "192.0.2.1", 8080, anyone=True)  # of a network that is nobody's (RFC 5737)
+    with PageServer(reception, "0.0.0.0", 0, anyone=True) as open_:
+        assert ask(open_, "/metrics").status == 200
+
+
+def test_a_sender_that_pauses_is_not_yet_silent(clock):
+    silence = Silence(clock)
+    clock.now += 100
+    assert silence.words() == "no signal for 2 min"
+    silence.heard()
+    assert silence.words() == ""
+    clock.now += 10
+    assert silence.words() == "no signal for 10 s"
+    silence.heard()
+    clock.now += 19
+    assert silence.words() == ""  # it paused for ten before
+    clock.now += 1
+    assert silence.words() == "no signal for 20 s"
+
+
+@pytest.fixture
+def a_screen(monkeypatch):
+    """Qt draws, and nobody sees it."""
+    pytest.importorskip("PyQt5")
+    monkeypatch.setenv("QT_QPA_PLATFORM", "offscreen")
+
+
+def test_a_window_opens_and_is_closed(reception, a_screen):
+    window = Window(reception)
+    reception.shown(frame(3), picture(77))
+    assert not window.closed
+    reception.end()
+    window.close()
+    window.close()
+    assert window.closed
+
+
+def test_without_a_display_there_is_one_line(reception, monkeypatch):
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(UserError, match="--view: no display here; .*--http"):
+        Window(reception)
+
+
+def test_a_display_that_is_not_there_is_one_line_too(reception, monkeypatch):
+    monkeypatch.setenv("QT_QPA_PLATFORM", "nonsense")
+    with pytest.raises(UserError, match="--view: no window .*--http"):
+        Window(reception)
+
+
+def test_what_a_window_shows(reception, clock):
+    assert numbers(reception.stats()) == {
+        "texts": dict.fromkeys(FIELDS, "–") | {"Frames/s": "0.0"},
+        "over": "no signal for 0 s",
+    }
+    reception.shown(frame(3, 8, psnr=31.456), picture(1), 0.25)
+    reception.arrived(*came(9))
+    told = numbers(reception.stats())
+    assert told["over"] == "" and told["texts"]["Frame"] == "3" and told["texts"]["PSNR"] == "31.46 dB"
+    assert told["texts"]["Lost now"] == f"{800 / STREAM.blocks:.1f} %" and told["texts"]["Delay"] == "0.25 s"
+    reception.shown(frame(4, nothing=True), picture(1))
+    clock.now += 12
+    told = numbers(reception.stats())
+    assert told["over"] == "no signal for 12 s" and told["texts"]["Frame"] == "4 (nothing came)"
+    reception.end()
+    assert numbers(reception.stats())["over"] == "ended"
