@@ -52,7 +52,7 @@ class PictureFeed:
         self.skipped: list[PictureError] = []
         for path, named in find_pictures(sources):
             try:
-                _sendable(path)
+                read_picture(path)
                 self.paths.append(path)
             except PictureError as error:
                 if strict or named:
