@@ -7,7 +7,7 @@ from ds2c2.cli.probe import absolute_path, probe
 # Packages that are asked for only where they are used: module, what for, extra of pyproject.toml.
 EXTRAS = (
     ("sigmf", "SigMF recordings of samples", "radio"),
-    ("av", "HEVC in the benchmark", "benchmark"),
+    ("av", "films and cameras, HEVC in the benchmark", "video"),
     ("matplotlib", "plots of the benchmark and of compare", "benchmark"),
     ("pillow_jxl", "JPEG XL in the benchmark", "benchmark"),
     ("dpkt", "captures (pcap) as loss traces", "pcap"),

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 from ds2c2.errors import PictureError
-from ds2c2.pictures.moving.source import MovingSource, Shot
+from ds2c2.pictures.moving.source import SKIPPED, MovingSource, Shot
 from ds2c2.pictures.pictures import pictures_below, read_picture
 
 LOOK_SECONDS = 0.2  # between two looks at a folder
@@ -29,7 +29,7 @@ class StillPictures(MovingSource):
             except PictureError as error:
                 if named or self._strict:
                     raise
-                self.problems.append(f"skipped {error}")
+                self.problems.append(f"{SKIPPED}{error}")
         return None
 
     @property
@@ -45,7 +45,7 @@ class GrowingFolder(MovingSource):
     """The pictures of a folder in the order in which they were written, those that are there first; never ends.
 
     A picture that is still being written is waited for. One that cannot be read is skipped and said, or with
-    ``strict`` raised. Raises ``PictureError`` for what is no folder.
+    ``strict`` raised.
     """
 
     endless = True
@@ -53,8 +53,6 @@ class GrowingFolder(MovingSource):
 
     def __init__(self, folder: Path, strict: bool = False):
         super().__init__()
-        if not folder.is_dir():
-            raise PictureError(f"{folder}: no folder, and only a folder can be followed")
         self.folder, self._strict = folder, strict
         self._done: set[Path] = set()
 
@@ -70,7 +68,7 @@ class GrowingFolder(MovingSource):
                         break
                     if self._strict:
                         raise
-                    self.problems.append(f"skipped {error}")
+                    self.problems.append(f"{SKIPPED}{error}")
                 else:
                     self._done.add(path)
                     return shot

@@ -6,6 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ds2c2.errors import PictureError
+
+SKIPPED = "skipped "  # what the line of a file that cannot be read begins with
+LOOK_SECONDS = 0.5  # that the first picture is waited for at once
+
 
 @dataclass(frozen=True, eq=False)
 class Shot:
@@ -29,6 +34,7 @@ class MovingSource(ABC):
 
     def __init__(self) -> None:
         self.problems: list[str] = []
+        self._first: Shot | None = None
 
     @abstractmethod
     def read(self, wait: float) -> Shot | None:
@@ -39,6 +45,22 @@ class MovingSource(ABC):
     @abstractmethod
     def ended(self) -> bool:
         """Nothing will come any more."""
+
+    def size(self) -> tuple[int, int]:
+        """Width and height of the first picture, which is waited for; it is not read by this. Raises
+        ``PictureError`` where none comes."""
+        while self._first is None and not self.ended:
+            self._first = self.read(LOOK_SECONDS)
+        if self._first is None:
+            raise PictureError(f"no picture came{': ' + self.problems[0] if self.problems else ''}")
+        return self._first.picture.shape[1], self._first.picture.shape[0]
+
+    def next(self, wait: float) -> Shot | None:
+        """``read``, and before it what ``size`` has seen."""
+        if self._first is not None:
+            shot, self._first = self._first, None
+            return shot
+        return self.read(wait)
 
     def rewind(self) -> bool:
         """Start over; False where that cannot be."""

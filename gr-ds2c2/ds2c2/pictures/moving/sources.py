@@ -57,12 +57,17 @@ def check_names(names: Sequence[str]) -> None:
             check_sources([name])
 
 
+def check_folder(names: Sequence[str]) -> None:
+    """Raises ``PictureError`` for what cannot be followed."""
+    if len(names) != 1 or not Path(names[0]).expanduser().is_dir():
+        raise PictureError(f"{' '.join(names)}: one folder can be followed, and nothing else; give its name")
+
+
 def open_sources(names: Sequence[str], follow: bool = False, strict: bool = False) -> MovingSource:
     """All of them, one after the other. ``follow``: the one folder that is named grows. Raises ``PictureError``,
     and ``UserError`` where a package is missing."""
     if follow:
-        if len(names) != 1 or moves(names):
-            raise PictureError(f"{' '.join(names)}: --follow takes one folder, and nothing else")
+        check_folder(names)
         return GrowingFolder(Path(names[0]).expanduser(), strict)
     parts: list[MovingSource] = []
     for name in names:
