@@ -20,6 +20,7 @@ def write_film(path: Path, pictures: int = 20, width: int = 96, height: int = 64
     with av.open(str(path), "w", format="yuv4mpegpipe" if raw else None) as container:
         stream = container.add_stream("rawvideo" if raw else "mpeg4", rate=rate)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream.bit_rate = 8_000_000
         for number in range(pictures):
             frame = av.VideoFrame.from_ndarray(shot(number, width, height), format="rgb24")
             container.mux(stream.encode(frame))

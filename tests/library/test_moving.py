@@ -115,7 +115,7 @@ def test_without_pyav_the_remedy_is_named(clip, monkeypatch):
     [
         ("/dev/video63", "no such camera"),
         ("gopher://there/film", "not an address that is known"),
-        ("clip.mp4", "no such film"),
+        ("clip.mp4", "no such file"),
     ],
 )
 def test_what_is_not_there_is_named(name, words, tmp_path, monkeypatch):

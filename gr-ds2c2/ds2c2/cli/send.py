@@ -19,11 +19,12 @@ from ds2c2.cli.sources import no_bare_address, one_place
 from ds2c2.cli.spread import takes
 from ds2c2.cli.stopping import until_signalled
 from ds2c2.ends.pace import Pace
-from ds2c2.errors import LinkError
+from ds2c2.errors import FormatError, LinkError
 from ds2c2.networks.modelfiles import pinned
 from ds2c2.stream.packetcheck import signed_with
 from ds2c2.stream.packetkey import read_key
 from ds2c2.stream.packets import END_COPIES
+from ds2c2.stream.stamps import check_call
 from ds2c2.stream.streamformat import StreamFormat
 from ds2c2.transport.outbox import Outbox
 from ds2c2.transport.recording import RecordingWriter
@@ -69,6 +70,10 @@ def send(
         ),
     ] = 0.0,
     strict: options.Strict = False,
+    stamp: Annotated[
+        bool, typer.Option("--stamp", help="Say with each picture when it was there: a packet more, for its delay.")
+    ] = False,
+    call: Annotated[str, typer.Option(metavar="SIGN", help="This station's call sign, in packets of --stamp.")] = "",
 ) -> None:
     """Send pictures as packets: over UDP, into a recording or over the air, through an emulated channel if asked."""
     from ds2c2.codec.codec import Codec
@@ -81,8 +86,11 @@ def send(
     if address is None and rate:
         raise LinkError(f"--rate {rate:g}: nothing but UDP has a rate; leave it out, or give --to udp://host:port")
     group = parse_multicast(to) if address else None
+    check_call(call)
     secret = read_key(key)
     stream_format, feed = source.open(pictures, strict, fit, lambda size: signed_with(stream.stream(size), secret))
+    if (stamp or call) and stream_format.version == 1:
+        raise FormatError("--stamp and --call need version 2 of the wire format: leave --redundancy out")
     recorded = radio.radio == "file" or not (radio.radio or address)
     if recorded and not feed.moving:
         source.check_recording()
@@ -100,7 +108,7 @@ def send(
     console.print(f"stream format: {codec.stream.text}", markup=False)
     if feed.moving or feed.repeat:
         until_signalled(feed)
-    groups = paced(pictures_to_packets(sending, stream_number, secret), sending, speed)
+    groups = paced(pictures_to_packets(sending, stream_number, secret, stamp or bool(call), call), sending, speed)
     steps = None if feed.frames is None else -(-feed.frames // stream_format.depth) + 1
     shown = track(groups, description="sending", total=steps, console=console, transient=True)
 

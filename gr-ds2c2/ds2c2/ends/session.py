@@ -2,6 +2,7 @@
 """Both ends of a stream around the codec: pictures in with their numbers, pictures out with
 their quality. Flowgraph blocks and commands share it, so both give the same pictures."""
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -173,15 +174,17 @@ class SendingEnd:
             raise FormatError("favoured classes need label maps, which have their pictures' names, and a film has none")
         self.frame = 0
         self.small_bytes = 0  # of c in the frame sent last
+        self.captured = 0.0  # when its picture was there, seconds since 1970
         self._kept: dict[int, EncodedPicture] = {}
 
     def next_frame(self) -> EncodedPicture | None:
         """The next picture's blocks, None at the end of the feed. Waits for a picture of a feed that moves."""
-        feed, encoded = self.feed, None
+        feed, encoded, self.captured = self.feed, None, time.time()
         if feed.moving:
             picture = feed.take()
             if picture is None:
                 return None
+            self.captured = feed.captured
             encoded = self._encode(0, picture)
         elif feed.over(self.frame):
             return None
