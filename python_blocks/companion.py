@@ -26,6 +26,7 @@ from ds2c2.stream.streamformat import StreamFormat
 
 from ._companion_block import asking, fed_by_widgets, format_remedy
 from ._stage import as_format, as_sources
+from .packets_to_pdus import check_rate
 
 # Devices that every host has: to ask for another one loads torch.
 EVERYWHERE = ("auto", "cpu")
@@ -190,6 +191,12 @@ def block_erasure_channel(block, stream_format, model, trace, **settings) -> Non
         _check_replay(form, trace, about.st_mtime_ns, about.st_size, model="trace", **settings)
     else:
         PacketChannel(form, model=model, trace=trace, **settings)
+
+
+@_answered
+def packets_to_pdus(block, stream_format, rate) -> None:
+    check_rate(rate)
+    _known(stream_format)
 
 
 @_answered

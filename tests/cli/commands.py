@@ -82,8 +82,9 @@ def become(arguments: list[str], cwd: str, env: dict[str, str], stdin: str, out:
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(env)
-    for descriptor, name, mode in ((0, stdin, os.O_RDONLY), (1, out, os.O_WRONLY), (2, err, os.O_WRONLY)):
-        opened = os.open(name, mode | os.O_CREAT | os.O_TRUNC)
+    written = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+    for descriptor, name, mode in ((0, stdin, os.O_RDONLY), (1, out, written), (2, err, written)):
+        opened = os.open(name, mode)
         os.dup2(opened, descriptor)
         os.close(opened)
     # As -m has it: first the folder where the command is given.
