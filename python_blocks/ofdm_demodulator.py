@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """OFDM Demodulator: samples to packets."""
 
-from gnuradio import blocks, digital, fft
+from gnuradio import blocks, digital, fft, gr, pdu
 from gnuradio import fec as codes
 
 from ds2c2.links.burstfinder import OFDM_PREAMBLE, OFDM_THRESHOLD
@@ -28,6 +28,7 @@ from ._stage import as_format
 # Weight of the channel estimate so far against that of the last symbol. The carrier offset's
 # estimate leaves some turning, which a slower equalizer does not follow.
 TRACKING = 0.1
+SYMBOLS_PORT = "symbols"
 
 
 class ofdm_demodulator(PacketDemodulator):
@@ -37,7 +38,8 @@ class ofdm_demodulator(PacketDemodulator):
         complex samples, of any level
 
     Output:
-        u8[packet_bytes], packets whose check sum is right
+        u8[packet_bytes], packets whose check sum is right; message port ``symbols``: a PDU of the equalized symbols of
+        each packet, whatever its check sum, for a constellation
 
     Args:
         stream_format: a StreamFormat or its text form
@@ -80,9 +82,10 @@ class ofdm_demodulator(PacketDemodulator):
         payload_fft = fft.fft_vcc(FFT_SIZE, True, (), True)
         constellation, rms = payload_constellation(modulation)
         level = blocks.multiply_const_cc(rms / payload_level, FFT_SIZE)
-        # Soft output, since without it the symbols that come out are already decided.
+        # Soft output, since without it the symbols that come out are already decided: for the soft decoder, and for
+        # whoever looks at them. A decoder that decides hard decides the same.
         dfe = digital.ofdm_equalizer_simpledfe(
-            FFT_SIZE, constellation.base(), *known, HEADER_SYMBOLS, TRACKING, True, fec != "none"
+            FFT_SIZE, constellation.base(), *known, HEADER_SYMBOLS, TRACKING, True, True
         )
         equalizer = digital.ofdm_frame_equalizer_vcvc(dfe.base(), PREFIX, SYMBOLS)
         serializer = digital.ofdm_serializer_vcc(FFT_SIZE, data, SYMBOLS, CARRIERS, HEADER_SYMBOLS)
@@ -100,6 +103,10 @@ class ofdm_demodulator(PacketDemodulator):
         self.msg_connect(gate, "header_data", demux, "header_data")
         self.connect((demux, 1), payload_fft, level, equalizer, serializer, *decoder, check, self)
         self._check, self._others = check, (trigger, gate)  # Python blocks that nobody else holds
+        points = pdu.tagged_stream_to_pdu(gr.types.complex_t, CARRIERS)
+        self.connect(serializer, points)
+        self.message_port_register_hier_out(SYMBOLS_PORT)
+        self.msg_connect(points, "pdus", self, SYMBOLS_PORT)
 
     def _decoder(self, constellation) -> list:
         """Equalized carriers to frames."""
