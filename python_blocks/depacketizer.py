@@ -47,8 +47,8 @@ class depacketizer(Stage):
         ``ds2c2_format``, the last of all ``ds2c2_end``, unless that is announced more than 50 ms
         after a last frame which completes a group of ``depth``;
         message port ``loss``: with each frame the share of blocks that did not come of the last ``SHOWN_FRAMES``
-        frames, a PDU of floats for a plot; message port ``ended``: to be connected to the port ``system`` of a source that never
-        ends (ZMQ, UDP), which GNU Radio then finishes when this block is finished
+        frames, a PDU of floats for a plot; message port ``ended``: to be connected to the port ``system`` of a source
+        that never ends (ZMQ, UDP), which GNU Radio then finishes when this block is finished
 
     Args:
         stream_format: a StreamFormat or its text form
