@@ -148,7 +148,9 @@ def stream_format(block, *sizes, **settings) -> None:
 
 
 @_answered
-def encoder_source(block, stream_format, pictures, device, frame_rate, favour, labels, count, follow, live) -> None:
+def encoder_source(
+    block, stream_format, pictures, device, frame_rate, favour, labels, count=0, follow=False, live=False
+) -> None:
     from ds2c2.codec.labels import FavourMaps
 
     if frame_rate < 0:
