@@ -18,6 +18,8 @@ from .ofdm_demodulator import ofdm_demodulator
 from .ofdm_link import ofdm_link
 from .ofdm_modulator import ofdm_modulator
 from .packetizer import packetizer
+from .packets_to_pdus import packets_to_pdus
+from .pdus_to_packets import pdus_to_packets
 from .programs.link_trial import link_trial
 from .programs.loopback import loopback
 from .programs.radio_receiver import radio_receiver
@@ -46,6 +48,8 @@ __all__ = [
     "ofdm_link",
     "ofdm_modulator",
     "packetizer",
+    "packets_to_pdus",
+    "pdus_to_packets",
     "radio_air",
     "radio_receiver",
     "radio_sink",

@@ -69,6 +69,7 @@ class zmq_sink(Lasting, gr.sync_block):
             self._close()
             raise LinkError(f"radio zmq: cannot send at {endpoint} ({error.strerror}); choose another") from None
         self.endpoint = self._socket.get(zmq.LAST_ENDPOINT).decode().rstrip("\0")
+        self._told_of_two = False
         keys_too = " whose key is known here" if ring else ""
         self._patience = Patience(timeout, f"nobody takes samples at {endpoint}; is a receiver running{keys_too}?")
 
@@ -79,6 +80,14 @@ class zmq_sink(Lasting, gr.sync_block):
         self._patience.check(ready)
         if not ready:
             return 0
+        self._look_for_receivers(0)
+        if len(self._receivers) > 1 and not self._told_of_two:
+            self._told_of_two = True
+            say(
+                "radio_sink",
+                f"{len(self._receivers)} receivers take samples at {self.endpoint}, so each gets a part of them and "
+                "none a signal; leave one, or send packets to several by a multicast group, udp://239...",
+            )
         self._socket.send(samples.tobytes())
         return len(samples)
 

@@ -18,7 +18,7 @@ from ds2c2.errors import FormatError, PictureError, UserError, WeightsError
 from ds2c2.links.air import AirSettings
 from ds2c2.links.radiosettings import RadioSettings, ReceiveSettings, TransmitSettings
 from ds2c2.networks.modelfiles import agreed_digest, check_interleave, weights_profile
-from ds2c2.pictures.pictures import check_sources
+from ds2c2.pictures.moving.sources import check_folder, check_names, moves
 from ds2c2.stream.assembler import FrameAssembler
 from ds2c2.stream.packetkey import read_key
 from ds2c2.stream.packets import MAX_STREAM
@@ -26,6 +26,7 @@ from ds2c2.stream.streamformat import StreamFormat
 
 from ._companion_block import asking, fed_by_widgets, format_remedy
 from ._stage import as_format, as_sources
+from .packets_to_pdus import check_rate
 
 # Devices that every host has: to ask for another one loads torch.
 EVERYWHERE = ("auto", "cpu")
@@ -116,12 +117,12 @@ def _check_device(device: str) -> None:
 def _check_pictures(block, pictures: str | list[str]) -> None:
     for name in as_sources(pictures):
         try:
-            check_sources([name])
+            check_names([name])
         except PictureError:
             # Where the flowgraph lies and not where Companion was started.
             if (there := _near(block, name)) == name:
                 raise
-            check_sources([there])
+            check_names([there])
 
 
 @functools.lru_cache(maxsize=8)
@@ -147,7 +148,9 @@ def stream_format(block, *sizes, **settings) -> None:
 
 
 @_answered
-def encoder_source(block, stream_format, pictures, device, frame_rate, favour, labels) -> None:
+def encoder_source(
+    block, stream_format, pictures, device, frame_rate, favour, labels, count=0, follow=False, live=False
+) -> None:
     from ds2c2.codec.labels import FavourMaps
 
     if frame_rate < 0:
@@ -158,7 +161,14 @@ def encoder_source(block, stream_format, pictures, device, frame_rate, favour, l
         # Of a model that sends label maps, labels says where they come from.
         by_class = "" if weights_profile(form.model_name) == "paper" else labels
         FavourMaps(favour, by_class, (), form.width, form.height)
-    _check_pictures(block, pictures)
+    if count < 0:
+        raise UserError(f"count {count} is negative; give a number of pictures, or 0 for no limit")
+    if follow:
+        check_folder([_near(block, name) for name in as_sources(pictures)])
+    else:
+        _check_pictures(block, pictures)
+        if live and not moves(as_sources(pictures)):
+            raise PictureError("still pictures are never late: Live is for films and the like; set it to No")
     _check_device(device)
 
 
@@ -183,6 +193,12 @@ def block_erasure_channel(block, stream_format, model, trace, **settings) -> Non
         _check_replay(form, trace, about.st_mtime_ns, about.st_size, model="trace", **settings)
     else:
         PacketChannel(form, model=model, trace=trace, **settings)
+
+
+@_answered
+def packets_to_pdus(block, stream_format, rate) -> None:
+    check_rate(rate)
+    _known(stream_format)
 
 
 @_answered

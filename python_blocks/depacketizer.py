@@ -3,6 +3,7 @@
 
 import math
 import time
+from collections import deque
 
 import numpy as np
 import pmt
@@ -25,6 +26,8 @@ END_WAIT = 0.05
 END_SILENCE = 1.0
 # Items that are none of ours, and none of ours, after which the user is told: not one by accident.
 TELL_AFTER = 32
+LOSS_PORT = pmt.intern("loss")
+SHOWN_FRAMES = 100
 
 
 class depacketizer(Stage):
@@ -43,8 +46,9 @@ class depacketizer(Stage):
         order; the first block of a frame carries the tags ``ds2c2_frame`` (frame number, N_b) and
         ``ds2c2_format``, the last of all ``ds2c2_end``, unless that is announced more than 50 ms
         after a last frame which completes a group of ``depth``;
-        message port ``ended``: to be connected to the port ``system`` of a source that never
-        ends (ZMQ, UDP), which GNU Radio then finishes when this block is finished
+        message port ``loss``: with each frame the share of blocks that did not come of the last ``SHOWN_FRAMES``
+        frames, a PDU of floats for a plot; message port ``ended``: to be connected to the port ``system`` of a source
+        that never ends (ZMQ, UDP), which GNU Radio then finishes when this block is finished
 
     Args:
         stream_format: a StreamFormat or its text form
@@ -69,6 +73,8 @@ class depacketizer(Stage):
         size = stream_format.block_size
         Stage.__init__(self, "depacketizer", stream_format, (np.uint8, stream_format.packet_bytes), (np.int8, 8 * size))
         self.message_port_register_out(ENDED_PORT)
+        self.message_port_register_out(LOSS_PORT)
+        self._losses: deque[float] = deque([0.0] * SHOWN_FRAMES, SHOWN_FRAMES)
         self.timeout = timeout
         self._expected = as_packet_format(stream_format)
         self._assembler = FrameAssembler(self._expected, stream, reorder, read_key(key))
@@ -128,6 +134,7 @@ class depacketizer(Stage):
     def _release(self, frames: list[Frame]) -> None:
         for frame in frames:
             self._let_go([])
+            self._losses.append(1.0 - float(frame.arrived.mean()))
             # Many frames of which nothing came share one content.
             soft = to_soft(frame.blocks, frame.arrived) if frame.arrived.any() else self._erased
             self.put(soft[:-1], [(0, *frame_tag(frame.number, self.format.base_blocks)), (0, *self._format_tag)])
@@ -136,6 +143,9 @@ class depacketizer(Stage):
             # a group: such a frame's last block waits for the next frame or for the end.
             full = (frame.number + 1) % self.format.depth == 0
             self._kept_until = time.monotonic() + END_WAIT if full else math.inf
+        if frames:
+            shown = pmt.init_f32vector(SHOWN_FRAMES, list(self._losses))
+            self.message_port_pub(LOSS_PORT, pmt.cons(pmt.make_dict(), shown))
         if self._assembler.signed and self._assembler.ended:
             self._finish()
 

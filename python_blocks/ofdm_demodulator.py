@@ -4,7 +4,7 @@
 from collections.abc import Callable
 
 import numpy as np
-from gnuradio import blocks, digital, fft
+from gnuradio import blocks, digital, fft, gr, pdu
 from gnuradio import fec as codes
 
 from ds2c2.links.burstfinder import OFDM_PREAMBLE, OFDM_THRESHOLD
@@ -32,6 +32,7 @@ from ._symbol_tap import symbol_tap
 # Weight of the channel estimate so far against that of the last symbol. The carrier offset's
 # estimate leaves some turning, which a slower equalizer does not follow.
 TRACKING = 0.1
+SYMBOLS_PORT = "symbols"
 
 
 class ofdm_demodulator(PacketDemodulator):
@@ -41,7 +42,8 @@ class ofdm_demodulator(PacketDemodulator):
         complex samples, of any level
 
     Output:
-        u8[packet_bytes], packets whose check sum is right
+        u8[packet_bytes], packets whose check sum is right; message port ``symbols``: a PDU of the equalized symbols of
+        each packet, whatever its check sum, for a constellation
 
     Args:
         stream_format: a StreamFormat or its text form
@@ -105,6 +107,10 @@ class ofdm_demodulator(PacketDemodulator):
         self.msg_connect(gate, "header_data", demux, "header_data")
         self.connect((demux, 1), payload_fft, level, equalizer, serializer, *decoder, check, self)
         self._check, self._others = check, (trigger, gate)  # Python blocks that nobody else holds
+        points = pdu.tagged_stream_to_pdu(gr.types.complex_t, CARRIERS)
+        self.connect(serializer, points)
+        self.message_port_register_hier_out(SYMBOLS_PORT)
+        self.msg_connect(points, "pdus", self, SYMBOLS_PORT)
         self._symbols, self._rms = serializer, rms
 
     def watch_symbols(self) -> Callable[[], np.ndarray]:

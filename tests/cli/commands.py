@@ -42,9 +42,11 @@ class Commands:
             [sys.executable, __file__], bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
 
-    def run(self, arguments: list[str], cwd: Path, env: dict[str, str], timeout: float) -> subprocess.CompletedProcess:
-        """Like ``subprocess.run`` of ``python -m ds2c2``. Raises ``subprocess.TimeoutExpired``."""
-        order = [arguments, str(cwd), env, str(self._out), str(self._err)]
+    def run(
+        self, arguments: list[str], cwd: Path, env: dict[str, str], timeout: float, stdin: str = os.devnull
+    ) -> subprocess.CompletedProcess:
+        """Like ``subprocess.run`` of ``python -m ds2c2``; ``stdin`` is a file. Raises ``subprocess.TimeoutExpired``."""
+        order = [arguments, str(cwd), env, stdin, str(self._out), str(self._err)]
         self._server.stdin.write(json.dumps(order).encode() + b"\n")
         process = self._answer()
         late = not select.select([self._server.stdout], [], [], timeout)[0]
@@ -83,13 +85,14 @@ def serve() -> None:
     os._exit(0)
 
 
-def become(arguments: list[str], cwd: str, env: dict[str, str], out: str, err: str) -> None:
+def become(arguments: list[str], cwd: str, env: dict[str, str], stdin: str, out: str, err: str) -> None:
     """Take on a command's folder, environment, output and arguments."""
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(env)
-    for descriptor, name, mode in ((0, os.devnull, os.O_RDONLY), (1, out, os.O_WRONLY), (2, err, os.O_WRONLY)):
-        opened = os.open(name, mode | os.O_CREAT | os.O_TRUNC)
+    written = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+    for descriptor, name, mode in ((0, stdin, os.O_RDONLY), (1, out, written), (2, err, written)):
+        opened = os.open(name, mode)
         os.dup2(opened, descriptor)
         os.close(opened)
     # As -m has it: first the folder where the command is given.

@@ -24,16 +24,18 @@ def commands(tmp_path_factory):
 
 @pytest.fixture
 def ds2c2(models, tmp_path, commands):
-    """Run ``ds2c2`` in an empty folder with tiny weights; gives the finished process.
+    """Run ``ds2c2`` in an empty folder with tiny weights; gives the finished process. ``stdin``: a file that it reads.
 
     ``fresh=True``: an interpreter of its own, 1.5 s later. So with a ``PYTHONPATH`` of its own.
     """
 
-    def run(*arguments: str | Path, fresh: bool = False, **environment: str) -> subprocess.CompletedProcess:
+    def run(
+        *arguments: str | Path, fresh: bool = False, stdin: str | Path = os.devnull, **environment: str
+    ) -> subprocess.CompletedProcess:
         words = list(map(str, arguments))
         env = {**os.environ, "COLUMNS": "200", **environment}
         if not fresh and "PYTHONPATH" not in environment:
-            return commands.run(words, tmp_path, env, DEADLINE_SECONDS)
+            return commands.run(words, tmp_path, env, DEADLINE_SECONDS, str(stdin))
         return subprocess.run(
             [sys.executable, "-m", "ds2c2", *words],
             cwd=tmp_path,

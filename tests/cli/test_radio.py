@@ -142,6 +142,22 @@ def test_a_recording_says_itself_what_it_is_of(command, tmp_path):
         (("send", "{}", *OPTIONS, "--radio", "zmq", "--address", "tcp://0.0.0.0:99"), RadioError, "others can reach"),
         (("send", "{}", *OPTIONS), LinkError, "neither --to nor --radio is given"),
         (("send", "{}", *OPTIONS, "--to", "x", "--radio", "zmq"), LinkError, "--to x and --radio zmq are two places"),
+        (
+            ("send", "{}", *OPTIONS, "--radio", "zmq", "--gain", "20"),
+            RadioError,
+            "--gain: nothing that radio zmq heeds",
+        ),
+        (
+            ("send", "{}", *OPTIONS, "--radio", "file", "--address", "s", "--wait", "9"),
+            RadioError,
+            "--wait: nothing that",
+        ),
+        (("send", "{}", *OPTIONS, "--radio", "zmq", "--samples-per-symbol", "8"), RadioError, "that link ofdm heeds"),
+        (
+            ("send", "{}", *OPTIONS, "--radio", "zmq", "--link", "gmsk", "--fec", "cc"),
+            RadioError,
+            "that link gmsk heeds",
+        ),
         (("receive", "--out", "r"), LinkError, "neither --from nor --radio is given"),
         (("receive", "--out", "r", "--radio", "zmq"), FormatError, "--format is needed"),
         (("receive", "--out", "r", "--radio", "file", "--address", "nowhere"), LinkError, "nowhere.sigmf-meta"),

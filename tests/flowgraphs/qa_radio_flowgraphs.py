@@ -202,3 +202,15 @@ def test_without_consent_the_sender_ends_with_one_line(made, tmp_path):
     )
     assert done.returncode == RadioError.exit_code, done.stderr
     assert "Traceback" not in done.stderr and "set transmit" in done.stderr and done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", ["pdu_gmsk_headless", "pdu_ofdm_headless"])
+def test_pdus_go_through_modems_of_stock_parts_and_end_by_themselves(made, tmp_path, monkeypatch, name):
+    """The noise spoils some packets; what is left are pictures."""
+    monkeypatch.chdir(tmp_path)
+    (graph,) = run_here(made(name))
+    counts = graph.depacketizer.counts
+    assert [result.frame for result in graph.decoder_sink.results] == [0, 1]
+    assert all(not result.concealed and result.psnr > 5 for result in graph.decoder_sink.results)
+    assert counts.used + counts.missing == 2 * graph.variable_ds2c2_stream_format_0.blocks
+    assert counts.end > 0 and graph.pdus_to_packets.other_sizes.total() == 0

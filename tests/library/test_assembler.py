@@ -50,6 +50,7 @@ def sorted_out(counts) -> int:
         + counts.late
         + counts.malformed
         + counts.foreign
+        + counts.stamps
         + counts.other_format
         + counts.out_of_range
         + counts.end

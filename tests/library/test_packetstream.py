@@ -28,6 +28,7 @@ class Sender:
     frames: int
     stream: StreamFormat = STREAM
     frame: int = 0
+    captured: float = 0.0
 
     @property
     def codec(self):

@@ -58,9 +58,19 @@ def test_a_repeated_feed_starts_over(album):
     assert np.array_equal(pictures[3], pictures[0])
 
 
-@pytest.mark.parametrize("size", [(10, 10), (63, 64)])
-def test_a_bad_picture_is_found_before_the_first_is_sent(album, size):
-    write_picture(album / "z.png", np.zeros((*size, 3), np.uint8))
+def test_the_limits_of_a_stream_are_not_those_of_a_picture(album):
+    """An icon and a panorama are fitted; only what gives the stream its size has to be of one."""
+    for name, size in (("icon", (40, 40)), ("panorama", (200, 6000))):
+        write_picture(album / f"{name}.png", np.full((*size, 3), 90, np.uint8))
+    feed = PictureFeed([str(album / "icon.png"), str(album / "panorama.png")], 176, 168)
+    icon, panorama = feed
+    assert icon.shape == panorama.shape == (168, 176, 3)
+    assert (icon[:, 4:172] == 90).all() and not icon[:, :4].any()
+    assert common_size([album / "icon.png", album / "panorama.png", album / "b.png"]) == (176, 168)
+
+
+def test_a_bad_picture_is_found_before_the_first_is_sent(album):
+    (album / "z.png").write_bytes(b"no picture")
     with pytest.raises(PictureError, match="z.png"):
         PictureFeed([str(album)], 176, 168, strict=True)
     with pytest.raises(PictureError, match="z.png"):
@@ -68,10 +78,10 @@ def test_a_bad_picture_is_found_before_the_first_is_sent(album, size):
 
 
 def test_what_cannot_be_sent_of_a_folder_is_skipped_and_said(album):
-    """As people's folders are: a broken download, a thumbnail, macOS's own files, notes."""
+    """As people's folders are: a broken download, macOS's own files, notes."""
     whole = (album / "a.png").read_bytes()
     (album / "aa.png").write_bytes(whole[: len(whole) // 2])
-    write_picture(album / "small.png", np.zeros((16, 16, 3), np.uint8))
+    (album / "torn.jpg").write_bytes(b"\xff\xd8\xff\xe0 torn")
     (album / "._a.png").write_bytes(b"\0\5\x16\7" + bytes(100))
     (album / ".thumbnails").mkdir()
     (album / ".thumbnails" / "a.png").write_bytes(whole)
@@ -82,13 +92,13 @@ def test_what_cannot_be_sent_of_a_folder_is_skipped_and_said(album):
     assert [str(error).split(":")[0].rpartition("/")[2] for error in feed.skipped] == [
         "aa.png",
         "phone.heic",
-        "small.png",
+        "torn.jpg",
     ]
     assert "save it as PNG or JPEG" in feed.skipped_lines[1]
     assert feed.skipped_lines[-1] == "3 files of 6 skipped"
-    assert common_size([album / "aa.png", album / "small.png", album / "b.png"]) == (176, 168)
-    with pytest.raises(PictureError, match="1 files, none of which can be sent; the first is .*small.png"):
-        PictureFeed([f"{album}/small*"], 176, 168)
+    assert common_size([album / "aa.png", album / "torn.jpg", album / "b.png"]) == (176, 168)
+    with pytest.raises(PictureError, match="1 files, none of which can be sent; the first is .*torn.jpg"):
+        PictureFeed([f"{album}/torn*"], 176, 168)
     assert PictureFeed([str(album / "a.png")], 176, 168).skipped_lines == []
 
 

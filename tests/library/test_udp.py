@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from ds2c2.errors import LinkError
-from ds2c2.transport.udp import UdpReceiver, UdpSender, is_loopback, parse_address
+from ds2c2.transport.outbox import Outbox
+from ds2c2.transport.udp import Multicast, UdpReceiver, UdpSender, is_loopback, parse_address, parse_multicast
 
 PATIENCE = 10.0  # seconds that a datagram may take on a busy machine
 
@@ -108,3 +109,57 @@ def test_what_is_no_address_is_named(text):
 )
 def test_loopback(host, loopback):
     assert is_loopback(host) is loopback
+
+
+def test_a_group_reaches_several_receivers_of_one_host():
+    """Over loopback alone, so that no packet leaves this host."""
+    group, here = "239.255.17.3", "127.0.0.1"
+    first = UdpReceiver(group, 0, 48, here)
+    port = first._socket.getsockname()[1]
+    second = UdpReceiver(group, port, 48, here)
+    sender = UdpSender(group, port, 1e6, parse_multicast(f"udp://{group}:{port}?ttl=0&interface={here}"))
+    packets = np.random.default_rng(2).integers(0, 256, (50, 48), np.uint8)
+    sender.send(packets)
+    for receiver in (first, second):
+        received = np.zeros((0, 48), np.uint8)
+        while len(received) < 50 and len(more := receiver.read(PATIENCE)):
+            received = np.concatenate([received, more])
+        assert np.array_equal(received, packets)
+    for end in (sender, first, second):
+        end.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("udp://127.0.0.1:9?ttl=2", "for multicast groups"),
+        ("udp://239.1.1.1:9?ttl=256", "write \\?ttl=4"),
+        ("udp://239.1.1.1:9?speed=2", "write \\?ttl=4"),
+        ("udp://239.1.1.1:9?interface=eth0", "IPv4 address"),
+    ],
+)
+def test_what_is_said_of_a_group_is_checked(text, words):
+    with pytest.raises(LinkError, match=words):
+        parse_multicast(text)
+    assert parse_multicast("udp://239.1.1.1:9?ttl=4&interface=127.0.0.1") == Multicast(4, "127.0.0.1")
+    assert parse_multicast("udp://127.0.0.1:9") == Multicast()
+
+
+def test_groups_of_ipv6_are_named():
+    with pytest.raises(LinkError, match="groups of IPv6"):
+        parse_address("udp://[ff02::1]:9")
+
+
+def test_an_outbox_sends_in_order_and_hands_its_error_on():
+    sent = []
+    with Outbox(sent.append) as outbox:
+        for number in range(5):
+            outbox.put(np.full((1, 3), number))
+    assert [int(packets[0, 0]) for packets in sent] == [0, 1, 2, 3, 4]
+
+    def refuse(packets):
+        raise LinkError("no way")
+
+    with pytest.raises(LinkError, match="no way"), Outbox(refuse) as outbox:
+        for _ in range(5):
+            outbox.put(np.zeros((1, 3)))

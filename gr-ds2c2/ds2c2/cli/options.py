@@ -37,7 +37,8 @@ Favour = Annotated[
     typer.Option(
         metavar="WHERE=GAIN",
         help="Send a region finer (0.25 to 4; 2 halves its quantizer's step) at the same rate: X,Y,WxH=GAIN, a "
-        "rectangle in pixels of the stream, or CLASS=GAIN with --labels. May be repeated; the last one counts.",
+        "rectangle in pixels of the stream, MASK.png=GAIN, what is white there, or CLASS=GAIN with --labels. May be "
+        "repeated; the last one counts.",
     ),
 ]
 Effort = Annotated[

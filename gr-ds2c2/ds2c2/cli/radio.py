@@ -26,6 +26,8 @@ from ds2c2.stream.streamformat import StreamFormat
 from ds2c2.transport.packetsource import PacketSource
 
 LINK, RADIO = "Link (both ends alike)", "Radio"
+# Options whose setting has another name.
+SETTINGS = {"sample_rate": "rate", "bursts": "continuous", "wait": "timeout"}
 # Those whose two ends need not be in one process.
 RADIOS = {name: backend for name, backend in BACKENDS.items() if backend.between_processes}
 
@@ -97,6 +99,18 @@ class SendingOptions(RadioOptions):
     ) = False
     max_duration: _radio(float, "Seconds on the air at most, on a real radio.") = DEFAULT_MAX_DURATION
     wait: _radio(float, "zmq: seconds without a receiver after which to stop.") = WAIT_SECONDS
+
+    def check_used(self) -> None:
+        """As for all, and ``RadioError`` for what this radio or modem has not got: a gain of a recording's, say."""
+        super().check_used()
+        if not self.radio:
+            return
+        heeded = BACKENDS[self.radio].fields | {"radio", "link", "dry_run", *self.link_settings.modem}
+        given = [entry.name for entry in fields(self) if getattr(self, entry.name) != entry.default]
+        for name in given:
+            if SETTINGS.get(name, name) not in heeded:
+                owner = f"link {self.link}" if hasattr(LinkSettings, name) else f"radio {self.radio}"
+                raise RadioError(f"--{name.replace('_', '-')}: nothing that {owner} heeds; leave it out")
 
     @property
     def settings(self) -> TransmitSettings:

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """``ds2c2 serve``: the codec on one host, the radio on another."""
 
-import signal
 from typing import Annotated, Literal
 
 import typer
@@ -12,6 +11,7 @@ from ds2c2.cli import options
 from ds2c2.cli.options import StreamOptions
 from ds2c2.cli.receivewords import describe
 from ds2c2.cli.spread import takes
+from ds2c2.cli.stopping import until_signalled
 from ds2c2.errors import LinkError, NothingReceived
 from ds2c2.stream.streamformat import StreamFormat
 
@@ -27,17 +27,6 @@ Wait = Annotated[float, typer.Option(help="Seconds in which nothing moves after 
 
 def say(line: str) -> None:
     console.print(line, markup=False)
-
-
-def until_signalled(host) -> None:  # noqa: ANN001 - anything with stop()
-    """SIGTERM or Ctrl-C ends it in good order, a second one at once."""
-
-    def stop(number: int, _frame: object) -> None:
-        host.stop()
-        signal.signal(number, signal.SIG_DFL)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop)
 
 
 def address_and_keys(at: str, keys: str):  # noqa: ANN201 - Address and Keys; importing them imports zmq

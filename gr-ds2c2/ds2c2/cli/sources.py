@@ -13,7 +13,7 @@ from ds2c2.errors import FormatError, LinkError
 from ds2c2.networks.modelfiles import pinned
 from ds2c2.stream.streamformat import StreamFormat
 from ds2c2.transport.packetsource import PacketSource, RecordingSource, UdpSource
-from ds2c2.transport.udp import is_loopback, parse_address
+from ds2c2.transport.udp import is_loopback, parse_address, parse_multicast
 
 From = Annotated[
     str,
@@ -44,10 +44,10 @@ def open_source(
         return RecordingSource(where, pinned(StreamFormat.parse(format_)) if format_ else None)
     if not format_:
         raise FormatError("--format is needed with UDP: the text that `ds2c2 send` prints, or `ds2c2 info`")
-    host, port = parse_address(where)
-    if not is_loopback(host) and not off_loopback:
+    (host, port), group = parse_address(where), parse_multicast(where)
+    if not is_loopback(group.interface or host) and not off_loopback:
         raise LinkError(f"{where}: others can reach it and UDP knows no keys; add --off-loopback if meant")
-    return UdpSource(host, port, pinned(StreamFormat.parse(format_)))
+    return UdpSource(host, port, pinned(StreamFormat.parse(format_)), group.interface)
 
 
 def one_place(option: str, where: str, radio: RadioOptions) -> None:

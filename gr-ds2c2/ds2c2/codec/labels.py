@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which regions of a picture shall come finer: rectangles, and classes of a label map.
+"""Which regions of a picture shall come finer: rectangles, classes of a label map, and masks.
 
 A wish is a line of text: ``120,80,64x48=2`` for a rectangle (left, top, size, in pixels of the
-stream), ``sign=2`` for a class. The gain 2 halves the quantizer's step there; all the other
-regions pay for it, since a picture is always the same number of blocks.
+stream), ``sign=2`` for a class, ``mask.png=2`` for what is white in a picture. The gain 2 halves the
+quantizer's step there; all the other regions pay for it, since a picture is always the same number
+of blocks.
 """
 
 import re
@@ -17,22 +18,29 @@ from PIL import Image, UnidentifiedImageError
 from ds2c2.codec.favour import LEAST_GAIN, MOST_GAIN
 from ds2c2.errors import FormatError, PictureError
 from ds2c2.pictures.labelsets import CAMVID_NAMES
-from ds2c2.pictures.pictures import check_file, fit_picture, read_picture
+from ds2c2.pictures.pictures import SUFFIXES, check_file, fit_picture, read_picture
 
 # The classes that a wish can name: CamVid's, and 11 for what belongs to none.
 CLASSES = (*CAMVID_NAMES, "void")
 VOID = CLASSES.index("void")
 OTHER_NAMES = {"person": "pedestrian"}
-FORM = "write X,Y,WxH=GAIN for a rectangle or CLASS=GAIN for a class"
+FORM = "write X,Y,WxH=GAIN for a rectangle, CLASS=GAIN for a class or MASK.png=GAIN for a picture's white parts"
+WHITE = 128  # grey levels of a mask from which on a pixel is favoured
 
 
 @dataclass(frozen=True)
 class Wish:
-    """A gain for a rectangle (left, top, width, height) or, where that is None, for a class."""
+    """A gain for a rectangle (left, top, width, height), for what is white in the picture ``mask`` or, where both are
+    None, for a class."""
 
     gain: float
     rectangle: tuple[int, int, int, int] | None
     label: int
+    mask: Path | None = None
+
+    @property
+    def of_class(self) -> bool:
+        return self.rectangle is None and self.mask is None
 
 
 def parse_wish(text: str) -> Wish:
@@ -46,11 +54,13 @@ def parse_wish(text: str) -> Wish:
         raise FormatError(f"favour {text!r} is not understood; {FORM}")
     if not LEAST_GAIN <= gain <= MOST_GAIN:
         raise FormatError(f"favour {text!r}: a gain is {LEAST_GAIN:g} to {MOST_GAIN:g}; 2 halves the quantizer's step")
-    if "," in place:
+    if "," in place and Path(place).suffix.lower() not in SUFFIXES:
         numbers = re.fullmatch(r"([0-9]+),([0-9]+),([0-9]+)x([0-9]+)", place)
         if not numbers:
             raise FormatError(f"favour {text!r} is not understood; {FORM}")
         return Wish(gain, tuple(map(int, numbers.groups())), -1)
+    if Path(place).suffix.lower() in SUFFIXES:
+        return Wish(gain, None, -1, Path(place).expanduser())
     name = OTHER_NAMES.get(place.lower(), place.lower())
     if name in CLASSES:
         return Wish(gain, None, CLASSES.index(name))
@@ -64,7 +74,8 @@ class FavourMaps:
     """The gains of every picture of a feed, all label maps read and checked at once.
 
     Args:
-        wishes: texts; where several hold for a pixel, the last one counts
+        wishes: texts; where several hold for a pixel, the last one counts. A mask is one picture for all, fitted as
+            they are
         labels: folder with a label map for each picture, its stem and ``.png``: 8-bit grey or
             palette, a class's number in every pixel, as large as the picture as it is shown
         paths: the pictures
@@ -79,9 +90,10 @@ class FavourMaps:
         self.wishes = [parse_wish(text) for text in wishes]
         self.folder = Path(labels)
         self.paths, self.width, self.height, self.fit = paths, width, height, fit
-        self.by_class = any(wish.rectangle is None for wish in self.wishes)
+        self.by_class = any(wish.of_class for wish in self.wishes)
+        self.masks = {wish.mask: self._mask(wish.mask) for wish in self.wishes if wish.mask is not None}
         for text, wish in zip(wishes, self.wishes, strict=True):
-            if wish.rectangle is None and not labels:
+            if wish.of_class and not labels:
                 raise FormatError(f"favour {text!r} is a class's: name the folder of the label maps too (labels)")
             if wish.rectangle is not None:
                 left, top, wide, high = wish.rectangle
@@ -99,12 +111,21 @@ class FavourMaps:
         gains = np.ones((self.height, self.width), np.float32)
         labels = self._labels(place) if self.by_class else None
         for wish in self.wishes:
-            if wish.rectangle is None:
+            if wish.mask is not None:
+                gains[self.masks[wish.mask]] = wish.gain
+            elif wish.rectangle is None:
                 gains[labels == wish.label] = wish.gain
             else:
                 left, top, wide, high = wish.rectangle
                 gains[top : top + high, left : left + wide] = wish.gain
         return gains
+
+    def _mask(self, path: Path) -> np.ndarray:
+        """``bool[height, width]``, where a picture is white once it is fitted as those that are sent."""
+        mask = fit_picture(read_picture(path), self.width, self.height, self.fit).mean(2) >= WHITE
+        if not mask.any():
+            raise PictureError(f"{path}: nothing in this mask is white; what is white is favoured")
+        return mask
 
     def _labels(self, place: int) -> np.ndarray:
         """Class numbers ``uint8[height, width]``, void where padding is."""

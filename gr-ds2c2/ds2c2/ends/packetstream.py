@@ -15,19 +15,31 @@ from ds2c2.stream.interleaver import Interleaver
 from ds2c2.stream.packets import Packetizer
 
 
-def pictures_to_packets(sending: SendingEnd, stream_number: int = 0, key: bytes = b"") -> Iterator[np.ndarray]:
+def pictures_to_packets(
+    sending: SendingEnd, stream_number: int = 0, key: bytes = b"", stamped: bool = False, call: str = ""
+) -> Iterator[np.ndarray]:
     """Packets ``uint8[n, header_bytes + block_size]``, a group of ``depth`` frames at a time, the
-    end-of-stream packets last; ``key`` is a signed stream's. Raises ``FormatError`` for another key."""
+    end-of-stream packets last; ``key`` is a signed stream's. ``stamped``: before each group is said when its pictures
+    were there, and the station's ``call`` sign. Raises ``FormatError`` for another key."""
     stream = sending.codec.stream
     interleaver, packetizer = Interleaver(stream), Packetizer(stream, stream_number, key)
     group: list[np.ndarray] = []
+    times: list[float] = []
+
+    def packed() -> np.ndarray:
+        said = [packetizer.stamp(times, call)] if stamped else []
+        packets = [*said, packetizer.pack(np.concatenate(interleaver.interleave(np.stack(group))))]
+        group.clear()
+        times.clear()
+        return np.concatenate(packets)
+
     while (encoded := sending.next_frame()) is not None:
         group.append(encoded.blocks)
+        times.append(sending.captured)
         if len(group) == stream.depth:
-            yield packetizer.pack(np.concatenate(interleaver.interleave(np.stack(group))))
-            group = []
+            yield packed()
     if group:
-        yield packetizer.pack(np.concatenate(interleaver.interleave(np.stack(group))))
+        yield packed()
     yield packetizer.end()
 
 

@@ -2,6 +2,7 @@
 """Both ends of a stream around the codec: pictures in with their numbers, pictures out with
 their quality. Flowgraph blocks and commands share it, so both give the same pictures."""
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,8 @@ import numpy as np
 from ds2c2.codec.codec import Codec, DecodedPicture, EncodedPicture, grey_picture
 from ds2c2.codec.labels import FavourMaps, fitted_labels
 from ds2c2.codec.segmentation import default_segnet, names_segmenter, open_segmenter
-from ds2c2.errors import PictureError
+from ds2c2.ends.movingfeed import MovingFeed
+from ds2c2.errors import FormatError, PictureError
 from ds2c2.pictures.labelsets import label_set_of
 from ds2c2.pictures.metrics import ms_ssim, psnr
 from ds2c2.pictures.pictures import check_size, find_pictures, fit_picture, read_picture, write_picture
@@ -40,19 +42,30 @@ class PictureFeed:
     """Pictures of files, folders and globs, fitted to one size; ``repeat`` starts over for ever.
 
     Every file is checked before the first is sent: a typo must not end a stream midway. Those of folders and globs
-    that cannot be sent are left out unless ``strict``, and ``skipped`` says why. Raises ``PictureError``.
+    that cannot be sent are left out unless ``strict``, and ``skipped`` says why. ``count``: end after so many
+    pictures, 0 for no limit. Raises ``PictureError``.
     """
 
+    moving = False
+
     def __init__(
-        self, sources: list[str], width: int, height: int, fit: str = "pad", repeat: bool = False, strict: bool = False
+        self,
+        sources: list[str],
+        width: int,
+        height: int,
+        fit: str = "pad",
+        repeat: bool = False,
+        strict: bool = False,
+        count: int = 0,
     ):
-        self.width, self.height, self.fit, self.repeat = width, height, fit, repeat
+        self.width, self.height, self.fit, self.repeat, self.count = width, height, fit, repeat, count
+        self.stopped = False
         fit_picture(np.zeros((1, 1, 3), np.uint8), width, height, fit)  # an unknown way is no picture's fault
         self.paths: list[Path] = []
         self.skipped: list[PictureError] = []
         for path, named in find_pictures(sources):
             try:
-                _sendable(path)
+                read_picture(path)
                 self.paths.append(path)
             except PictureError as error:
                 if strict or named:
@@ -70,6 +83,21 @@ class PictureFeed:
         total = f"{count} file{'' if count == 1 else 's'} of {count + len(self.paths)} skipped"
         return [*(f"skipped {error}" for error in self.skipped), total]
 
+    @property
+    def frames(self) -> int | None:
+        """How many are sent, None for as long as nobody stops it."""
+        if self.repeat:
+            return self.count or None
+        return min(self.count or len(self.paths), len(self.paths))
+
+    def over(self, frame: int) -> bool:
+        """Nothing is sent as this frame and later ones."""
+        return self.stopped or (self.frames is not None and frame >= self.frames)
+
+    def stop(self) -> None:
+        """End with the frame that was sent last."""
+        self.stopped = True
+
     def picture(self, frame: int) -> np.ndarray:
         """The picture that is sent as this frame, ``uint8[height, width, 3]``."""
         path = self.paths[frame % len(self.paths)]
@@ -80,7 +108,7 @@ class PictureFeed:
 
     def __iter__(self) -> Iterator[np.ndarray]:
         frame = 0
-        while self.repeat or frame < len(self.paths):
+        while not self.over(frame):
             yield self.picture(frame)
             frame += 1
 
@@ -93,22 +121,24 @@ class LabelMaps:
     ``PictureError``, ``WeightsError`` and ``UserError``.
     """
 
-    def __init__(self, codec: Codec, feed: PictureFeed, labels: str):
+    def __init__(self, codec: Codec, feed: PictureFeed | MovingFeed, labels: str):
         self.feed = feed
         self.label_set = label_set_of(codec.label_set)
         labels = labels or default_segnet(self.label_set.name)
         self.folder = None if names_segmenter(labels) else Path(labels)
         if self.folder is None:
             self.segmenter = open_segmenter(labels, self.label_set, str(codec.device))
+        elif feed.moving:
+            raise PictureError(f"labels {labels}: label maps have their pictures' names, and a film has none")
         else:
             for place in range(len(feed.paths)):
-                self.of(place)
+                self.of(place, None)
 
-    def of(self, place: int) -> np.ndarray:
+    def of(self, place: int, picture: np.ndarray | None) -> np.ndarray:
         """Class numbers ``uint8[height, width]`` of the picture at this place."""
         feed = self.feed
         if self.folder is None:
-            return self.segmenter.labels(feed.picture(place))
+            return self.segmenter.labels(picture)
         void = self.label_set.void
         return fitted_labels(self.folder, feed.paths[place], feed.width, feed.height, feed.fit, void)
 
@@ -124,7 +154,14 @@ class SendingEnd:
 
     KEPT_BYTES = 64 << 20
 
-    def __init__(self, codec: Codec, feed: PictureFeed, favour: Sequence[str] = (), labels: str = "", effort: int = 0):
+    def __init__(
+        self,
+        codec: Codec,
+        feed: PictureFeed | MovingFeed,
+        favour: Sequence[str] = (),
+        labels: str = "",
+        effort: int = 0,
+    ):
         if effort:
             codec.check_effort(effort)
         self.codec = codec
@@ -133,26 +170,41 @@ class SendingEnd:
         self.labels = None if codec.label_set == "none" else LabelMaps(codec, feed, labels)
         by_class = labels if self.labels is None else ""
         self.favours = FavourMaps(favour, by_class, feed.paths, feed.width, feed.height, feed.fit)
+        if feed.moving and self.favours.by_class:
+            raise FormatError("favoured classes need label maps, which have their pictures' names, and a film has none")
         self.frame = 0
         self.small_bytes = 0  # of c in the frame sent last
+        self.captured = 0.0  # when its picture was there, seconds since 1970
         self._kept: dict[int, EncodedPicture] = {}
 
     def next_frame(self) -> EncodedPicture | None:
-        """The next picture's blocks, None at the end of the feed."""
-        if not self.feed.repeat and self.frame >= len(self.feed.paths):
+        """The next picture's blocks, None at the end of the feed. Waits for a picture of a feed that moves."""
+        feed, encoded, self.captured = self.feed, None, time.time()
+        if feed.moving:
+            picture = feed.take()
+            if picture is None:
+                return None
+            self.captured = feed.captured
+            encoded = self._encode(0, picture)
+        elif feed.over(self.frame):
             return None
-        place = self.frame % len(self.feed.paths)
-        encoded = self._kept.get(place)
-        if encoded is None:
-            labels = self.labels.of(place) if self.labels is not None else None
-            encoded = self.codec.encode(
-                self.feed.picture(place), favour=self.favours.of(place), labels=labels, effort=self.effort
-            )
-        if self.feed.repeat and (len(self._kept) + 1) * encoded.blocks.nbytes < self.KEPT_BYTES:
-            self._kept[place] = encoded
+        else:
+            place = self.frame % len(feed.paths)
+            encoded = self._kept.get(place) or self._encode(place, feed.picture(place))
+            if feed.repeat and (len(self._kept) + 1) * encoded.blocks.nbytes < self.KEPT_BYTES:
+                self._kept[place] = encoded
         self.frame += 1
         self.small_bytes = encoded.small_bytes
         return encoded
+
+    @property
+    def last(self) -> bool:
+        """The frame that came last is the stream's last. A feed whose end nobody knows may end without it."""
+        return self.feed.over(self.frame)
+
+    def _encode(self, place: int, picture: np.ndarray) -> EncodedPicture:
+        labels = self.labels.of(place, picture) if self.labels is not None else None
+        return self.codec.encode(picture, favour=self.favours.of(place), labels=labels, effort=self.effort)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
@@ -58,16 +58,21 @@ def read_picture(path: str | Path) -> np.ndarray:
     """
     path = Path(path)
     check_file(path)
+    return decode_picture(path, str(path))
+
+
+def decode_picture(file: Path | BinaryIO, name: str) -> np.ndarray:
+    """The same of an open file; ``name`` is what it is called in errors. Raises ``PictureError``."""
     try:
-        with Image.open(path) as image:
+        with Image.open(file) as image:
             image.load()
             return _as_rgb(ImageOps.exif_transpose(image))
     except UnidentifiedImageError:
-        if kind := UNREAD.get(path.suffix.lower()):
-            raise PictureError(f"{path}: {kind}, which Pillow does not read here; save it as PNG or JPEG") from None
-        raise PictureError(f"{path}: not a picture that Pillow can read, whatever its name says") from None
+        if kind := UNREAD.get(Path(name).suffix.lower()):
+            raise PictureError(f"{name}: {kind}, which Pillow does not read here; save it as PNG or JPEG") from None
+        raise PictureError(f"{name}: not a picture that Pillow can read, whatever its name says") from None
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise PictureError(f"{path}: damaged or unreadable picture ({error}); save it anew") from None
+        raise PictureError(f"{name}: damaged or unreadable picture ({error}); save it anew") from None
 
 
 def check_file(path: Path) -> None:
@@ -108,11 +113,11 @@ def _full_scale(mode: str, highest: float) -> float:
 
 
 def check_size(height: int, width: int, name: str = "picture") -> None:
-    """Raise ``PictureError`` for sizes outside 64x64 to 4096x4096."""
+    """Raise ``PictureError`` for sizes that no stream has, outside 64x64 to 4096x4096."""
     if min(height, width) < MIN_SIDE or max(height, width) > MAX_SIDE:
         raise PictureError(
-            f"{name}: {width}x{height} pixels; sides must be {MIN_SIDE} to {MAX_SIDE}, so "
-            f"{'enlarge' if min(height, width) < MIN_SIDE else 'reduce'} it first"
+            f"{name}: {width}x{height} pixels; sides must be {MIN_SIDE} to {MAX_SIDE}: give a stream's size, to which "
+            f"it is fitted, or {'enlarge' if min(height, width) < MIN_SIDE else 'reduce'} it first"
         )
 
 
@@ -127,8 +132,8 @@ def fit_picture(
     """Bring a picture to a stream's one size, ``uint8[height, width, 3]``, or a map of labels
     ``uint8[h, w]`` to ``uint8[height, width]``.
 
-    ``pad`` keeps the shape of things: reduced if it is too large, centred, edges filled with
-    ``edge``, black for pictures. ``scale`` stretches to the size. What fits exactly is returned
+    ``pad`` keeps the shape of things: reduced or enlarged until one side fits, centred, edges filled
+    with ``edge``, black for pictures. ``scale`` stretches to the size. What fits exactly is returned
     as it is.
     """
     if picture.shape[:2] == (height, width):
@@ -138,8 +143,7 @@ def fit_picture(
         return np.asarray(image.resize((width, height), resample))
     if how != "pad":
         raise PictureError(f"fit {how!r} is unknown; choose one of {', '.join(FITS)}")
-    if image.width > width or image.height > height:
-        image = ImageOps.contain(image, (width, height), resample)
+    image = ImageOps.contain(image, (width, height), resample)
     canvas = Image.new(image.mode, (width, height), edge)
     canvas.paste(image, ((width - image.width) // 2, (height - image.height) // 2))
     return np.asarray(canvas)
@@ -190,14 +194,21 @@ def sample_photographs() -> list[str]:
     return [str(folder / name) for name in PHOTOGRAPHS]
 
 
-def _pictures_among(paths: Iterable[Path], folder: Path | None = None) -> Iterator[Path]:
+def _pictures_among(
+    paths: Iterable[Path], folder: Path | None = None, suffixes: tuple[str, ...] = SUFFIXES
+) -> Iterator[Path]:
     """Those with a known suffix, none hidden: macOS lays ``._x.png`` beside x.png, and within a folder there are
     hidden ones with thumbnails."""
 
     def hidden(path: Path) -> bool:
         return any(part.startswith(".") for part in (path.relative_to(folder).parts if folder else (path.name,)))
 
-    return (path for path in paths if path.suffix.lower() in SUFFIXES and not hidden(path) and path.is_file())
+    return (path for path in paths if path.suffix.lower() in suffixes and not hidden(path) and path.is_file())
+
+
+def pictures_below(folder: Path) -> Iterator[Path]:
+    """Picture files in a folder and those within it, in no order."""
+    return _pictures_among(folder.rglob("*"), folder)
 
 
 def list_pictures(sources: list[str]) -> list[Path]:
@@ -215,7 +226,7 @@ def find_pictures(sources: list[str]) -> list[tuple[Path, bool]]:
     found: list[tuple[Path, bool]] = []
     for source in sources:
         named = _is_named(source)
-        matches = sorted(_matches(source))
+        matches = sorted(matching(source))
         if not matches:
             raise _no_pictures(source)
         found += [(path, named) for path in matches]
@@ -226,7 +237,7 @@ def check_sources(sources: list[str]) -> None:
     """Raises ``PictureError`` where ``list_pictures`` would, and looks no further than the first picture of each
     source."""
     for source in sources:
-        if next(_matches(source), None) is None:
+        if next(matching(source), None) is None:
             raise _no_pictures(source)
 
 
@@ -236,15 +247,17 @@ def _is_named(source: str) -> bool:
     return not path.is_dir() and (path.exists() or not any(sign in source for sign in "*?["))
 
 
-def _matches(source: str) -> Iterator[Path]:
+def matching(source: str, suffixes: tuple[str, ...] = SUFFIXES) -> Iterator[Path]:
+    """Files that a file's name, a folder or a glob stands for, those of the last two by their suffix. Raises
+    ``PictureError``."""
     path = Path(source).expanduser()
     if path.is_dir():
-        yield from _pictures_among(path.rglob("*"), path)
+        yield from _pictures_among(path.rglob("*"), path, suffixes)
     elif not _is_named(source):
         folder = Path(path.anchor) if path.is_absolute() else Path()
         pattern = str(path.relative_to(path.anchor)) if path.is_absolute() else source
         try:
-            yield from _pictures_among(folder.glob(pattern))
+            yield from _pictures_among(folder.glob(pattern), suffixes=suffixes)
         except ValueError as error:
             raise PictureError(f"{source}: not a glob ({error}); ** stands alone between slashes") from None
     else:

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from ds2c2.stream.numbering import REORDER_PACKETS, Judgement, Ours, Recall, Restart, SequenceTracker, Stray
-from ds2c2.stream.packets import PacketParser, ParsedPackets
+from ds2c2.stream.packets import FRAME_MODULUS, PacketParser, ParsedPackets
 from ds2c2.stream.sessions import Sessions
+from ds2c2.stream.stamps import Stamp
 from ds2c2.stream.streamformat import StreamFormat
+
+KEPT_STAMPS = 256  # of the frames that were stamped last
 
 
 @dataclass
@@ -29,6 +32,7 @@ class LinkCounts:
     foreign: int = 0
     other_format: int = 0
     out_of_range: int = 0
+    stamps: int = 0
     end: int = 0
     missing: int = 0
     frames: int = 0
@@ -80,6 +84,7 @@ class FrameAssembler:
         self._open: dict[int, Frame] = {}
         self._released: dict[int, np.ndarray] = {}  # what arrived of the frames released last
         self._next: int | None = None  # the next frame to release
+        self._stamps: dict[int, Stamp] = {}
         # A run of missing frames costs no more than their numbers.
         self._nothing = np.broadcast_to(np.uint8(0), (stream_format.blocks, stream_format.block_size))
         self._none = np.broadcast_to(np.False_, stream_format.blocks)
@@ -123,11 +128,22 @@ class FrameAssembler:
             for judged in self._tracker.judge(piece, self._kept(piece, packets)):
                 frames += self._take(judged)
         counts.replayed = self._sessions.replayed
+        for number, session, stamp in parsed.stamps:
+            counts.stamps += 1
+            if not self.signed or session == self._sessions.newest:
+                self._stamps[number] = stamp
+        while len(self._stamps) > KEPT_STAMPS:
+            del self._stamps[next(iter(self._stamps))]
         return frames
 
     def _kept(self, piece: ParsedPackets, packets: np.ndarray) -> np.ndarray:
         """What frames hold of each code block's packet among ``packets``."""
         return piece.blocks
+
+    def stamp(self, frame: int) -> Stamp | None:
+        """What the sender said of a frame in a packet of its own, None where it said nothing or that was lost. Unless
+        the stream is signed, anybody can have said it."""
+        return self._stamps.get(frame % FRAME_MODULUS)
 
     def _begin_anew(self) -> list[Frame]:
         """A newer sender is heard from now on, wherever its numbers are."""

@@ -13,16 +13,20 @@ with another stream format is recognised as such.
 """
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ds2c2.errors import FormatError
 from ds2c2.stream.packetcheck import PacketCheck
+from ds2c2.stream.stamps import Stamp, pack_stamp, read_stamp
 from ds2c2.stream.streamformat import PACKET_V1_BYTES, SESSION_BYTES, StreamFormat
 
 HEADER_BYTES = PACKET_V1_BYTES  # of version 1; ``StreamFormat.header_bytes`` of any
 TYPE_BLOCK = 0
 TYPE_END = 1  # end of stream: frame and index hold the number of frames sent, 32 bits
+TYPE_STAMP = 2  # of version 2: what is said of the frame (``ds2c2.stream.stamps``)
 NUMBER_BYTES = 6  # of the header, before sessions and checks
 # End-of-stream packets are sent this often, since some may be lost.
 END_COPIES = 8
@@ -124,6 +128,16 @@ class Packetizer:
         frames, indices = np.divmod(sequence, self.format.blocks)
         return self._build(TYPE_BLOCK, frames % FRAME_MODULUS, indices, blocks)
 
+    def stamp(self, times: Sequence[float], call: str = "") -> np.ndarray:
+        """Packets that say of the frames which are packed next when their pictures were there, seconds since 1970,
+        and who sends: ``uint8[n, header_bytes + block_size]``. Raises ``FormatError`` for version 1, and for the call
+        sign."""
+        if self.format.version == 1:
+            raise FormatError("stamps need version 2 of the wire format: leave --redundancy (base_redundancy) out")
+        frames = (self.sent // self.format.blocks + np.arange(len(times))) % FRAME_MODULUS
+        said = np.stack([pack_stamp(Stamp(seconds, call), self.format.block_size) for seconds in times])
+        return self._build(TYPE_STAMP, frames, np.zeros(len(times), np.int64), said)
+
     def end(self) -> np.ndarray:
         """End-of-stream packets ``uint8[END_COPIES, header_bytes + block_size]``."""
         frames = -(-self.sent // self.format.blocks)
@@ -141,7 +155,7 @@ class ParsedPackets:
     counts of end-of-stream packets, ``end_places`` how many of the code blocks came before each,
     ``end_sessions`` their sessions. ``malformed`` counts what does not parse, ``damaged`` packets that are not
     as they were sent, ``forged`` those that the key did not sign, ``foreign`` other streams, ``other_format``
-    sound packets of another stream format.
+    sound packets of another stream format. ``stamps``: frame (modulo 65536), session and what is said of it.
     """
 
     frames: np.ndarray
@@ -157,6 +171,7 @@ class ParsedPackets:
     forged: int
     foreign: int
     other_format: int
+    stamps: list[tuple[int, int, Stamp]]
 
 
 class PacketParser:
@@ -187,6 +202,12 @@ class PacketParser:
         sessions = np.zeros(len(packets), np.int64)
         if form.key:
             sessions = _pairs(packets, NUMBER_BYTES) << 16 | _pairs(packets, NUMBER_BYTES + 2)
+        stamps = []
+        for place in np.flatnonzero(same_format & (kind == TYPE_STAMP)):
+            if (stamp := read_stamp(packets[place, form.header_bytes :])) is not None:
+                stamps.append((int(first[place]), int(sessions[place]), stamp))
+            else:
+                sound[place] = ours[place] = False
         unsound = int((known & ~sound).sum())
         signed = bool(form.key)
         return ParsedPackets(
@@ -203,6 +224,7 @@ class PacketParser:
             forged=unsound if signed else 0,
             foreign=int((sound & ~ours).sum()),
             other_format=int((ours & ~same_format).sum()),
+            stamps=stamps,
         )
 
     def other_digests(self, packets: np.ndarray) -> np.ndarray:
@@ -234,7 +256,8 @@ def known_difference(stream_format: StreamFormat, digest: int) -> str:
 def plausible(packets: np.ndarray, stream_format: StreamFormat) -> np.ndarray:
     """``bool[n]``: packets ``uint8[n, header_bytes + block_size]`` that begin as the format's do, damaged or not."""
     kind = packets[:, 0] & 0x0F
-    known = (packets[:, 0] >> 4 == stream_format.version) & (kind <= TYPE_END)
+    last = TYPE_END if stream_format.version == 1 else TYPE_STAMP
+    known = (packets[:, 0] >> 4 == stream_format.version) & (kind <= last)
     return known & ((kind == TYPE_END) | (_pairs(packets, 4) < stream_format.blocks))
 
 

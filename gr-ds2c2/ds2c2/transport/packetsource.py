@@ -136,13 +136,13 @@ class RecordingSource(PacketSource):
 class UdpSource(PacketSource):
     """The packets that come to a UDP port; what this host drops is an overrun at its time.
 
-    Raises ``LinkError``.
+    ``interface``: of a multicast group (``UdpReceiver``). Raises ``LinkError``.
     """
 
-    def __init__(self, host: str, port: int, stream: StreamFormat):
+    def __init__(self, host: str, port: int, stream: StreamFormat, interface: str = ""):
         self.stream = stream
         self.about = {"link": "udp"}
-        self._link = UdpReceiver(host, port, stream.packet_bytes)
+        self._link = UdpReceiver(host, port, stream.packet_bytes, interface)
 
     def read(self, wait: float) -> Arrivals | None:
         packets, times, drops = self._link.read_timed(wait)

@@ -8,7 +8,8 @@ import sys
 import threading
 import time
 from collections import Counter
-from urllib.parse import urlsplit
+from dataclasses import dataclass
+from urllib.parse import parse_qsl, urlsplit
 
 import numpy as np
 
@@ -23,10 +24,14 @@ QUEUE_BYTES = 64 << 20
 # Drops that lie closer together are one event.
 DROP_SECONDS = 0.01
 OTHER_SIZES = 64  # of datagrams that are told apart: a flood of them costs no memory
-SLICE_PACKETS = 32  # packets sent between two looks at the clock
+# A sender that is ahead of its rate by less does not sleep: the kernel's own delay is a quarter of it.
+LEAST_NAP = 0.0002  # seconds
+DEFAULT_TTL = 1  # of multicast: this network, and no router passes it on
+MOST_TTL = 255
 # Linux gives each datagram the number that the socket's full buffer has dropped before it
 # (socket(7)); Python has no name for the option.
 SO_RXQ_OVFL = 40
+IP_MULTICAST_ALL = 49  # ip(7); no name in Python either
 ANCILLARY_BYTES = socket.CMSG_SPACE(4)
 CLOSING_SECONDS = 0.2  # the reader's thread looks so often whether it is to end
 GATHER_SECONDS = 0.005  # packets so close together are read together: a call costs more than a packet
@@ -38,9 +43,52 @@ def parse_address(text: str) -> tuple[str, int]:
         parts = urlsplit(text)
         if parts.scheme != "udp" or not parts.hostname or not parts.port:
             raise ValueError
+        if ":" in parts.hostname and ipaddress.ip_address(parts.hostname.partition("%")[0]).is_multicast:
+            raise LinkError(
+                f"{text}: groups of IPv6 are not known here; take one of IPv4, 239.0.0.0 to 239.255.255.255"
+            )
         return parts.hostname, parts.port
     except ValueError:
         raise LinkError(f"{text!r} is no address; write udp://127.0.0.1:5005") from None
+
+
+@dataclass(frozen=True)
+class Multicast:
+    """How packets to a group go and come (RFC 1112): through how many routers, and by which network.
+
+    Args:
+        ttl: 1 stays in this network
+        interface: this host's address there, empty for what the system chooses
+    """
+
+    ttl: int = DEFAULT_TTL
+    interface: str = ""
+
+
+def parse_multicast(text: str) -> Multicast:
+    """What follows the port: ``udp://239.1.2.3:5005?ttl=4&interface=192.168.1.2``. Raises ``LinkError``, also where
+    the host is no group and nothing would heed it."""
+    parts = urlsplit(text)
+    words = dict(parse_qsl(parts.query, keep_blank_values=True))
+    ttl, interface = words.pop("ttl", str(DEFAULT_TTL)), words.pop("interface", "")
+    if words or not ttl.isdecimal() or int(ttl) > MOST_TTL:
+        raise LinkError(f"{text!r}: write ?ttl=4, ?interface=192.168.1.2 or both with & behind a group's port")
+    if parts.query and not is_group(parts.hostname or ""):
+        raise LinkError(f"{text!r}: ttl and interface are for multicast groups, 224.0.0.0 to 239.255.255.255")
+    if interface:
+        try:
+            socket.inet_aton(interface)
+        except OSError:
+            raise LinkError(f"{text!r}: interface is this host's IPv4 address in that network") from None
+    return Multicast(int(ttl), interface)
+
+
+def is_group(host: str) -> bool:
+    """Whether it is a multicast group's address, of IPv4."""
+    try:
+        return ipaddress.IPv4Address(host).is_multicast
+    except ValueError:
+        return False
 
 
 def is_loopback(host: str) -> bool:
@@ -51,17 +99,24 @@ def is_loopback(host: str) -> bool:
 
 
 class UdpSender:
-    """Sends packets at a steady rate in packets per second. Raises ``LinkError``."""
+    """Sends packets at a steady rate, each by itself, in packets per second; to a multicast group too. Raises
+    ``LinkError``."""
 
-    def __init__(self, host: str, port: int, rate: float = DEFAULT_RATE):
+    def __init__(self, host: str, port: int, rate: float = DEFAULT_RATE, multicast: Multicast = Multicast()):  # noqa: B008
         if not 0 < rate < float("inf"):
             raise LinkError(f"rate {rate:g} is out of range: packets per second, more than 0")
         self.rate = rate
         self.sent = 0
         self.refused = 0
+        self._due = 0.0  # monotonic seconds
         try:
             family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
             self._socket = socket.socket(family, kind, protocol)
+            if is_group(host):
+                self._socket.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, multicast.ttl)
+                if multicast.interface:
+                    here = socket.inet_aton(multicast.interface)
+                    self._socket.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, here)
             self._socket.connect(address)
         except (OSError, UnicodeError) as error:
             reason = getattr(error, "strerror", None) or error
@@ -70,20 +125,21 @@ class UdpSender:
     def send(self, packets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Send ``uint8[n, b]``. Gives when each was sent, ``float[n]`` on the monotonic clock, and which of them the
         host turned away, as when nobody listens on loopback, ``bool[n]``; ``refused`` counts them."""
-        due = time.monotonic()
         times, refused = np.empty(len(packets)), np.zeros(len(packets), bool)
-        for start in range(0, len(packets), SLICE_PACKETS):
-            piece = packets[start : start + SLICE_PACKETS]
-            for place, packet in enumerate(piece, start):
-                times[place] = time.monotonic()
-                try:
-                    self._socket.send(packet.tobytes())
-                except OSError:
-                    refused[place] = True
-            self.refused += int(refused[start : start + len(piece)].sum())
-            self.sent += len(piece)
-            due += len(piece) / self.rate
-            time.sleep(max(0.0, due - time.monotonic()))
+        # What was not sent while nothing was there is not made up for.
+        self._due = max(self._due, time.monotonic())
+        for place, packet in enumerate(packets):
+            ahead = self._due - time.monotonic()
+            if ahead > LEAST_NAP:
+                time.sleep(ahead)
+            times[place] = time.monotonic()
+            try:
+                self._socket.send(packet.tobytes())
+            except OSError:
+                refused[place] = True
+                self.refused += 1
+            self.sent += 1
+            self._due += 1.0 / self.rate
         return times, refused
 
     def close(self) -> None:
@@ -95,11 +151,12 @@ class UdpReceiver:
 
     A datagram holds one packet or, as GNU Radio's UDP Sink can send them, several whole ones. ``other_sizes`` counts
     datagrams of other lengths by their bytes, ``dropped`` packets that found the queue full, ``overflowed`` datagrams
-    that the kernel had no room for (known on Linux only). Raises ``LinkError`` when the port is taken or the address
+    that the kernel had no room for (known on Linux only). A multicast group is joined by ``interface``, this host's
+    address in that network. Raises ``LinkError`` when the port is taken or the address
     is not this host's.
     """
 
-    def __init__(self, host: str, port: int, packet_size: int):
+    def __init__(self, host: str, port: int, packet_size: int, interface: str = ""):
         self.packet_size = packet_size
         self.other_sizes: Counter[int] = Counter()
         self.dropped = 0
@@ -108,6 +165,8 @@ class UdpReceiver:
             family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
             self._socket = socket.socket(family, kind, protocol)
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+            if is_group(host):
+                self._join(host, interface)
             self._socket.bind(address)
         except (OSError, UnicodeError) as error:
             raise LinkError(
@@ -126,6 +185,15 @@ class UdpReceiver:
         self._closing = False
         self._thread = threading.Thread(target=self._collect, name="udp-receiver", daemon=True)
         self._thread.start()
+
+    def _join(self, group: str, interface: str) -> None:
+        """Become a member of a group: of this one only, and as one of several receivers on this host."""
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        here = socket.inet_aton(interface or "0.0.0.0")
+        self._socket.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, socket.inet_aton(group) + here)
+        with contextlib.suppress(OSError):
+            # Else Linux hands on what other programs of this host have joined on other networks.
+            self._socket.setsockopt(socket.IPPROTO_IP, IP_MULTICAST_ALL, 0)
 
     def _collect(self) -> None:
         while not self._closing:

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""``send`` of what moves, and how it goes out."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ds2c2 import errors
+from ds2c2.stream.streamformat import StreamFormat
+from films import LEVEL, write_film
+
+OPTIONS = ("--bpp", "0.9", "--block-size", "48")
+FORM = StreamFormat(96, 64, bpp=0.9, block_size=48)
+
+
+def levels(folder) -> list[float]:
+    return [np.asarray(Image.open(path)).mean() / LEVEL for path in sorted(folder.glob("frame-*.png"))]
+
+
+def test_a_film_becomes_pictures(ds2c2, tmp_path):
+    """Its own size, every second picture of ten a second; and from the standard input its first two."""
+    write_film(tmp_path / "clip.y4m", 8)
+    sent = ds2c2("send", "clip.y4m", "--to", "a.ds2c2", *OPTIONS, "--frame-rate", "5")
+    assert sent.returncode == 0, sent.stderr
+    assert "sent 4 pictures" in sent.stdout and " 96x64 " in sent.stdout
+    got = ds2c2("receive", "--from", "a.ds2c2", "--out", "got", "--originals", "clip.y4m")
+    assert got.returncode == errors.ExitCode.PICTURE and "clip.y4m" in got.stderr
+    got = ds2c2("receive", "--from", "a.ds2c2", "--out", "got")
+    assert "wrote 4 pictures to got, 0 of them concealed" in got.stdout
+    found = levels(tmp_path / "got")
+    assert len(found) == 4 and np.all(np.diff(found) > 0)
+    piped = ds2c2("send", "-", "--to", "b.ds2c2", *OPTIONS, "--count", "2", stdin=tmp_path / "clip.y4m")
+    assert piped.returncode == 0, piped.stderr
+    assert "sent 2 pictures" in piped.stdout
+
+
+def test_pictures_are_counted_and_repeated(ds2c2, photographs):
+    for count, more in ((2, ()), (5, ("--repeat",)), (3, ("--follow",))):
+        sent = ds2c2("send", photographs, "--to", "a.ds2c2", "--size", "96x64", *OPTIONS, "--count", str(count), *more)
+        assert sent.returncode == 0, sent.stderr
+        assert f"sent {count} pictures" in sent.stdout
+
+
+def test_a_photograph_is_fitted_and_a_mask_favours(ds2c2, tmp_path):
+    Image.fromarray(np.full((400, 600, 3), 120, np.uint8)).resize((6000, 4000)).save(tmp_path / "large.jpg")
+    Image.fromarray(np.full((40, 40, 3), 120, np.uint8)).save(tmp_path / "icon.png")
+    mask = np.zeros((64, 96), np.uint8)
+    mask[16:48, 32:64] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    words = ("send", "large.jpg", "icon.png", "--size", "96x64", "--to", "a.ds2c2", *OPTIONS)
+    assert "sent 2 pictures" in ds2c2(*words, "--favour", "mask.png=2").stdout
+    refused = ds2c2(*words, "--favour", "nosuch.png=2")
+    assert refused.returncode == errors.ExitCode.PICTURE and "nosuch.png: no such file" in refused.stderr
+
+
+def test_packets_of_a_film_are_spread_over_its_time(models, tmp_path):
+    """The first packet comes before the last picture is there, and Ctrl-C ends the stream in good order."""
+    write_film(tmp_path / "clip.y4m", 4)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(("127.0.0.1", 0))
+        receiver.settimeout(100)
+        where = f"udp://127.0.0.1:{receiver.getsockname()[1]}"
+        command = ("send", "clip.y4m", "--to", where, *OPTIONS, "--repeat", "--live")
+        sender = subprocess.Popen(
+            [sys.executable, "-m", "ds2c2", *command],
+            cwd=tmp_path, stdout=subprocess.PIPE, text=True, env={**os.environ, "COLUMNS": "200"},
+        )  # fmt: skip
+        try:
+            times, packets = [], []
+            while len(packets) < 3 * FORM.blocks:
+                packets.append(receiver.recv(1000))
+                times.append(time.monotonic())
+            sender.send_signal(signal.SIGINT)
+            while packets[-1][0] & 1 == 0:
+                packets.append(receiver.recv(1000))
+            output, _ = sender.communicate(timeout=100)
+        finally:
+            sender.kill()
+    assert sender.returncode == 0
+    frames = int(re.search(r"sent (\d+) pictures", output)[1])
+    assert int.from_bytes(packets[-1][2:6], "big") == frames >= 3
+    # 10 pictures a second, their packets over 0.08 s each; what is late is never made up for by haste.
+    assert times[3 * FORM.blocks - 1] - times[0] > 2 * 0.08
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("{}", "--live"), errors.ExitCode.PICTURE, "--live: still pictures are never late"),
+        (("{}", "--frame-rate", "5"), errors.ExitCode.PICTURE, "a recording of still pictures has none"),
+        (("-", "--repeat"), errors.ExitCode.PICTURE, "nothing came"),
+        (("{}/coffee.png", "--follow"), errors.ExitCode.PICTURE, "one folder can be followed"),
+        (("/dev/video63",), errors.ExitCode.PICTURE, "no such camera"),
+        (("rtsp://127.0.0.1:9/none",), errors.ExitCode.PICTURE, "cannot be opened as video"),
+        (("{}", "--rate", "5"), errors.ExitCode.PLACE, "nothing but UDP has a rate"),
+        (("{}", "--to", "udp://127.0.0.1:9?ttl=3"), errors.ExitCode.PLACE, "for multicast groups"),
+        (("{}", "--to", "udp://239.1.1.1:9?ttl=many"), errors.ExitCode.PLACE, "write ?ttl=4"),
+    ],
+)
+def test_what_cannot_be_sent_is_one_line(ds2c2, photographs, tmp_path, arguments, code, words):
+    arguments = [word.format(photographs) for word in arguments]
+    done = ds2c2("send", *arguments, *(() if "--to" in arguments else ("--to", "a.ds2c2")))
+    assert done.returncode == code, done.stderr
+    assert done.stderr.count("\n") == 1 and words in done.stderr, done.stderr
+    assert not (tmp_path / "a.ds2c2").exists()
