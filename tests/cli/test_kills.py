@@ -10,7 +10,6 @@ SOME = {
     "send, a recording of packets": (1, 1),
     "receive": (2, 1),
     "trace record": (1, 0),
-    "train": (2, 1),
     "key": (2, 1),
     "serve keys": (4, 0),
 }

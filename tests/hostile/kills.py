@@ -150,8 +150,9 @@ class Place:
 
 def files_of(out: Path) -> dict[str, int]:
     """Files that are there to be used, by name, with their sizes."""
-    found = [path for path in sorted(out.rglob("*")) if path.is_file() and not path.name.startswith(".")]
-    return {str(path.relative_to(out)): path.stat().st_size for path in found}
+    found = {path.relative_to(out): path for path in sorted(out.rglob("*")) if path.is_file()}
+    hidden = {name for name in found if any(part.startswith(".") for part in name.parts)}
+    return {str(name): path.stat().st_size for name, path in found.items() if name not in hidden}
 
 
 def half(path: Path) -> str:
