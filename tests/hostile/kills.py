@@ -86,6 +86,7 @@ set = ["training.steps=1", "data.layout=folder", "networks.label_set=none"]
 name = "a"
 """
 # Grow by whole lines and whole words: what a kill leaves there at the end the next run cuts off or goes on from.
+PNG_END = b"IEND\xaeB`\x82"
 GROWING = {PROGRESS, ".study.lock"}
 GROWING_SUFFIXES = {".log"}
 # What was begun of samples can be read and says that it was interrupted; who tries again is told to take it away.
@@ -163,7 +164,8 @@ def half(path: Path) -> str:
         match path.suffix:
             case ".png":
                 with Image.open(path) as image:
-                    image.load()
+                    image.load()  # which takes one whose last bytes are missing
+                assert path.read_bytes().endswith(PNG_END), "cut off"
             case ".json" | ".sigmf-meta":
                 json.loads(path.read_text())
             case ".csv":
@@ -237,7 +239,8 @@ def trouble(place: Place, name: str, wanted: dict[str, int], what: str, outcome:
     if again.returncode:
         outcome.wrong.append(f"{at}: the retry ends with {again.returncode}: {again.stderr.strip()[-300:]}")
         return
-    got = files_of(out)
+    # A reception that is tried again leaves the killed one's pictures where they are.
+    got = {path.replace("/run-2/", "/"): size for path, size in sorted(files_of(out).items())}
     if got.keys() != wanted.keys():
         outcome.wrong.append(f"{at}: after the retry {sorted(got.keys() ^ wanted.keys())}")
     outcome.wrong += [f"{at}, retried: {words}" for one in got if (words := half(out / one))]

@@ -97,8 +97,8 @@ def test_a_format_of_version_2_holds_its_rate_or_names_a_remedy_that_works(value
     else:
         assert stream.base_blocks >= stream.base_sources and stream.enhancement_blocks >= 1
         # Whole per cent, rounded down; of few base blocks no more than lets all of them be lost once in 100 frames.
-        asked = min(math.floor(100 * stream.survive) / 100, OUTAGE ** (1 / stream.base_blocks))
-        assert stream.survivable >= asked - 0.01
+        asked = math.floor(100 * min(stream.survive, OUTAGE ** (1 / stream.base_blocks)))
+        assert round(100 * stream.survivable) >= asked - 1
 
 
 @settings(max_examples=200, deadline=None)
