@@ -89,7 +89,7 @@ def receive(
         def shown(result, picture) -> None:  # noqa: ANN001 - a frame's, and uint8[H, W, 3]
             put.shown(result, picture)
             # Senders that stamp their frames say when the picture was there, and who they are.
-            stamp = assembler.stamp(result.frame) if hasattr(assembler, "stamp") else None
+            stamp = assembler.stamp(result.frame)
             reception.shown(result, picture, *((stamp.delay(), stamp.call) if stamp else ()))
 
         receiving = ReceivingEnd(codec, put.folder, feed, shown=shown)
