@@ -4,7 +4,7 @@
 from collections.abc import Callable
 
 import numpy as np
-from gnuradio import blocks, digital, fft, gr, pdu
+from gnuradio import blocks, digital, fft
 from gnuradio import fec as codes
 
 from ds2c2.links.burstfinder import OFDM_PREAMBLE, OFDM_THRESHOLD
@@ -27,12 +27,11 @@ from ._header_gate import CARRIERS, SYMBOLS, header_gate
 from ._ofdm_parts import HEADER_CONSTELLATION, carriers, header_format, payload_constellation, roomy
 from ._packet_modem import PacketDemodulator
 from ._stage import as_format
-from ._symbol_tap import symbol_tap
+from ._symbol_tap import SYMBOLS_PORT, symbol_tap
 
 # Weight of the channel estimate so far against that of the last symbol. The carrier offset's
 # estimate leaves some turning, which a slower equalizer does not follow.
 TRACKING = 0.1
-SYMBOLS_PORT = "symbols"
 
 
 class ofdm_demodulator(PacketDemodulator):
@@ -42,8 +41,8 @@ class ofdm_demodulator(PacketDemodulator):
         complex samples, of any level
 
     Output:
-        u8[packet_bytes], packets whose check sum is right; message port ``symbols``: a PDU of the equalized symbols of
-        each packet, whatever its check sum, for a constellation
+        u8[packet_bytes], packets whose check sum is right; message port ``symbols``: a PDU of the equalized symbols
+        received last, ten times a second at most, for a constellation
 
     Args:
         stream_format: a StreamFormat or its text form
@@ -107,18 +106,14 @@ class ofdm_demodulator(PacketDemodulator):
         self.msg_connect(gate, "header_data", demux, "header_data")
         self.connect((demux, 1), payload_fft, level, equalizer, serializer, *decoder, check, self)
         self._check, self._others = check, (trigger, gate)  # Python blocks that nobody else holds
-        points = pdu.tagged_stream_to_pdu(gr.types.complex_t, CARRIERS)
-        self.connect(serializer, points)
+        self._tap, self._rms = symbol_tap(), rms
+        self.connect(serializer, self._tap)
         self.message_port_register_hier_out(SYMBOLS_PORT)
-        self.msg_connect(points, "pdus", self, SYMBOLS_PORT)
-        self._symbols, self._rms = serializer, rms
+        self.msg_connect(self._tap, SYMBOLS_PORT, self, SYMBOLS_PORT)
 
     def watch_symbols(self) -> Callable[[], np.ndarray]:
-        """Before the flowgraph starts: gives what tells the equalized symbols received last, ``complex64[n]`` of mean
-        power 1."""
-        tap = symbol_tap()
-        self.connect(self._symbols, tap)
-        return lambda: tap.points / self._rms
+        """Gives what tells the equalized symbols received last, ``complex64[n]`` of mean power 1."""
+        return lambda: self._tap.points / self._rms
 
     def _decoder(self, constellation) -> list:
         """Equalized carriers to frames."""

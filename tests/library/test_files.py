@@ -128,7 +128,11 @@ def test_the_library_writes_files_through_one_door():
 
     package = Path(ds2c2.__file__).parent
     bare = re.compile(r"\.part\"|os\.replace|\.write_text\(|\.write_bytes\(|torch\.save\(|save_file\(")
-    allowed = {"files.py": None, "evaluation/rivals/bpg.py": "a folder of its own that goes away"}
+    allowed = {
+        "files.py": None,
+        "evaluation/rivals/bpg.py": "a folder of its own that goes away",
+        "serve/keys.py": "whole keys of a hidden folder to their names",
+    }
     found = {}
     for path in sorted(package.rglob("*.py")):
         lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if bare.search(line)]

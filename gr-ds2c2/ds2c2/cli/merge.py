@@ -84,8 +84,8 @@ def decode(teller, merged, place, originals, fit, device, stream_number, secret,
         for run in merged.runs:
             way = PacketsToPictures(receiving, stream_number, secret)
             for packets in merged.packets(run):
-                teller.frames(way.push(packets))
-            teller.frames(way.flush())
+                teller.frames(way.push(packets), form)
+            teller.frames(way.flush(), form)
             counts = LinkCounts(
                 **{name: value + getattr(counts, name) for name, value in vars(way.assembler.counts).items()}
             )

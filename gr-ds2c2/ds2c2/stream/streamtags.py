@@ -33,7 +33,7 @@ _FIXED = {INT32: ">i", DOUBLE: ">d", UINT64: ">Q", INT64: ">q"}
 _ELEMENT_BYTES = (1, 1, 2, 2, 4, 4, 8, 8, 4, 8, 8, 16)
 # Deeper values than this are refused: nothing that tags carry is, and Python's own stack ends at 1000.
 DEEPEST = 15
-LONGEST_LIST = 50  # pairs
+LONGEST_LIST = 500  # pairs
 
 
 class TagHeaderError(ValueError):
