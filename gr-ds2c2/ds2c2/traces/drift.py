@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ds2c2.traces.criteria import Criteria
 from ds2c2.traces.hiddenmarkov import first_of
 from ds2c2.traces.lossstatistics import LAGS
 from ds2c2.traces.twostates import LossModel, fit_general, fit_iid, fit_markov
@@ -27,7 +28,7 @@ OF_A_PIECE = 3  # numbers: p and r of its chain, and where it begins
 
 
 @dataclass(frozen=True, eq=False)
-class Drift:
+class Drift(Criteria):
     """The fitted model: ``parts`` of the trace in their order, and their ``lengths`` in packets. Figures and draws
     are those of ``lossmodels.LossModel``: of all parts, met at random."""
 
@@ -64,16 +65,6 @@ class Drift:
     def parameters(self) -> int:
         """How many numbers were fitted, the places of the changes too."""
         return sum(len(part.intervals) for part in self.parts) + len(self.changes)
-
-    @property
-    def aic(self) -> float:
-        """Akaike's criterion: the lower the better."""
-        return 2 * self.parameters - 2 * self.log_likelihood
-
-    @property
-    def bic(self) -> float:
-        """Schwarz's criterion: the lower the better."""
-        return self.parameters * math.log(self.packets) - 2 * self.log_likelihood
 
     @property
     def _shares(self) -> np.ndarray:

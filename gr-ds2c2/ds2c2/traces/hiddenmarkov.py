@@ -13,6 +13,8 @@ from functools import cached_property
 
 import numpy as np
 
+from ds2c2.traces.criteria import Criteria
+
 NAME = "hidden-markov"
 STATES = (2, 3, 4, 5)
 ROUNDS = 12  # of Baum-Welch from each start
@@ -24,7 +26,7 @@ SHORT_STAY, STAY, LONG_STAY = 3.0, 20.0, 200.0  # packets: mean stays in the sta
 
 
 @dataclass(frozen=True, eq=False)
-class HiddenMarkov:
+class HiddenMarkov(Criteria):
     """A fitted chain: ``steps`` P(state to state) ``float[k, k]`` and ``state_loss`` ``float[k]``, states in the
     order of their loss; ``log_likelihood`` natural logarithm, of ``packets`` losses. It begins in its
     stationary state. Figures and draws are those of ``lossmodels.LossModel``."""
@@ -53,16 +55,6 @@ class HiddenMarkov:
     def parameters(self) -> int:
         """How many numbers were fitted."""
         return self.states**2
-
-    @property
-    def aic(self) -> float:
-        """Akaike's criterion: the lower the better."""
-        return 2 * self.parameters - 2 * self.log_likelihood
-
-    @property
-    def bic(self) -> float:
-        """Schwarz's criterion: the lower the better."""
-        return self.parameters * math.log(self.packets) - 2 * self.log_likelihood
 
     @cached_property
     def share(self) -> np.ndarray:

@@ -13,6 +13,7 @@ from functools import cached_property
 
 import numpy as np
 
+from ds2c2.traces.criteria import Criteria
 from ds2c2.traces.hiddenmarkov import first_of
 
 NAME = "semi-markov"
@@ -50,7 +51,7 @@ class Lengths:
 
 
 @dataclass(frozen=True, eq=False)
-class SemiMarkov:
+class SemiMarkov(Criteria):
     """The fitted model; figures and draws are those of ``lossmodels.LossModel``."""
 
     bursts: Lengths
@@ -66,16 +67,6 @@ class SemiMarkov:
     def values(self) -> dict[str, float]:
         """None with an interval."""
         return {}
-
-    @property
-    def aic(self) -> float:
-        """Akaike's criterion: the lower the better."""
-        return 2 * self.parameters - 2 * self.log_likelihood
-
-    @property
-    def bic(self) -> float:
-        """Schwarz's criterion: the lower the better."""
-        return self.parameters * math.log(self.packets) - 2 * self.log_likelihood
 
     @property
     def loss(self) -> float:
