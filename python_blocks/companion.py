@@ -151,8 +151,10 @@ def stream_format(block, *sizes, **settings) -> None:
 def encoder_source(
     block, stream_format, pictures, device, frame_rate, favour, labels, count=0, follow=False, live=False
 ) -> None:
-    from ds2c2.codec.labels import FavourMaps
+    from ds2c2.codec.labels import FavourMaps, names_segmenter
 
+    if labels and not names_segmenter(labels) and not os.path.isdir(_near(block, labels)):
+        raise PictureError(f"labels {labels}: no such folder of label maps")
     if frame_rate < 0:
         raise UserError(f"frame rate {frame_rate:g} is negative; give frames a second, or 0 for no limit")
     form = _known(stream_format)

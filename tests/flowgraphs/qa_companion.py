@@ -155,6 +155,7 @@ WRONG = [
     ("encoder_source", {"live": "True"}, "still pictures are never late"),
     ("encoder_source", {"count": "-1"}, "count -1 is negative"),
     ("packets_to_pdus", {"rate": "-1"}, "rate -1 is out of range"),
+    ("encoder_source", {"labels": "/nowhere"}, "labels /nowhere: no such folder of label maps"),
     ("encoder_source", {"favour": "['sing=2']"}, "favour 'sing=2': class 'sing' is unknown"),
     ("decoder_sink", {"render": "nosuch"}, "model 'nosuch' is unknown: no nosuch.safetensors in "),
     ("decoder_sink", {"render": "binary"}, "render binary: was not trained from coded@"),

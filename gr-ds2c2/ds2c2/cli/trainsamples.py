@@ -6,7 +6,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ds2c2.codec.segmentation import default_segnet, names_segmenter, open_segmenter
+from ds2c2.codec.labels import names_segmenter
+from ds2c2.codec.segmentation import default_segnet, open_segmenter
 from ds2c2.errors import PictureError, UserError
 from ds2c2.networks.modelfiles import SUFFIX
 from ds2c2.pictures.labelsets import label_set_of

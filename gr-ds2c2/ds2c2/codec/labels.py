@@ -25,7 +25,13 @@ CLASSES = (*CAMVID_NAMES, "void")
 VOID = CLASSES.index("void")
 OTHER_NAMES = {"person": "pedestrian"}
 FORM = "write X,Y,WxH=GAIN for a rectangle, CLASS=GAIN for a class or MASK.png=GAIN for a picture's white parts"
+OURS, SMP = "segnet:", "smp:"  # what names of SegNets begin with (``ds2c2.codec.segmentation``)
 WHITE = 128  # grey levels of a mask from which on a pixel is favoured
+
+
+def names_segmenter(text: str) -> bool:
+    """Whether the text names a SegNet, and not a folder of label maps."""
+    return text.startswith((OURS, SMP))
 
 
 @dataclass(frozen=True)

@@ -16,13 +16,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch.nn import functional as F
 
+from ds2c2.codec.labels import OURS, SMP
 from ds2c2.errors import UserError, WeightsError
 from ds2c2.networks.modelfiles import find_weights
 from ds2c2.networks.weights import choose_device, load_networks, weights_profile
 from ds2c2.pictures.labelsets import LABEL_SETS, LabelSet
 from ds2c2.pictures.pictures import to_tensor
 
-OURS, SMP = "segnet:", "smp:"
 FORMS = "segnet:MODEL or smp:ENCODER:FILE"
 SMP_STRIDE = 32  # pixels; sides are padded to multiples
 # Of ImageNet's colours in [0, 1], which encoders of segmentation-models-pytorch are trained with.
@@ -41,11 +41,6 @@ class Segmenter(Protocol):
 def default_segnet(label_set: str) -> str:
     """The SegNet that is used where none is named: ours for that label set."""
     return f"{OURS}segnet-{label_set}"
-
-
-def names_segmenter(text: str) -> bool:
-    """Whether the text names a SegNet, and not a folder of label maps."""
-    return text.startswith((OURS, SMP))
 
 
 def open_segmenter(text: str, label_set: LabelSet, device: str = "auto") -> Segmenter:

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from ds2c2.codec.codec import Codec, DecodedPicture, EncodedPicture, grey_picture
-from ds2c2.codec.labels import FavourMaps, fitted_labels
-from ds2c2.codec.segmentation import default_segnet, names_segmenter, open_segmenter
+from ds2c2.codec.labels import FavourMaps, fitted_labels, names_segmenter
+from ds2c2.codec.segmentation import default_segnet, open_segmenter
 from ds2c2.ends.movingfeed import MovingFeed
 from ds2c2.errors import FormatError, PictureError
 from ds2c2.pictures.labelsets import label_set_of

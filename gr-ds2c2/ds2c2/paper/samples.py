@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ds2c2.codec.segmentation import default_segnet, names_segmenter, open_segmenter
+from ds2c2.codec.labels import names_segmenter
+from ds2c2.codec.segmentation import default_segnet, open_segmenter
 from ds2c2.errors import PictureError
 from ds2c2.networks.weights import choose_device
 from ds2c2.paper.archive import PaperModel
