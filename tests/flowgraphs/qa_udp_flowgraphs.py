@@ -74,7 +74,7 @@ def test_the_command_sends_and_a_flowgraph_receives(tmp_path, pictures):
     stream, port = STREAM, free_port()
     graph = gr.top_block()
     udp = network.udp_source(1, 1, port, HEADER_NONE, stream.packet_bytes, False, False, False)
-    depacketizer = ds2c2.depacketizer(stream)
+    depacketizer = ds2c2.depacketizer(stream, timeout=20)  # what a busy machine holds up is not lost
     sink = ds2c2.decoder_sink(stream, originals=str(pictures))
     graph.connect(udp, blocks.stream_to_vector(1, stream.packet_bytes), depacketizer)
     graph.connect(depacketizer, ds2c2.deinterleaver(stream), sink)
