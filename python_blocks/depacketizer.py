@@ -99,7 +99,8 @@ class depacketizer(Stage):
     def take(self, rows: np.ndarray, tags: list[tuple]) -> None:
         used = self.counts.used
         frames = self._assembler.push(rows)
-        if self.counts.used != used:
+        # The first packets of a stream wait for each other before any is used.
+        if self.counts.used != used or not used:
             self._heard = time.monotonic()
         if not self._told and self.counts.used == 0:
             if len(self._strange) < LOOKED_AT:

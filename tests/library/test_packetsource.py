@@ -83,7 +83,7 @@ def test_a_live_link_is_left_when_the_stream_ends():
 def test_what_others_send_is_silence():
     """Packets come without end, and none of the stream."""
     with QueuedSource(FORMAT, {}) as link:
-        listener = Listener(link, 0.01, 0.05, never, taken=lambda: 0)
+        listener = Listener(link, 0.01, 0.05, never, taken=lambda: 1)  # a stream has begun
         link.put(Arrivals(packets()))
         quiet = []
         for _ in listener:
@@ -161,3 +161,16 @@ def test_udp_packets_bring_their_times_and_the_kernels_drops_are_overruns(monkey
     assert times == sorted(times) and 0 <= times[0] and 0 < len(times) < 400
     assert events[0][0] == "overrun" and 0 <= events[0][1] <= times[-1]
     assert receiver.overflowed > 0 and f"{receiver.overflowed} by the kernel" in source.trouble
+
+
+def test_the_first_packets_of_a_stream_are_not_parted_by_silence():
+    """A receiver that has long listened gets them one by one."""
+    with QueuedSource(FORMAT, {}) as link:
+        listener, quiet = Listener(link, 0.01, PATIENCE, never, taken=lambda: 0), []
+        for count, _ in enumerate(listener):
+            quiet.append(listener.quiet)
+            if count == 4:
+                break
+            if count >= 2:
+                link.put(Arrivals(packets()))
+        assert quiet == [True, True, True, False, False]

@@ -280,7 +280,8 @@ class Listener:
             self.failed += len(arrivals.packets) - good
             self.unreadable += arrivals.unreadable
             self.events.update(kind for kind, _ in arrivals.events)
-            self.quiet = arrivals.silent or time.monotonic() - heard >= self._silence
+            # Before the stream has begun nothing tells its first packets, which wait for each other, from others'.
+            self.quiet = arrivals.silent or (count > 0 and time.monotonic() - heard >= self._silence)
             yield arrivals
             # Counted from when they were taken: decoding takes its time, too.
             if self._taken() != count:
