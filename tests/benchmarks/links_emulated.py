@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from calibration import STREAM, Curve
+from measuredcurve import STREAM, Curve
 
 from ds2c2.evaluation.summary import WORST_SHARE
 from ds2c2.traces.lossmodels import BASIC, CONFIDENCE, Model, ModelError, best, fit

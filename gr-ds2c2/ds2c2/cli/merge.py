@@ -27,7 +27,7 @@ def merge(
     place: PlaceOptions,
     to: Annotated[str, typer.Option(metavar="FILE", help="Write the packets of all as one recording.")] = "",
     format_: options.Format = "",
-    originals: Annotated[list[str], typer.Option(help="The pictures that were sent, to measure against.")] = [],  # noqa: B006
+    originals: options.Originals = [],  # noqa: B006
     fit: options.Fit = "pad",
     device: options.Device = "auto",
     stream: options.StreamNumber = 0,
@@ -46,8 +46,7 @@ def merge(
         place.check()
     elif originals or render:
         raise LinkError("--originals, --render: no picture is made; add --out, or leave them out")
-    if fit != "pad" and not originals:
-        raise LinkError(f"--fit {fit}: nothing is measured; give --originals, or leave it out")
+    options.check_fit(fit, originals)
     secret = read_key(key)
     wanted = pinned(StreamFormat.parse(format_)) if format_ else None
     merged = put_together(recordings, wanted, stream, secret)

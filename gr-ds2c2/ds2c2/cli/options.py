@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from ds2c2.channels.channel import DEFAULT_BURST, ChannelError
-from ds2c2.errors import FormatError
+from ds2c2.errors import FormatError, LinkError
 from ds2c2.stream.streamformat import DEFAULT_SURVIVE, StreamFormat
 
 Render = Annotated[
@@ -19,6 +19,7 @@ Render = Annotated[
     ),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+Originals = Annotated[list[str], typer.Option(help="The pictures that were sent, to measure against.")]
 Fit = Annotated[Literal["pad", "scale"], typer.Option(help="How pictures of another size are fitted.")]
 Strict = Annotated[
     bool, typer.Option("--strict", help="Stop at a file of a folder that cannot be sent, instead of skipping it.")
@@ -57,6 +58,12 @@ Labels = Annotated[
         "where segnet:MODEL or smp:ENCODER:FILE names a SegNet instead.",
     ),
 ]
+
+
+def check_fit(fit: str, originals: list[str]) -> None:
+    """Raises ``LinkError`` where a receiving end has nothing to fit."""
+    if fit != "pad" and not originals:
+        raise LinkError(f"--fit {fit}: nothing is measured; give --originals, or leave it out")
 
 
 def counted(number: int, what: str) -> str:

@@ -32,7 +32,7 @@ def receive(
     radio: ReceivingOptions,
     source: sources.From = "",
     format_: options.Format = "",
-    originals: Annotated[list[str], typer.Option(help="The pictures that were sent, to measure against.")] = [],  # noqa: B006
+    originals: options.Originals = [],  # noqa: B006
     fit: options.Fit = "pad",
     device: options.Device = "auto",
     stream: options.StreamNumber = 0,
@@ -68,8 +68,7 @@ def receive(
     place.check(watch.any)
     if stay and wait != DEFAULT_WAIT:
         raise LinkError(f"--wait {wait:g}: --stay waits for ever; leave one of them out")
-    if fit != "pad" and not originals:
-        raise LinkError(f"--fit {fit}: nothing is measured; give --originals, or leave it out")
+    options.check_fit(fit, originals)
     secret = read_key(key)
     if trace:
         check_place(trace)

@@ -94,7 +94,7 @@ def decode(
     format_: Annotated[
         str, typer.Option("--format", metavar="TEXT", help="Refuse other streams than this; default: take what comes.")
     ] = "",
-    originals: Annotated[list[str], typer.Option(help="The pictures that were sent, to measure against.")] = [],  # noqa: B006
+    originals: options.Originals = [],  # noqa: B006
     fit: options.Fit = "pad",
     device: options.Device = "auto",
     keys: KeyFolder = "",
