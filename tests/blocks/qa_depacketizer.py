@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Depacketizer: what links do to packets, and the frames that must come out all the same."""
 
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -50,6 +51,17 @@ def test_all_arrive(stream_format):
     assert formats_of(tags) == offsets(stream_format, [stream_format.text] * FRAMES)
     assert ends_of(tags) == [len(rows) - 1]
     assert (counts.used, counts.missing, counts.end) == (len(packets), 0, END_COPIES)
+
+
+def test_the_first_packets_are_not_parted_by_silence(stream_format):
+    """They come one by one to a receiver that has long listened, and wait for each other. Handed over by hand: a
+    scheduler gathers them."""
+    _, packets, _ = sent(stream_format)
+    block = ds2c2.depacketizer(stream_format, timeout=TIMEOUT)
+    time.sleep(2 * TIMEOUT)
+    for packet in packets:
+        block.take(packet[None], [])
+    assert (block.counts.used, block.counts.late, block.counts.missing) == (len(packets), 0, 0)
 
 
 def test_lost_packets_are_erased(stream_format):
