@@ -2,6 +2,7 @@
 """Makes a loss trace of the packets that arrive, whatever arrives."""
 
 import secrets
+from collections import deque
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -32,6 +33,7 @@ class _Run:
 
     base: int
     total: int | None = None  # frames sent, where known
+    end: int = -1  # the last frame it can have reached, once another sender is heard
     rows: list[np.ndarray] = field(default_factory=list)
 
 
@@ -82,7 +84,8 @@ class TraceRecorder:
         self._tracker = SequenceTracker(stream_format.blocks)
         self._runs: list[_Run] = []
         self._ours = 0
-        self._early: list[tuple[int, np.ndarray]] = []  # damaged packets before the first whole one
+        # Damaged packets that came before it was known where the sender is.
+        self._early: deque[tuple[int, np.ndarray]] = deque(maxlen=REORDER_PACKETS)
         self._events: list[tuple[str, float]] = []
 
     @property
@@ -158,9 +161,10 @@ class TraceRecorder:
         self.counts["unattributed"] += len(packets) - len(rows)
         for place, number in enumerate(parsed.frames):
             damaged = int(number), rows[place : place + 1]
-            if self._runs:
+            if self._tracker.newest is not None:
                 self._place_damaged(*damaged)
             else:
+                self.counts["unattributed"] += len(self._early) == self._early.maxlen
                 self._early.append(damaged)
 
     def host_event(self, kind: str, time: float) -> None:
@@ -175,6 +179,8 @@ class TraceRecorder:
         and not announced by its end-of-stream packets. Raises ``TraceError`` when nothing came and
         nothing is known of what was sent."""
         self.settle()
+        self.counts["unattributed"] += len(self._early)
+        self._early.clear()
         total = self._tracker.total if total_frames is None else total_frames
         if self._runs:
             self._runs[-1].total = total
@@ -184,6 +190,8 @@ class TraceRecorder:
             self._runs.append(_Run(0, total_frames))
             self.first = self.first or 0
         pieces = [self._fill(run, self.first if place == 0 else None) for place, run in enumerate(self._runs)]
+        # Of a sender that began anew nothing may have been followed.
+        pieces = pieces[:1] + [piece for piece in pieces[1:] if len(piece)]
         sequence, time, status, snr_db, cfo = np.concatenate(pieces).T
         sequence = sequence.astype(np.int64)
         frame, block = np.divmod(sequence, self.format.blocks)
@@ -208,8 +216,10 @@ class TraceRecorder:
         match judged:
             case Ours(frame, packets):
                 if not self._runs:
-                    self._begin(0)
+                    self._runs.append(_Run(0))
                 self._ours += len(packets)
+                while self._early:
+                    self._place_damaged(*self._early.popleft())
                 self._keep(frame, packets.payload)
             case Restart(_, frame):
                 self._end_run(frame)
@@ -226,12 +236,16 @@ class TraceRecorder:
     def _end_run(self, frame: int) -> None:
         """The sender begins anew at this frame of its own numbering."""
         run = self._runs[-1]
-        run.total = self._tracker.total
-        # Above every number of the run before, which may lie ahead of where the tracker stands, and room for a
-        # reordered start.
-        whole = max((int(rows[rows[:, 2] == OK, 0].max(initial=-1)) for rows in run.rows), default=-1)
-        end = max(self._tracker.newest + run.base, whole // self.format.blocks, (run.total or 0) + run.base - 1)
-        self._begin(end + 1 + self._tracker.reach - frame)
+        if self._tracker.newest is None:  # nothing was followed since the last one began: that one was no run
+            self._runs.pop()
+            run = self._runs[-1]
+        else:
+            run.total = self._tracker.total
+            # Above every number of the run before, which may lie ahead of where the tracker stands, and room for a
+            # reordered start.
+            whole = max((int(rows[rows[:, 2] == OK, 0].max(initial=-1)) for rows in run.rows), default=-1)
+            run.end = max(self._tracker.newest + run.base, whole // self.format.blocks, (run.total or 0) + run.base - 1)
+        self._runs.append(_Run(run.end + 1 + self._tracker.reach - frame))
 
     def _begin_anew(self, frame: int) -> None:
         """A newer sender is heard from now on, wherever its numbers are."""
@@ -239,12 +253,6 @@ class TraceRecorder:
         if self._runs:
             self._end_run(frame)
         self._tracker = SequenceTracker(self.format.blocks)
-
-    def _begin(self, base: int) -> None:
-        self._runs.append(_Run(base))
-        early, self._early = self._early, []
-        for damaged in early:
-            self._place_damaged(*damaged)
 
     def _keep(self, frame: int, rows: np.ndarray) -> None:
         run, kept = self._runs[-1], rows.copy()
