@@ -18,6 +18,7 @@ from ds2c2.errors import UserError
 WORK_DONE = -1
 
 _failures: list[Exception] = []
+_raised_later = False
 
 
 def errors() -> list[Exception]:
@@ -33,8 +34,11 @@ def exit_code() -> int:
     return first.exit_code if isinstance(first, UserError) else 1
 
 
-def clear_errors() -> None:
-    """Forget the errors: whoever calls this has dealt with them."""
+def clear_errors(raised_later: bool = False) -> None:
+    """Forget the errors: whoever calls this has dealt with them. ``raised_later``: whoever calls this raises the
+    first one of those to come, so that it is not said here as well."""
+    global _raised_later
+    _raised_later = raised_later
     _failures.clear()
     atexit.unregister(_leave)
 
@@ -51,7 +55,8 @@ def record(name: str, error: Exception) -> None:
         atexit.register(_leave)
     _failures.append(error)
     if isinstance(error, UserError):
-        say(name, str(error))
+        if not _raised_later or len(_failures) > 1:
+            say(name, str(error))
     else:
         say(name, f"{type(error).__name__}: {error}")
         traceback.print_exception(error)

@@ -66,7 +66,7 @@ class link_trial(gr.top_block):
     def run_to_end(self, tick: Callable[[], None] = lambda: None) -> None:
         """Run until everything is through; raise the first error of a block. ``tick`` is called
         now and then meanwhile, and what it raises ends the run."""
-        clear_errors()
+        clear_errors(raised_later=True)
         self.start()
         waiter = threading.Thread(target=self.wait, daemon=True)
         waiter.start()

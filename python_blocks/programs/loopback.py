@@ -75,7 +75,7 @@ class loopback(gr.top_block):
 
     def run_to_end(self) -> None:
         """Run until everything sent is received; raise the first error of a block."""
-        clear_errors()
+        clear_errors(raised_later=True)
         self.run()
         failed = errors()
         clear_errors()

@@ -36,7 +36,7 @@ class radio_receiver(gr.top_block):
         self, stream_format: StreamFormat, link: LinkSettings, radio: ReceiveSettings, constellation: bool = False
     ):
         gr.top_block.__init__(self, "ds2c2 radio receiver")
-        clear_errors()
+        clear_errors(raised_later=True)
         about = dict(link.lines()) | {name.replace("backend", "radio"): value for name, value in radio.lines()}
         self.packets = QueuedSource(stream_format, about, self._leave)
         # Everything else ends by itself, and whoever leaves early lets its sender wait.

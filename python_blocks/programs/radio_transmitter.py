@@ -39,7 +39,7 @@ class radio_transmitter(gr.top_block):
         about: dict[str, str] | None = None,
     ):
         gr.top_block.__init__(self, "ds2c2 radio transmitter")
-        clear_errors()
+        clear_errors(raised_later=True)
         self._feed = packet_feed(stream_format.packet_bytes)
         self.modulator = MODULATORS[link.link](stream_format, **link.modem)
         self.sink = radio_sink(**vars(radio), stream_format=stream_format, about=dict(link.lines()) | (about or {}))
