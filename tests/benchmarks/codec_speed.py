@@ -47,7 +47,7 @@ def ours(picture: np.ndarray, bpp: float) -> tuple[dict[str, Callable[[], object
     codec = Codec(StreamFormat(width, height, bpp=bpp, survive=0.5), "cpu")
     blocks = codec.encode(picture).blocks
     soft = to_soft(blocks, np.ones(len(blocks), bool))
-    kind = "bfloat16" if codec.profile.mixed else "float32"
+    kind = str(codec.profile.precision or torch.float32).removeprefix("torch.")
     note = f"{codec.stream.model}, networks in {kind}, {blocks.size} bytes of code blocks"
     return {ENCODE: lambda: codec.encode(picture), DECODE: lambda: codec.decode(soft)}, note
 

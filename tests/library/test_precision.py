@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Pictures in bfloat16: another precision at either end reads every block, and shows the same picture."""
+"""Pictures in 16 bits: another precision at either end reads every block, and shows the same picture."""
 
 import numpy as np
 import pytest
+import torch
 from skimage.data import astronaut
 
 from ds2c2.codec.codec import Codec
@@ -15,12 +16,13 @@ from ds2c2.stream.streamformat import StreamFormat
 STREAM = StreamFormat(128, 96, bpp=0.6, block_size=40, survive=0.5, model="coded")
 
 
-def test_either_end_may_compute_in_bfloat16(models, monkeypatch):
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_either_end_may_compute_in_16_bits(models, monkeypatch, precision):
     ends = {}
-    for precision in ("float32", "bfloat16"):
-        monkeypatch.setenv(VARIABLE, precision)
-        ends[precision] = Codec(STREAM, "cpu")
-        assert ends[precision].profile.mixed == (precision == "bfloat16")
+    for name in ("float32", precision):
+        monkeypatch.setenv(VARIABLE, name)
+        ends[name] = Codec(STREAM, "cpu")
+        assert ends[name].profile.precision == (None if name == "float32" else getattr(torch, name))
     picture = fit_picture(astronaut(), STREAM.width, STREAM.height, "scale")
     for sender in ends.values():
         soft = to_soft(sender.encode(picture).blocks, np.ones(STREAM.blocks, bool))
@@ -31,8 +33,8 @@ def test_either_end_may_compute_in_bfloat16(models, monkeypatch):
 
 
 def test_another_precision_is_refused(models, monkeypatch):
-    monkeypatch.setenv(VARIABLE, "float16")
-    with pytest.raises(DeviceError, match="float16.*choose auto, float32 or bfloat16"):
+    monkeypatch.setenv(VARIABLE, "float8")
+    with pytest.raises(DeviceError, match="float8.*choose auto, float32, bfloat16, float16"):
         Codec(STREAM, "cpu")
 
 

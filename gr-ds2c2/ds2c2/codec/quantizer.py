@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ds2c2.codec.codeblocks import MOST_SENT
 from ds2c2.codec.favour import FAVOUR_COUNTS, FAVOUR_UNIT
-from ds2c2.codec.scalemodel import CELLS_AT_ONCE, ScaleModel
+from ds2c2.codec.scalemodel import ScaleModel, pieces
 from ds2c2.codec.symboltables import SymbolTables, laplace_rows, rounding_offsets
 from ds2c2.networks.coded import CodedNetworks
 from ds2c2.networks.scales import COPY_OCTAVES, TABLES_PER_OCTAVE
@@ -34,22 +35,23 @@ class Cells:
     """Coefficients ``float32[K, cells]`` of some of a picture's cells, what the scale model knows of them
     (``ScaleModel.begin``), and their shares of the favour map, None where there is none."""
 
-    values: np.ndarray
-    begun: np.ndarray
+    values: Tensor
+    begun: Tensor
     shifts: np.ndarray | None
     # Tables at the step that was looked at last: once found it is the one to quantize with.
-    last: dict[int, np.ndarray] = field(default_factory=dict)
+    last: dict[int, Tensor] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return self.values.shape[1]
 
     def every(self, count: int) -> "Cells":
         shifts = None if self.shifts is None else self.shifts[::count]
-        return Cells(np.ascontiguousarray(self.values[:, ::count]), self.begun[:, ::count], shifts)
+        return Cells(self.values[:, ::count].contiguous(), self.begun[:, ::count].contiguous(), shifts)
 
 
 class Quantizer:
-    """Raises nothing; ``copy_table``: from this table on symbols are sent twice."""
+    """Works where the networks are, and its tensors are there. Raises nothing; ``copy_table``: from this table on
+    symbols are sent twice."""
 
     def __init__(self, networks: CodedNetworks, copy_table: int):
         self.networks = networks
@@ -59,11 +61,13 @@ class Quantizer:
         rows = rows if rows.any() else laplace_rows()
         self.tables = SymbolTables(rows)
         # Of sizes below 1 and of larger ones in turn, so that one look-up finds either.
-        offsets = rounding_offsets(rows).astype(np.float32)
-        self._offsets = np.concatenate([[0, 0], offsets.T.reshape(-1)]).astype(np.float32)
-        self._most = np.concatenate([[0], self.tables.most]).astype(np.float32)
+        self._offsets = self._lookup(np.concatenate([[0, 0], rounding_offsets(rows).T.reshape(-1)]))
+        self._most = self._lookup(np.concatenate([[0], self.tables.most]))
         self._width = self.tables.bits.shape[1]
-        self._bits = np.concatenate([np.zeros(self._width), self.tables.bits.reshape(-1)]).astype(np.float32)
+        self._bits = self._lookup(np.concatenate([np.zeros(self._width), self.tables.bits.reshape(-1)]))
+
+    def _lookup(self, values: np.ndarray) -> Tensor:
+        return torch.from_numpy(values.astype(np.float32)).to(self.scales.device)
 
     def cell_steps(self, log_step: int, shifts: np.ndarray | None, cells: int) -> np.ndarray:
         """log2 of the step in every cell, ``int64[cells]``, in 1/256."""
@@ -72,14 +76,14 @@ class Quantizer:
             steps -= (shifts.reshape(-1) - len(FAVOUR_COUNTS[0]) // 2) * FAVOUR_UNIT
         return np.clip(steps, FINEST, COARSEST)
 
-    def step_sizes(self, steps: np.ndarray, alike: bool) -> torch.Tensor:
+    def step_sizes(self, steps: np.ndarray, alike: bool) -> Tensor:
         """8-bit levels ``float32[K, cells]`` for ``cell_steps``; ``float32[K, 1]`` where they are all ``alike``."""
         log_steps = torch.from_numpy((steps[:1] if alike else steps).astype(np.float32) / 256)
-        return self.networks.steps(log_steps.to(self.networks.log_gain.device).view(1, 1, 1, -1))[0, :, 0]
+        return self.networks.steps(log_steps.to(self.scales.device).view(1, 1, 1, -1))[0, :, 0]
 
-    def copy_tables(self, index: np.ndarray) -> np.ndarray:
+    def copy_tables(self, index: Tensor) -> Tensor:
         """Tables of the copies: negative where a symbol has none."""
-        return np.where(index >= self.copy_table, index - COPY_DISTANCE, -1).astype(index.dtype)
+        return torch.where(index >= self.copy_table, index - COPY_DISTANCE, -1)
 
     def find_step(self, cells: Cells, wanted: float) -> int:
         """The finest step, log2 in 1/256, whose symbols and copies take at most ``wanted`` bits."""
@@ -87,68 +91,67 @@ class Quantizer:
         low, slope = finest_within(lambda step: self._cost(step, few, len(cells) / len(few)), wanted)
         return refine(low, wanted, lambda step: self._cost(step, cells, 1.0), slope)
 
-    def symbols(self, log_step: int, cells: Cells) -> tuple[np.ndarray, np.ndarray]:
+    def symbols(self, log_step: int, cells: Cells) -> tuple[Tensor, Tensor]:
         """Tables ``int16[2K, cells]`` of symbols and copies, negative where nothing is sent, and what is
         sent, ``int16``."""
         shape = (2 * cells.values.shape[0], len(cells))
-        tables, found = np.empty(shape, np.int16), np.empty(shape, np.int16)
+        tables, found = (torch.empty(shape, dtype=torch.int16, device=self.scales.device) for _ in range(2))
         # Symbols and their copies are rows one above the other, channel by channel.
-        first, second = np.split(tables, 2), np.split(found, 2)
+        first, second = tables.chunk(2), found.chunk(2)
         for some, index, scaled in self._scaled(log_step, cells):
             copies = self.copy_tables(index)
             for place, (which, value) in enumerate(((index, scaled), (copies, scaled / 2**COPY_OCTAVES))):
                 first[place][:, some] = which
-                second[place][:, some] = np.copysign(self._magnitudes(np.abs(value), which + 1), value)
+                second[place][:, some] = torch.copysign(self._magnitudes(value.abs(), which + 1), value)
         return tables, found
 
-    def start(self, scaled: np.ndarray, index: np.ndarray) -> np.ndarray:
+    def start(self, scaled: Tensor, index: Tensor) -> Tensor:
         """Coefficients in steps ``float32[K, cells]``, moved so that the nearest whole number is what ``symbols``
         rounds them to."""
-        size = np.abs(scaled)
-        offset = self._offsets.take(2 * (index.astype(np.int64) + 1) + (size >= 1))
-        return np.copysign(np.maximum(size - (0.5 - offset), 0), scaled).astype(np.float32)
+        size = scaled.abs()
+        return torch.copysign((size - (0.5 - self._offset(size, index.int() + 1))).clamp_(min=0), scaled)
 
     def _cost(self, log_step: int, cells: Cells, share: float) -> float:
         """Bits of all symbols and copies, as many times ``share``; infinite where they are more than an index
         can name, which a larger step mends."""
         bits, sent = 0.0, 0
         for _, index, scaled in self._scaled(log_step, cells):
-            size = np.abs(scaled, out=scaled)
-            twice = np.flatnonzero(index >= self.copy_table)
+            size = scaled.abs_()
+            twice = (index >= self.copy_table).view(-1).nonzero()[:, 0]
             bits += self._sum_of_bits(size, index + 1)
             bits += self._sum_of_bits(
-                size.reshape(-1)[twice] / 2**COPY_OCTAVES, index.reshape(-1)[twice] + (1 - COPY_DISTANCE)
+                size.view(-1).index_select(0, twice).mul_(0.5**COPY_OCTAVES),
+                index.view(-1).index_select(0, twice).add_(1 - COPY_DISTANCE),
             )
-            sent += np.count_nonzero(index >= 0) + len(twice)
+            sent += int((index >= 0).sum()) + len(twice)
         return float("inf") if sent * share >= MOST_SENT else bits * share
 
-    def _scaled(self, log_step: int, cells: Cells) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
-        """Some cells at a time, which stay in the processor's cache: which, their tables ``int64[K, n]`` and
-        coefficients in steps, ``float32``."""
+    def _scaled(self, log_step: int, cells: Cells) -> Iterator[tuple[slice, Tensor, Tensor]]:
+        """Some cells at a time: which, their tables ``int32[K, n]`` and coefficients in steps, ``float32``."""
         steps = self.cell_steps(log_step, cells.shifts, len(cells))
-        sizes = self.step_sizes(steps, cells.shifts is None).cpu().numpy()
+        sizes = self.step_sizes(steps, cells.shifts is None)
+        steps = torch.from_numpy(steps).to(self.scales.device)
         known = cells.last.get(log_step)
         if known is None:
             cells.last.clear()
-            cells.last[log_step] = np.empty(cells.values.shape, np.int16)
-        for first in range(0, len(cells), CELLS_AT_ONCE):
-            some = slice(first, first + CELLS_AT_ONCE)
+            cells.last[log_step] = torch.empty(cells.values.shape, dtype=torch.int16, device=self.scales.device)
+        for some in pieces(len(cells), self.scales.device):
             found = self.scales.indices_at(cells.begun[:, some], steps[some]) if known is None else known[:, some]
             cells.last[log_step][:, some] = found
-            index = found.astype(np.int64)
-            yield some, index, cells.values[:, some] / (sizes if sizes.shape[1] == 1 else sizes[:, some])
+            yield some, found.int(), cells.values[:, some] / (sizes if sizes.shape[1] == 1 else sizes[:, some])
 
-    def _sum_of_bits(self, size: np.ndarray, row: np.ndarray) -> float:
-        place = self._magnitudes(size, row).astype(np.int64)
-        place += row * self._width
-        return float(self._bits.take(place).sum(dtype=np.float64))
+    def _sum_of_bits(self, size: Tensor, row: Tensor) -> float:
+        place = self._magnitudes(size, row).int().add_(row, alpha=self._width)
+        return float(self._bits.index_select(0, place.view(-1)).sum(dtype=torch.float64))
 
-    def _magnitudes(self, size: np.ndarray, row: np.ndarray) -> np.ndarray:
+    def _offset(self, size: Tensor, row: Tensor) -> Tensor:
+        """What is added to sizes in steps before they are rounded down; ``row`` ``int32``, tables plus 1."""
+        return self._offsets.index_select(0, (2 * row + (size >= 1)).view(-1)).view(size.shape)
+
+    def _magnitudes(self, size: Tensor, row: Tensor) -> Tensor:
         """Whole steps ``float32`` of sizes in steps, towards zero where the bits saved are worth it."""
-        found = self._offsets.take(2 * row + (size >= 1))
-        found += size
-        np.floor(found, out=found)
-        return np.minimum(found, self._most.take(row), out=found)
+        found = self._offset(size, row).add_(size).floor_()
+        return torch.minimum(found, self._most.index_select(0, row.view(-1)).view(size.shape))
 
 
 def finest_within(cost: Callable[[int], float], wanted: float) -> tuple[int, float]:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""In which numbers networks that make pictures compute: bfloat16 where the processor multiplies it, else float32.
+"""In which numbers networks that make pictures compute: bfloat16 where the processor multiplies it, else float32;
+float16 where it is asked for, which is for graphics cards.
 
 Never what the entropy coder depends on: that is whole numbers on every machine (``ds2c2.codec.scalemodel``).
 So the two ends need not choose alike; their pictures differ by less than the rounding to 8 bits.
@@ -15,7 +16,7 @@ import torch
 from ds2c2.errors import DeviceError
 
 VARIABLE = "DS2C2_PRECISION"
-PRECISIONS = {"float32": False, "bfloat16": True}
+PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
 # As Linux names them: AMX and AVX-512 of x86 (Cooper Lake, Sapphire Rapids, Zen 4 and later), Arm's BF16.
 PROCESSOR_FLAGS = {"amx_bf16", "avx512_bf16", "bf16"}
 PROCESSOR_FILE = Path("/proc/cpuinfo")
@@ -32,17 +33,18 @@ def processor_has_bfloat16(file: Path = PROCESSOR_FILE) -> bool:
     return not PROCESSOR_FLAGS.isdisjoint(flags.partition(":")[2].split())
 
 
-def in_bfloat16(device: torch.device) -> bool:
-    """What ``$DS2C2_PRECISION`` says: ``float32``, ``bfloat16``, or ``auto``, which is bfloat16 on a processor
-    that has it. Raises ``DeviceError`` for anything else."""
+def wanted_precision(device: torch.device) -> torch.dtype | None:
+    """What ``$DS2C2_PRECISION`` says: ``float32`` (None), ``bfloat16``, ``float16``, or ``auto``, which is bfloat16 on
+    a processor that has it. Raises ``DeviceError`` for anything else."""
     wanted = os.environ.get(VARIABLE) or "auto"
     if wanted == "auto":
-        return device.type == "cpu" and torch.backends.mkldnn.is_available() and processor_has_bfloat16()
+        has = device.type == "cpu" and torch.backends.mkldnn.is_available() and processor_has_bfloat16()
+        return torch.bfloat16 if has else None
     if wanted not in PRECISIONS:
-        raise DeviceError(f"${VARIABLE} is {wanted!r}; choose auto, {' or '.join(PRECISIONS)}")
+        raise DeviceError(f"${VARIABLE} is {wanted!r}; choose auto, {', '.join(PRECISIONS)}")
     return PRECISIONS[wanted]
 
 
-def picture_precision(device: torch.device, mixed: bool) -> AbstractContextManager:
-    """In here networks compute in bfloat16 where ``mixed``."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=mixed)
+def picture_precision(device: torch.device, precision: torch.dtype | None) -> AbstractContextManager:
+    """In here networks compute in ``precision``; None is that of their weights."""
+    return torch.autocast(device.type, precision, enabled=precision is not None)

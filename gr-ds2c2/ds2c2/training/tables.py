@@ -62,7 +62,7 @@ def fit_tables(networks: CodedNetworks, pictures: list[Path], seed: int = 1) -> 
         orientations.append(maps[1] + MAX_ORIENTATION)
         features = scales.features(small, maps)
         for log_step in draw_step(STEPS_A_PICTURE, generator):
-            index = scales.indices(features, round(float(log_step) * 256))
+            index = scales.indices(features, round(float(log_step) * 256)).cpu().numpy()
             scaled = (found / networks.steps(log_step.view(1).to(device)))[0].flatten(1).cpu().numpy()
             sent = index >= 0
             table, size = index[sent], np.abs(scaled[sent])

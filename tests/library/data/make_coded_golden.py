@@ -59,7 +59,7 @@ def golden_input() -> tuple[np.ndarray, np.ndarray]:
 
 def golden_tables(networks: CodedNetworks) -> np.ndarray:
     scales = ScaleModel(networks)
-    return scales.indices(scales.features(*golden_input()), LOG_STEP)
+    return scales.indices(scales.features(*golden_input()), LOG_STEP).cpu().numpy()
 
 
 def golden_symbols(tables: np.ndarray) -> np.ndarray:

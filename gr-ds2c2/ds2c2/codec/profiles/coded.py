@@ -11,6 +11,7 @@ from functools import cached_property
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ds2c2.codec import codeblocks, impliedblocks
 from ds2c2.codec.annealing import Annealing, Placed
@@ -24,7 +25,7 @@ from ds2c2.codec.smallpicture import reduce_picture
 from ds2c2.errors import PictureError
 from ds2c2.networks.coded import CodedNetworks
 from ds2c2.networks.modelfiles import check_interleave
-from ds2c2.networks.precision import in_bfloat16, picture_precision
+from ds2c2.networks.precision import picture_precision, wanted_precision
 from ds2c2.networks.scales import (
     COPY_MASK,
     COPY_OCTAVES,
@@ -62,31 +63,30 @@ class CodedProfile(Profile):
     def __init__(self, networks: CodedNetworks, stream: StreamFormat):
         super().__init__(networks, stream)
         check_interleave(stream, networks.profile)
-        self.mixed = in_bfloat16(self.device)
+        self.precision = wanted_precision(self.device)
         self.quantizer = Quantizer(networks, copy_table(stream))
         self.scales, self.tables = self.quantizer.scales, self.quantizer.tables
 
     def base_picture(self, small: np.ndarray) -> torch.Tensor:
-        with picture_precision(self.device, self.mixed):
+        with picture_precision(self.device, self.precision):
             return super().base_picture(small)
 
     @cached_property
-    def _order(self) -> np.ndarray:
-        """Of all symbols, channel by channel, and after them of all copies, ``int32``."""
-        return seeded_order(self.stream.seed, 2 * self.networks.shape.channels * self.rows * self.columns, np.int32)
+    def _order(self) -> Tensor:
+        """Of all symbols, channel by channel, and after them of all copies, ``int32``, where the networks are."""
+        count = 2 * self.networks.shape.channels * self.rows * self.columns
+        return torch.from_numpy(seeded_order(self.stream.seed, count, np.int32)).to(self.device)
 
-    def _in_order(self, tables: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _in_order(self, tables: Tensor) -> tuple[Tensor, Tensor]:
         """Tables ``int16`` of all symbols and copies to the places of those that are sent, ``int32``, in the
         order of sending, and their tables."""
-        places, found = [], []
-        # Some at a time: numpy takes indices of 64 bits alone, and makes them of others.
-        for first in range(0, len(self._order), PLACES_AT_ONCE):
-            part = self._order[first : first + PLACES_AT_ONCE]
-            table = tables.take(part)
-            sent = np.flatnonzero(table >= 0)
+        places, found, tables = [], [], tables.view(-1)
+        for part in self._order.split(PLACES_AT_ONCE):  # what comes in between stays small
+            table = tables.index_select(0, part)
+            sent = (table >= 0).nonzero()[:, 0]
             places.append(part[sent])
             found.append(table[sent])
-        return np.concatenate(places), np.concatenate(found)
+        return torch.cat(places), torch.cat(found)
 
     def encode(
         self,
@@ -106,7 +106,7 @@ class CodedProfile(Profile):
             container = pack_base(small, bytes(room), self.stream.base_capacity)
             base = self.read_base(container)
             residual = to_tensor(picture).to(self.device).sub_(base.picture)
-            with picture_precision(self.device, self.mixed):
+            with picture_precision(self.device, self.precision):
                 coefficients = self.networks.encoder(residual, base.picture).float()
             del residual
             maps, coded = self._maps(coefficients)
@@ -130,42 +130,42 @@ class CodedProfile(Profile):
         log_step, unit, maps, shifts = self._read_side(base.layer)
         features = self.scales.features(base.layer.small, maps)
         steps = self.quantizer.cell_steps(log_step, shifts, self.rows * self.columns)
-        index = self.scales.indices(features, steps)
+        index = self.scales.indices(features, torch.from_numpy(steps).to(self.device))
         heard, damaged = self._values(*to_hard(soft), index, unit)
         if heard is None:
             # Without a symbol the decoder could only guess, at times for the worse.
             return base.picture, damaged
-        received, known = (torch.from_numpy(x).to(self.device) for x in heard)
+        received, known = heard
         received *= self.quantizer.step_sizes(steps, shifts is None)
         shape = (1, -1, self.rows, self.columns)
         log_steps = torch.from_numpy((steps / 256).astype(np.float32)).to(self.device).view(shape)
-        context = torch.from_numpy((features / 1024).astype(np.float32)).to(self.device).view(shape)
+        context = (features / 1024).float().view(shape)
         context[:, -1:] = log_steps / 2
-        with picture_precision(self.device, self.mixed):
+        with picture_precision(self.device, self.precision):
             hidden = self.networks.scale_features(context)
             residual = self.networks.decoder(received.view(shape), known.view(shape), hidden, log_steps, base.picture)
         return residual.add_(base.picture), damaged
 
     def _values(
-        self, blocks: np.ndarray, arrived: np.ndarray, index: np.ndarray, unit: int
-    ) -> tuple[tuple[np.ndarray, np.ndarray] | None, int]:
+        self, blocks: np.ndarray, arrived: np.ndarray, index: Tensor, unit: int
+    ) -> tuple[tuple[Tensor, Tensor] | None, int]:
         """Blocks ``uint8[N_e, block_size]`` and every symbol's table ``int16[K, cells]`` to symbols in steps,
         0 where unknown, and how well they are known, both ``float32[K, cells]``; None where no symbol is
         known. And how many blocks made no sense."""
-        places, ordered = self._in_order(np.concatenate([index, self.quantizer.copy_tables(index)]))
-        symbols, known, damaged = self._unpack(blocks, arrived, ordered, unit)
-        places, symbols = places[known], symbols[known]
-        if not len(places):
+        places, ordered = self._in_order(torch.cat([index, self.quantizer.copy_tables(index)]))
+        symbols, known, damaged = self._unpack(blocks, arrived, ordered.cpu().numpy(), unit)
+        if not known.any():
             return None, damaged
+        places, count = places.long(), 2 * index.numel()
+        found, heard = torch.zeros(count, device=self.device), torch.zeros(count, dtype=torch.bool, device=self.device)
+        found.index_copy_(0, places, torch.from_numpy(symbols.astype(np.float32)).to(self.device))
+        heard.index_copy_(0, places, torch.from_numpy(known).to(self.device))
+        (values, copied), (one, other) = (x.view(2, *index.shape) for x in (found, heard))
         # What is not sent is known to be 0.
-        values, mask = np.zeros(index.shape, np.float32), (index < 0).astype(np.float32)
-        first = places < index.size
-        values.reshape(-1)[places[first]] = symbols[first]
-        mask.reshape(-1)[places[first]] = 1
-        copied, symbols = places[~first] - index.size, symbols[~first]
-        alone = mask.reshape(-1)[copied] == 0
-        values.reshape(-1)[copied[alone]] = symbols[alone] * 2**COPY_OCTAVES
-        mask.reshape(-1)[copied[alone]] = COPY_MASK
+        mask = (one | (index < 0)).float()
+        alone = other & ~one
+        values = torch.where(alone, copied * 2**COPY_OCTAVES, values)
+        mask.masked_fill_(alone, COPY_MASK)
         return (values, mask), damaged
 
     def _pack(self, symbols: np.ndarray, tables: np.ndarray) -> tuple[np.ndarray, int]:
@@ -232,18 +232,22 @@ class CodedProfile(Profile):
         self, coefficients: torch.Tensor, layer: BaseLayer, maps: np.ndarray, shifts: np.ndarray | None
     ) -> tuple[int, np.ndarray, np.ndarray]:
         """The finest step whose symbols fit the enhancement, with symbols and tables in order."""
-        values = coefficients[0].flatten(1).cpu().numpy()
-        if not np.isfinite(values).all():
+        values = coefficients[0].flatten(1)
+        if not values.isfinite().all():
             raise PictureError("the networks gave no finite numbers for this picture; choose other weights")
         cells = self._cells(values, layer, maps, shifts)
         log_step = self.quantizer.find_step(cells, self._payload_bits())
         tables, symbols = self.quantizer.symbols(log_step, cells)
-        places, ordered = self._in_order(tables)
-        return log_step, symbols.take(places), ordered
+        return log_step, *self._sent(symbols, tables)
 
-    def _cells(self, values: np.ndarray, layer: BaseLayer, maps: np.ndarray, shifts: np.ndarray | None) -> Cells:
+    def _sent(self, symbols: Tensor, tables: Tensor) -> tuple[np.ndarray, np.ndarray]:
+        """Symbols and tables of what is sent, in order, ``int16``."""
+        places, ordered = self._in_order(tables)
+        return symbols.view(-1).index_select(0, places).cpu().numpy(), ordered.cpu().numpy()
+
+    def _cells(self, values: Tensor, layer: BaseLayer, maps: np.ndarray, shifts: np.ndarray | None) -> Cells:
         begun = self.scales.begin(self.scales.features(layer.small, maps))
-        return Cells(values, begun, None if shifts is None else shifts.reshape(-1))
+        return Cells(values.contiguous(), begun, None if shifts is None else shifts.reshape(-1))
 
     def _anneal(
         self,
@@ -257,7 +261,7 @@ class CodedProfile(Profile):
     ) -> tuple[int, np.ndarray, np.ndarray] | None:
         """What ``_fill`` gives, refined; None where that is not better. A quarter of the work finds out how many
         bits a refined picture saves, so that the rest goes on at the finer step that these pay for."""
-        cells = self._cells(coefficients[0].flatten(1).cpu().numpy(), base.layer, maps, shifts)
+        cells = self._cells(coefficients[0].flatten(1), base.layer, maps, shifts)
         features = self.scales.features(base.layer.small, maps)
         survive = DEFAULT_SURVIVE if self.stream.survive is None else self.stream.survive
         with torch.inference_mode(False), torch.enable_grad():
@@ -265,7 +269,7 @@ class CodedProfile(Profile):
             picture, small = pixels.clone(), base.picture.clone()
 
             def at(step: int) -> tuple[Annealing, np.ndarray, np.ndarray, float]:
-                tables, symbols = self.quantizer.symbols(step, cells)
+                tables, symbols = (x.cpu().numpy() for x in self.quantizer.symbols(step, cells))
                 placed = self._placed(step, cells, features, tables, symbols)
                 kept = tables[len(symbols) // 2 :]
                 repeated = self.tables.bits[kept[kept >= 0], np.abs(placed.copies[kept >= 0])].sum()
@@ -284,23 +288,20 @@ class CodedProfile(Profile):
             if whole is None or annealing.judge(whole) >= usual:
                 return None
             symbols = np.concatenate([annealing.symbols(whole), annealing.placed.copies])
-        places, ordered = self._in_order(tables)
-        return step, symbols.take(places), ordered
+        return step, *self._sent(*(torch.from_numpy(x).to(self.device) for x in (symbols, tables)))
 
-    def _placed(
-        self, log_step: int, cells: Cells, features: np.ndarray, tables: np.ndarray, symbols: np.ndarray
-    ) -> Placed:
+    def _placed(self, log_step: int, cells: Cells, features: Tensor, tables: np.ndarray, symbols: np.ndarray) -> Placed:
         """A picture at a step, for annealing."""
         index, copies = tables[: len(tables) // 2], symbols[len(symbols) // 2 :]
         steps = self.quantizer.cell_steps(log_step, cells.shifts, self.rows * self.columns)
         grid = (1, -1, self.rows, self.columns)
         log_steps = torch.from_numpy((steps / 256).astype(np.float32)).view(grid).to(self.device)
-        context = torch.from_numpy((features / 1024).astype(np.float32)).view(grid).to(self.device)
+        context = (features / 1024).float().view(grid)
         context[:, -1:] = log_steps / 2
         with torch.no_grad():
             hidden = self.networks.scale_features(context)
             sizes = self.quantizer.step_sizes(steps, False)
-        start = self.quantizer.start(cells.values / sizes.cpu().numpy(), index)
+        start = self.quantizer.start(cells.values / sizes, torch.from_numpy(index).to(self.device)).cpu().numpy()
         return Placed(index, start, index >= self.quantizer.copy_table, copies, sizes.view(grid), hidden, log_steps)
 
 
