@@ -53,7 +53,7 @@ BENCHMARK = (
     "benchmark", "in", "--limit", "1", "--rates", "0.7", "--losses", "0,16", "--seeds", "1", "--block-size", "48",
     "--jobs", "1", "--rivals", "webp", "--rules", "air",
 )  # fmt: skip
-SWEEP = ("sweep", "in", "--bpp", "0.6", "--block-size", "48", "--packets", "40", "--frames", "1", "--snr", "20")
+SWEEP = ("sweep", "in", "--bpp", "0.9", "--block-size", "48", "--packets", "40", "--frames", "1", "--snr", "20")
 # Command lines that all write into out/ and nowhere else.
 WRITERS = {
     "send, a recording of packets": (*SEND, "--to", "out/a.rec"),
@@ -92,6 +92,7 @@ GROWING_SUFFIXES = {".log"}
 # What was begun of samples can be read and says that it was interrupted; who tries again is told to take it away.
 NEVER_REPLACED = {"key", "serve keys"}
 KEPT = {"send, a recording of samples"}
+PASSED_ON = {"study": (ExitCode.TRAINING,)}  # what failed was another process
 NO_ROOM = "make room, then try again"
 
 
@@ -206,9 +207,11 @@ def reference(place: Place, name: str) -> tuple[dict[str, int], int, float]:
     return files_of(folder / "out"), int((folder.parent / ".changes").read_text()), time.monotonic() - began
 
 
-def out_of_room(name: str, what: str) -> bool:
-    """Whether the trouble leaves no room. GNU Radio's threads block the signal that ends others at a size."""
-    return what.startswith("room") or (name in KEPT and what.startswith("bytes"))
+def out_of_room(name: str, what: str, said: str) -> bool:
+    """Whether it was told to make room, and there was none. The signal that ends others at a size reaches no thread of
+    GNU Radio's and no process of a study's."""
+    none = what.startswith("room") or (what.startswith("bytes") and name in KEPT | PASSED_ON.keys() | {"demo"})
+    return none and NO_ROOM in said.splitlines()[-1]
 
 
 def trouble(place: Place, name: str, wanted: dict[str, int], what: str, outcome: Outcome, seconds: float) -> None:
@@ -226,10 +229,10 @@ def trouble(place: Place, name: str, wanted: dict[str, int], what: str, outcome:
         return
     if code in (-signal.SIGKILL, -signal.SIGXFSZ):
         outcome.killed += 1
-    elif done and code == ExitCode.PLACE and done.stderr.splitlines()[-1].endswith(NO_ROOM) and out_of_room(name, what):
+    elif done and code in (ExitCode.PLACE, *PASSED_ON.get(name, ())) and out_of_room(name, what, done.stderr):
         outcome.refused += 1
-        if name not in KEPT and done.stderr.count("\n") != 1:
-            outcome.wrong.append(f"{at}: more than a line: {done.stderr.strip()[-300:]}")
+        if done.stderr.count(NO_ROOM) != 1:
+            outcome.wrong.append(f"{at}: said more than once: {done.stderr.strip()[-300:]}")
         left = {name for name in files_of(out) if name not in wanted}
         hidden = [path.name for path in out.rglob(".*.part")]
         if left or hidden:
@@ -244,6 +247,8 @@ def trouble(place: Place, name: str, wanted: dict[str, int], what: str, outcome:
         shutil.rmtree(out)
         out.mkdir()
         again = place.run(folder, WRITERS[name])
+    if "add --resume" in again.stderr:
+        again = place.run(folder, (*WRITERS[name], "--resume"))
     if again.returncode:
         outcome.wrong.append(f"{at}: the retry ends with {again.returncode}: {again.stderr.strip()[-300:]}")
         return

@@ -146,6 +146,15 @@ def test_a_receiver_writes_and_measures(models, album, stream, tmp_path):
     assert [result.frame for result in receiver.results] == [0, 1, 2]
 
 
+@pytest.mark.parametrize(("kept", "left"), [(4, [9, 10]), (0, [])])
+def test_of_results_the_last_ones_are_kept_and_all_are_counted(models, stream, kept, left):
+    receiver = ReceivingEnd(Codec(stream, "cpu"), kept=kept)
+    for frame in range(11):
+        assert receiver.lose(frame).frame == frame
+    assert [result.frame for result in receiver.results] == left
+    assert (receiver.frames, receiver.lost) == (11, 11)
+
+
 def test_a_sender_that_counts_anew_replaces_nothing(models, album, stream, tmp_path):
     """Neither the second time nor the third."""
     codec = Codec(stream)

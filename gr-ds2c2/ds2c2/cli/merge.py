@@ -78,7 +78,7 @@ def decode(teller, merged, place, originals, fit, device, stream_number, secret,
         put = opened.enter_context(picture_place(place, form, live=False))
         for line in put.notes:
             teller.say(line)
-        receiving = ReceivingEnd(codec, put.folder, feed, shown=put.shown)
+        receiving = ReceivingEnd(codec, put.folder, feed, shown=put.shown, kept=0)
         counts = LinkCounts()
         for run in merged.runs:
             way = PacketsToPictures(receiving, stream_number, secret)

@@ -91,7 +91,7 @@ def receive(
             stamp = assembler.stamp(result.frame)
             reception.shown(result, picture, *((stamp.delay(), stamp.call) if stamp else ()))
 
-        receiving = ReceivingEnd(codec, put.folder, feed, shown=shown)
+        receiving = ReceivingEnd(codec, put.folder, feed, shown=shown, kept=0)
         way = PacketsToPictures(receiving, stream, secret, place.max_frames, place.max_pictures)
         assembler = way.assembler
         recorder = TraceRecorder(codec.stream, stream, about=link.about, key=secret) if trace else None

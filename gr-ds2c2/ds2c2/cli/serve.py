@@ -116,7 +116,7 @@ def decode(
 
     def receiver(stream: StreamFormat) -> ReceivingEnd:
         feed = PictureFeed(originals, stream.width, stream.height, fit) if originals else None
-        receiving = ReceivingEnd(Codec(stream, device, render), out, feed, replace=False)
+        receiving = ReceivingEnd(Codec(stream, device, render), out, feed, replace=False, kept=0)
         say(f"stream format: {receiving.codec.stream.text}")
         return receiving
 

@@ -248,18 +248,20 @@ def fresh_folder(out: str) -> str:
     return str(folder) if runs > 1 else out
 
 
+KEPT_RESULTS = 1 << 16
+
+
 class ReceivingEnd:
     """Decodes frames, writes the pictures to a folder, measures them where originals are known.
 
-    A frame of which nothing came is concealed, counted and measured, and not written. The last ``KEPT_RESULTS``
-    results are kept. File names are ``frame-000012.png``; those of a sender that restarted and counts anew go into
-    folders ``stream-2``, ``stream-3`` within, and unless ``replace`` those whose names were there before too.
+    A frame of which nothing came is concealed, counted and measured, and not written. Of the results the last ones
+    are kept, between half of ``kept`` and so many. File names are ``frame-000012.png``; those of a sender that
+    restarted and counts anew go into folders ``stream-2``, ``stream-3`` within, and unless ``replace`` those whose
+    names were there before too.
     ``originals`` is a feed like the sender's. ``shown`` is called with each frame's result and the picture that
     stands then, lost frames among them; nobody changes that picture later. Raises ``PictureError`` when the folder
     cannot be made.
     """
-
-    KEPT_RESULTS = 1 << 16
 
     def __init__(
         self,
@@ -268,9 +270,11 @@ class ReceivingEnd:
         originals: PictureFeed | None = None,
         replace: bool = True,
         shown: Callable[[FrameResult, np.ndarray], None] | None = None,
+        kept: int = KEPT_RESULTS,
     ):
         self.codec = codec
         self._shown = shown
+        self.kept = kept
         self.folder: Path | None = None
         if folder:
             # Now and not with the first picture: a stream must not end for a typo.
@@ -342,8 +346,8 @@ class ReceivingEnd:
         self.frames += 1
         self.concealed += result.concealed
         self.results.append(result)
-        if len(self.results) > self.KEPT_RESULTS:
-            del self.results[: self.KEPT_RESULTS // 2]
+        if len(self.results) > self.kept:
+            del self.results[: -(self.kept // 2) or None]
         if self._shown is not None:
             self._shown(result, self.picture)
         return result
