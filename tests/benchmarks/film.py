@@ -3,12 +3,14 @@
 
     python tests/benchmarks/film.py
     python tests/benchmarks/film.py --ways ofdm --sizes 640x480 --watched
+    python tests/benchmarks/film.py --ways ofdm --sizes 640x480 --air "snr=12 seed=1" --browser /tmp/film
 
 Both ends run on this machine, by UDP on loopback and as samples of an OFDM modem through the virtual radio (ZeroMQ).
 The film, 1280x720 at 25 pictures a second, is a slow pan over one of scikit-image's photographs. It is sent as a
 camera's pictures are, so that late ones are dropped, and stamped, so that the receiver knows each one's delay: from
 where the film shows it until its decoded picture stands. Every end that does not end by itself is ended after
-``--limit`` seconds; the figures are of what had come by then, and the row says so.
+``--limit`` seconds; the figures are of what had come by then, and the row says so. With ``--browser`` the page is open in
+headless Chromium meanwhile, and pictures are taken of it amid the film, light and dark, as on a phone and side by side.
 """
 
 import argparse
@@ -20,16 +22,19 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 from urllib.request import urlopen
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parents[1] / "browser")]
 
 from checkout import CHECKOUT, use_checkout  # noqa: E402
 
 use_checkout()
 
+from chromium import WIDE, Browser, Deadline, missing  # noqa: E402
+from PIL import Image  # noqa: E402
 from skimage import data  # noqa: E402
 
 from films import write_pan  # noqa: E402
@@ -38,6 +43,10 @@ from freeport import free_port  # noqa: E402
 SIZES = ("320x240", "640x480", "1280x720")
 FILM_SIZE, FILM_RATE = (1280, 720), 25  # pixels; pictures a second
 COMMAND = [sys.executable, "-m", "ds2c2"]
+AMID = 5  # pictures
+PHONE, BETWEEN = (390, 1420), 20  # pixels
+DRAWN_SECONDS = 1.5  # in which the page has asked for its numbers again
+COLOURS = 200
 START_SECONDS = 120  # a busy machine takes some to load the networks
 COLUMNS = (
     "way",
@@ -88,12 +97,15 @@ class Receiver:
         if not self._listening.wait(START_SECONDS) or self.process.poll() is not None:
             raise SystemExit("the receiver did not start: " + " / ".join(self.said))
 
+    @property
+    def page(self) -> str:
+        return next(line.split()[-1] for line in self.said if line.startswith("page at"))
+
     def watch(self) -> None:
         """Take its moving picture, as a page that is open does."""
-        page = next(line.split()[-1] for line in self.said if line.startswith("page at"))
 
         def read() -> None:
-            with urlopen(f"{page}stream.mjpg?early", timeout=START_SECONDS) as stream:
+            with urlopen(f"{self.page}stream.mjpg?early", timeout=START_SECONDS) as stream:
                 while stream.read(1 << 14):
                     pass
 
@@ -115,8 +127,27 @@ def end(process: subprocess.Popen, seconds: float) -> bool:
         return False
 
 
-def run(way: str, size: str, film: Path, limit: float, watched: bool, env: dict[str, str]) -> list[str]:
+def look(browser: Browser, receiver: Receiver, name: str, folder: Path) -> None:
+    """Take pictures of the page once ``AMID`` pictures of the film were shown. Raises ``AssertionError`` where it is cut
+    off."""
+    browser.deadline.wait_for(lambda: len(receiver.frames) >= AMID, "the film")
+    browser.wait_for_text("signal", "live")
+    looks = {"wide": (*WIDE, "light"), "light": (*PHONE, "light"), "dark": (*PHONE, "dark")}
+    for look, how in looks.items():
+        browser.look(*how)
+        time.sleep(DRAWN_SECONDS)
+        browser.screenshot(folder / f"{name}-{look}.png")
+        assert not browser.faults, f"{look}: cut off: {browser.faults}"
+    pair = [Image.open(folder / f"{name}-{look}.png").convert("RGB") for look in ("light", "dark")]
+    sheet = Image.new("RGB", (2 * PHONE[0] + BETWEEN, PHONE[1]), "white")
+    for place, picture in enumerate(pair):
+        sheet.paste(picture, (place * (PHONE[0] + BETWEEN), 0))
+    sheet.quantize(COLOURS, dither=Image.Dither.NONE).save(folder / f"{name}.png", optimize=True)
+
+
+def run(way: str, size: str, film: Path, options: argparse.Namespace, env: dict[str, str]) -> list[str]:
     """The row of one way and size."""
+    limit = options.limit
     text = subprocess.run([*COMMAND, "info", size], env=env, check=True, capture_output=True, text=True, timeout=limit)
     format_ = ["--format", text.stdout.splitlines()[0]]
     port, load = free_port(), os.getloadavg()[0]
@@ -124,18 +155,26 @@ def run(way: str, size: str, film: Path, limit: float, watched: bool, env: dict[
         place = f"udp://127.0.0.1:{port}"
         sender_place, receiver_place = ["--to", place], ["--from", place]
     else:
-        sender_place = receiver_place = ["--radio", "zmq", "--address", f"tcp://127.0.0.1:{port}", "--link", way]
+        sender_place = ["--radio", "zmq", "--address", f"tcp://127.0.0.1:{port}", "--link", way]
+        receiver_place = [*sender_place, *(["--air", options.air] if options.air else [])]
     receiver = Receiver([*receiver_place, *format_], env)
-    try:
+    with ExitStack() as stack:
+        stack.callback(lambda: end(receiver.process, 0))
         receiver.wait_until_ready()
-        if watched:
+        if options.watched:
             receiver.watch()
+        if options.browser:
+            browser = stack.enter_context(Browser(Deadline(limit)))
+            browser.open(receiver.page)
         began = time.monotonic()
         sender = subprocess.Popen(
             [*COMMAND, "send", str(film), *sender_place, *format_, "--live", "--fit", "scale", "--stamp"],
             env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
+        stack.callback(lambda: end(sender, 0))
         try:
+            if options.browser:
+                look(browser, receiver, f"{way}-{size}", options.browser)
             words, _ = sender.communicate(timeout=limit)
             cut = False
         except subprocess.TimeoutExpired:
@@ -144,8 +183,6 @@ def run(way: str, size: str, film: Path, limit: float, watched: bool, env: dict[
         if sender.returncode and not cut:
             raise SystemExit(f"{way} {size}: the sender failed: {words}")
         cut = not end(receiver.process, began + limit - time.monotonic()) or cut
-    finally:
-        end(receiver.process, 0)
     return [way, size, *figures(receiver, words), f"{load:.1f}{', ended after the limit' if cut else ''}"]
 
 
@@ -177,7 +214,13 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="of each end's networks")
     parser.add_argument("--limit", type=float, default=120.0, help="seconds for one row")
     parser.add_argument("--watched", action="store_true", help="somebody takes /stream.mjpg meanwhile")
+    parser.add_argument("--air", default="", help="of the radio: receive --air")
+    parser.add_argument("--browser", type=Path, metavar="FOLDER", help="for pictures of the page in Chromium")
     options = parser.parse_args()
+    if options.browser:
+        if missing():
+            raise SystemExit(missing())
+        options.browser.mkdir(parents=True, exist_ok=True)
     env = {"DS2C2_MODELS": str(CHECKOUT / "models"), **os.environ, "OMP_NUM_THREADS": str(options.threads)}
     env |= {"PYTHONUNBUFFERED": "1", "COLUMNS": "500"}
     print("command:", "python", *sys.argv)
@@ -188,7 +231,7 @@ def main() -> None:
         film = write_pan(Path(folder) / "film.mp4", data.astronaut(), options.seconds, *FILM_SIZE, FILM_RATE)
         for way in options.ways:
             for size in options.sizes:
-                row = run(way, size, film, options.limit, options.watched, env)
+                row = run(way, size, film, options, env)
                 print(f"| {' | '.join(row)} |", flush=True)
 
 
