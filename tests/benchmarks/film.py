@@ -9,14 +9,16 @@ Both ends run on this machine, by UDP on loopback and as samples of an OFDM mode
 The film, 1280x720 at 25 pictures a second, is a slow pan over one of scikit-image's photographs. It is sent as a
 camera's pictures are, so that late ones are dropped, and stamped, so that the receiver knows each one's delay: from
 where the film shows it until its decoded picture stands. Every end that does not end by itself is ended after
-``--limit`` seconds; the figures are of what had come by then, and the row says so. With ``--browser`` the page is open in
-headless Chromium meanwhile, and pictures are taken of it amid the film, light and dark, as on a phone and side by side.
+``--limit`` seconds; the figures are of what had come by then, and the row says so. With ``--browser`` the page is open
+in headless Chromium meanwhile, and pictures are taken of it amid the film, light and dark, as on a phone and side by
+side; a busy machine wants a film of more ``--seconds`` for that.
 """
 
 import argparse
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -128,8 +130,8 @@ def end(process: subprocess.Popen, seconds: float) -> bool:
 
 
 def look(browser: Browser, receiver: Receiver, name: str, folder: Path) -> None:
-    """Take pictures of the page once ``AMID`` pictures of the film were shown. Raises ``AssertionError`` where it is cut
-    off."""
+    """Take pictures of the page once ``AMID`` pictures of the film were shown. Raises ``AssertionError`` for words that
+    are cut off."""
     browser.deadline.wait_for(lambda: len(receiver.frames) >= AMID, "the film")
     browser.wait_for_text("signal", "live")
     looks = {"wide": (*WIDE, "light"), "light": (*PHONE, "light"), "dark": (*PHONE, "dark")}
@@ -157,7 +159,9 @@ def run(way: str, size: str, film: Path, options: argparse.Namespace, env: dict[
     else:
         sender_place = ["--radio", "zmq", "--address", f"tcp://127.0.0.1:{port}", "--link", way]
         receiver_place = [*sender_place, *(["--air", options.air] if options.air else [])]
-    receiver = Receiver([*receiver_place, *format_], env)
+        sender_place += ["--wait", str(limit)]
+    # A busy machine takes its time to start a sender.
+    receiver = Receiver([*receiver_place, *format_, "--wait", str(limit)], env)
     with ExitStack() as stack:
         stack.callback(lambda: end(receiver.process, 0))
         receiver.wait_until_ready()
@@ -181,7 +185,7 @@ def run(way: str, size: str, film: Path, options: argparse.Namespace, env: dict[
             end(sender, 0)
             words, cut = sender.communicate()[0], True
         if sender.returncode and not cut:
-            raise SystemExit(f"{way} {size}: the sender failed: {words}")
+            raise SystemExit(f"{way} {size}: the sender failed: {words}\nThe receiver: {' / '.join(receiver.said)}")
         cut = not end(receiver.process, began + limit - time.monotonic()) or cut
     return [way, size, *figures(receiver, words), f"{load:.1f}{', ended after the limit' if cut else ''}"]
 
@@ -221,6 +225,7 @@ def main() -> None:
         if missing():
             raise SystemExit(missing())
         options.browser.mkdir(parents=True, exist_ok=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))  # so that both ends are
     env = {"DS2C2_MODELS": str(CHECKOUT / "models"), **os.environ, "OMP_NUM_THREADS": str(options.threads)}
     env |= {"PYTHONUNBUFFERED": "1", "COLUMNS": "500"}
     print("command:", "python", *sys.argv)
@@ -231,7 +236,11 @@ def main() -> None:
         film = write_pan(Path(folder) / "film.mp4", data.astronaut(), options.seconds, *FILM_SIZE, FILM_RATE)
         for way in options.ways:
             for size in options.sizes:
-                row = run(way, size, film, options, env)
+                try:
+                    row = run(way, size, film, options, env)
+                except TimeoutError as error:
+                    more = "give a film of more --seconds, or a longer --limit"
+                    raise SystemExit(f"{way} {size}: {error}; {more}") from None
                 print(f"| {' | '.join(row)} |", flush=True)
 
 

@@ -176,6 +176,7 @@ def main() -> None:
     if missing():
         raise SystemExit(missing())
     options.out.mkdir(parents=True, exist_ok=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))  # so that all that was started is
     with ExitStack() as stack:
         try:
             check(options, Deadline(options.limit), stack)

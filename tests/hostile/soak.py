@@ -20,6 +20,7 @@ import threading
 import time
 from collections import Counter
 from pathlib import Path
+from urllib.error import HTTPError
 from urllib.request import urlopen
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parent)]
@@ -100,6 +101,8 @@ class Clients:
                     with urlopen(f"{self._page}{name}", timeout=STREAM_SECONDS) as answer:
                         answer.read()
                     self.answers["others"] += 1
+                except HTTPError:
+                    self.answers["of no picture yet"] += 1
                 except OSError:
                     self.answers["refused"] += 1
 
