@@ -99,7 +99,7 @@ def receive(
             delays.clear()
 
         receiving = ReceivingEnd(codec, put.folder, feed, shown=shown)
-        way = PacketsToPictures(receiving, stream, secret, place.max_frames, place.max_pictures)
+        way = PacketsToPictures(receiving, stream, secret, place.max_frames, place.max_pictures, link.ordered)
         assembler = way.assembler
         recorder = TraceRecorder(codec.stream, stream, about=link.about, key=secret) if trace else None
         listener = Listener(
