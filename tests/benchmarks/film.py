@@ -45,8 +45,8 @@ from freeport import free_port  # noqa: E402
 SIZES = ("320x240", "640x480", "1280x720")
 FILM_SIZE, FILM_RATE = (1280, 720), 25  # pixels; pictures a second
 COMMAND = [sys.executable, "-m", "ds2c2"]
-AMID = 5  # pictures
-PHONE, BETWEEN = (390, 1420), 20  # pixels
+AMID = 8  # pictures
+PHONE, BETWEEN = (390, 1700), 20  # pixels
 DRAWN_SECONDS = 1.5  # in which the page has asked for its numbers again
 COLOURS = 200
 START_SECONDS = 120  # a busy machine takes some to load the networks
