@@ -130,6 +130,9 @@ def check(options: argparse.Namespace, deadline: Deadline, stack: ExitStack) -> 
         stack.callback(process.kill)
         return process
 
+    def now(what: str) -> None:
+        print(f"{options.limit - deadline.left:.0f} s: {what}", flush=True)
+
     def said(words: list[str]) -> str:
         return subprocess.check_output(words, text=True, timeout=deadline.left)
 
@@ -143,15 +146,19 @@ def check(options: argparse.Namespace, deadline: Deadline, stack: ExitStack) -> 
          "--stay", *originals, "--fit", "scale"]
     )  # fmt: skip
     deadline.wait_for(lambda: stats_of(address), "the page")
+    now("the receiver listens")
     sender = start([sys.executable, "-c", SENDER, str(port), text, str(options.frames), address, str(AHEAD)])
     deadline.wait_for(lambda: stats_of(address)["frames"]["shown"] >= 3, "frames")
+    now("it shows pictures")
     alone = busy(receiver.pid, address, options.seconds)
     browser = stack.enter_context(Browser(deadline))
     browser.open(address)
     browser.wait_for_text("signal", "live")
     deadline.wait_for(lambda: browser.run("return document.getElementById('picture').naturalWidth"), "the picture")
+    now("so does the page")
     watched = busy(receiver.pid, address, options.seconds)
     look(browser, options, address, deadline)
+    now("screenshots taken, the sender is stopped")
     sender.kill()
     browser.wait_for_text("signal", "no signal for")
     browser.look(*WIDE, "light")
