@@ -41,6 +41,7 @@ class radio_receiver(gr.top_block):
         self.packets = QueuedSource(stream_format, about, self._leave)
         # Everything else ends by itself, and whoever leaves early lets its sender wait.
         self.packets.live = radio.on_air
+        self.packets.ordered = True  # bursts are heard as they were sent
         self.source = radio_source(**vars(radio))
         self.demodulator = DEMODULATORS[link.link](stream_format, **link.receiver, sample_rate=radio.rate)
         self.demodulator.set_listener(self._hear)

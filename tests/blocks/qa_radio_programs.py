@@ -128,7 +128,8 @@ def recorded(packets, stream_format, tmp_path):
             writer.event("overrun")
         writer.write(changed[overrun:])
         writer.close()
-        return Reception(stream_format, backend="file", address=str(tmp_path / "changed")).run()
+        # It ends with the recording; a busy machine may take seconds for the zeros of two.
+        return Reception(stream_format, wait=120.0, backend="file", address=str(tmp_path / "changed")).run()
 
     return samples, receive
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """send and receive over the air: two processes and a recording against one flowgraph, and what no radio may do."""
 
+import json
 import os
 import re
 import subprocess
@@ -46,7 +47,7 @@ def in_one_flowgraph(photographs, text, folder) -> list[bytes]:
 
 def test_two_processes_and_a_recording_give_the_pictures_of_one_flowgraph(ds2c2, photographs, tmp_path, endpoint):
     """And the same loss trace, some packets lost; both processes end by themselves. That samples come
-    slowly is this host's doing: no time-out gives a frame up."""
+    slowly is this host's doing: no time-out gives a frame up. One of them tells it as JSON, with nothing between."""
     sent = ds2c2("send", photographs, "--radio", "file", "--address", "sent", *OPTIONS)
     assert sent.returncode == 0, sent.stderr
     assert "sent 3 pictures" in sent.stdout and "to file sent" in sent.stdout
@@ -61,7 +62,7 @@ def test_two_processes_and_a_recording_give_the_pictures_of_one_flowgraph(ds2c2,
     radio = ("--radio", "zmq", "--address", endpoint)
     receiver = subprocess.Popen(
         [sys.executable, "-m", "ds2c2", "receive", *radio, "--air", AIR, "--out", "heard", "--trace", "heard.csv",
-         "--format", text, "--wait", "120", "--timeout", "0.01"],
+         "--format", text, "--wait", "120", "--timeout", "0.01", "--json"],
         cwd=tmp_path, stdout=subprocess.PIPE, text=True, env={**os.environ, "COLUMNS": "200"},
     )  # fmt: skip
     try:
@@ -69,7 +70,8 @@ def test_two_processes_and_a_recording_give_the_pictures_of_one_flowgraph(ds2c2,
         output, _ = receiver.communicate(timeout=SECONDS)
     finally:
         receiver.kill()
-    assert receiver.returncode == 0 and "wrote 3 pictures to heard" in output
+    *frames, end = map(json.loads, output.splitlines())
+    assert receiver.returncode == 0 and len(frames) == end["frames"]["written"] == 3 and end["out"] == "heard"
 
     assert pictures_of(tmp_path / "heard") == pictures_of(tmp_path / "replayed") != []
     assert pictures_of(tmp_path / "heard") == in_one_flowgraph(photographs, text, tmp_path / "alone")

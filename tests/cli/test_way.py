@@ -97,11 +97,16 @@ def test_signed_stream_of_version_2(ds2c2, photographs, tmp_path, model):
 
 @pytest.mark.parametrize("grouping", [(), ("--interleave", "block", "--depth", "2"), ("--model", "binary")])
 def test_udp_equals_recording(ds2c2, photographs, tmp_path, grouping):
-    """One receiver ends with the stream, one stays and shows a page, until it is told."""
+    """One receiver ends with the stream, one stays and shows a page, until it is told, and one is told when the
+    pictures were there."""
     options = (*OPTIONS, *grouping, "--loss", "0.1")
-    page = ("--stay", "--timeout", "5", "--http", "127.0.0.1:0") if grouping == () else ("--wait", "100")
+    ways = ("--stay", "--timeout", "5", "--http", "127.0.0.1:0") if grouping == () else ("--wait", "100")
+    if stamped := "--depth" in grouping:
+        options, ways = (*options, "--stamp"), (*ways, "--json")
     ds2c2("send", photographs, "--to", "packets.ds2c2", *options)
-    ds2c2("receive", "--from", "packets.ds2c2", "--out", "recorded")
+    recorded = ds2c2("receive", "--from", "packets.ds2c2", "--out", "recorded", "--json").stdout.splitlines()
+    assert [json.loads(line)["delay_s"] for line in recorded[:3]] == [None] * 3  # long ago, however long
+    began = time.time()
     text = (tmp_path / "packets.ds2c2").read_bytes().split(b"\n")[1].decode()
     where = f"udp://127.0.0.1:{free_port()}"
     receiver = subprocess.Popen(
@@ -116,10 +121,11 @@ def test_udp_equals_recording(ds2c2, photographs, tmp_path, grouping):
             "over-udp",
             "--format",
             text,
-            *page,
+            *ways,
         ],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT if stamped else None,
         text=True,
         env={**os.environ, "PYTHONUNBUFFERED": "1", "COLUMNS": "200"},
     )
@@ -139,6 +145,9 @@ def test_udp_equals_recording(ds2c2, photographs, tmp_path, grouping):
         receiver.kill()
     assert receiver.returncode == 0
     assert "wrote 3 pictures" in output
+    if stamped:
+        delays = [json.loads(line)["delay_s"] for line in output.splitlines() if line.startswith('{"event": "frame"')]
+        assert len(delays) == 3 and all(0 < delay < time.time() - began for delay in delays)
     assert pictures_of(tmp_path / "over-udp") == pictures_of(tmp_path / "recorded") != []
 
 

@@ -171,6 +171,19 @@ def test_a_frame_is_given_up_when_packets_256_behind_its_end_have_come():
     assert (assembler.counts.late, assembler.counts.missing) == (1, 1)
 
 
+def test_a_frame_of_an_ordered_link_waits_for_nothing():
+    """It is released with its last packet, or with the first of the next frame; one far ahead does not end it."""
+    assembler = FrameAssembler(STREAM, ordered=True)
+    sent = packets_of(0, 4)
+    assert assembler.push(np.delete(sent[: N - 1], 2, axis=0)) == []
+    assert [frame.number for frame in assembler.push(sent[N - 1 : N])] == [0]
+    assert push_singly(assembler, sent[N : 2 * N - 1]) == []  # without its last
+    assert [frame.number for frame in assembler.push(sent[2 * N : 2 * N + 1])] == [1]
+    assert assembler.push(sent[3 * N : 3 * N + 1]) == []  # far ahead of all others
+    assert [frame.number for frame in assembler.push(sent[2 * N + 1 : 3 * N])] == [2]
+    assert assembler.counts.missing == 2 and assembler.counts.late == 0
+
+
 def test_joined_in_the_middle_begins_with_what_comes():
     assembler = FrameAssembler(STREAM)
     frames = push_singly(assembler, packets_of(1000, 30)[5:]) + assembler.flush()

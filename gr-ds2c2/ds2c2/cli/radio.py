@@ -2,6 +2,7 @@
 """Options of radios and modems, the same for every command, and the door to their flowgraphs."""
 
 import functools
+import os
 from dataclasses import dataclass, fields
 from typing import Annotated, Literal
 
@@ -145,6 +146,8 @@ def _shared(options: RadioOptions, kind: type) -> list:
 
 def flowgraphs():
     """The module ``gnuradio.ds2c2``. Raises ``UserError`` where there is no GNU Radio."""
+    # GNU Radio reads it when it is imported; what it logs is no part of a command's output, of JSON least of all.
+    os.environ.setdefault("GR_CONF_LOG_LOG_FILE", "stderr")
     try:
         from gnuradio import ds2c2
     except ImportError as error:

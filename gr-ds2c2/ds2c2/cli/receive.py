@@ -84,15 +84,22 @@ def receive(
         watchers = opened.enter_context(watching(watch, reception))
         put = opened.enter_context(picture_place(place, wanted, link.live))
         packets = opened.enter_context(RecordingWriter(record, codec.stream)) if record else None
+        recorded = sources.is_recorded(radio, source)
+        delays: list[float | None] = []  # of the frames that are still to be told
 
         def shown(result, picture) -> None:  # noqa: ANN001 - a frame's, and uint8[H, W, 3]
             put.shown(result, picture)
             # Senders that stamp their frames say when the picture was there, and who they are.
             stamp = assembler.stamp(result.frame)
-            reception.shown(result, picture, *((stamp.delay(), stamp.call) if stamp else ()))
+            delays.append(stamp.delay() if stamp and not recorded else None)
+            reception.shown(result, picture, delays[-1], stamp.call if stamp else "")
+
+        def tell(results: list) -> None:
+            teller.frames(results, wanted, delays)
+            delays.clear()
 
         receiving = ReceivingEnd(codec, put.folder, feed, shown=shown, kept=0)
-        way = PacketsToPictures(receiving, stream, secret, place.max_frames, place.max_pictures)
+        way = PacketsToPictures(receiving, stream, secret, place.max_frames, place.max_pictures, link.ordered)
         assembler = way.assembler
         recorder = TraceRecorder(codec.stream, stream, about=link.about, key=secret) if trace else None
         listener = Listener(
@@ -111,7 +118,7 @@ def receive(
                     teller.say(f"{link.misfit}: {same_size(wanted)}")
                 # Silence of a source that is not live is this host's: there is nothing to be late.
                 if listener.quiet and link.live:
-                    teller.frames(way.flush(), wanted)
+                    tell(way.flush())
                     if recorder:
                         recorder.settle()
                 if recorder:
@@ -120,7 +127,7 @@ def receive(
                     packets.write(arrivals.good)
                 with reception.working():
                     results = way.push(arrivals.good)
-                teller.frames(results, wanted)
+                tell(results)
                 reception.arrived(arrivals, assembler.counts)
                 if way.full or watchers.left:
                     listener.stop()
@@ -132,7 +139,7 @@ def receive(
             raise
         if listener.gave_up:
             teller.say(f"no packet of this stream for {wait:g} s and no end of it: stopping")
-        teller.frames(way.flush(), wanted)
+        tell(way.flush())
         if way.full:
             teller.say("as many as --max-frames or --max-pictures allows: stopping")
         if watchers.left:

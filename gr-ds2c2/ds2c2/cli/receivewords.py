@@ -3,6 +3,7 @@
 
 import json
 import math
+from collections.abc import Sequence
 from itertools import groupby
 
 import typer
@@ -28,15 +29,21 @@ class Teller:
     def table(self, table: Table) -> None:
         self._console.print(table)
 
-    def frames(self, results: list, stream: StreamFormat) -> None:
-        """A line for each ``FrameResult``; in sentences, frames of which nothing came are one together."""
+    def frames(self, results: list, stream: StreamFormat, delays: Sequence[float | None] = ()) -> None:
+        """A line for each ``FrameResult``; in sentences, frames of which nothing came are one together. ``delays``:
+        seconds from each one's picture to its being shown, None where the sender says nothing of it."""
+        told = zip(results, delays or [None] * len(results), strict=True)
         if self._json:
-            for result in results:
-                typer.echo(json.dumps(as_dict(result)))
+            for result, delay in told:
+                typer.echo(json.dumps(as_dict(result, delay)))
             return
-        for lost, run in groupby(results, lambda result: result.nothing):
+        for lost, run in groupby(told, lambda one: one[0].nothing):
             some = list(run)
-            for line in [describe_lost(some)] if lost else [describe(result, stream) for result in some]:
+            for line in (
+                [describe_lost([result for result, _ in some])]
+                if lost
+                else [describe(result, stream, delay) for result, delay in some]
+            ):
                 self.say(line)
 
     def counts(self, counts: LinkCounts, trouble: str) -> None:
@@ -55,7 +62,7 @@ class Teller:
             typer.echo(json.dumps(end))
 
 
-def as_dict(result) -> dict:  # noqa: ANN001 - FrameResult; importing it would import torch
+def as_dict(result, delay: float | None = None) -> dict:  # noqa: ANN001 - FrameResult; importing it would import torch
     """A frame's result with names that say units; what is not known is None."""
 
     def known(value: float | None) -> float | None:
@@ -65,12 +72,12 @@ def as_dict(result) -> dict:  # noqa: ANN001 - FrameResult; importing it would i
         "event": "frame", "frame": result.frame, "concealed": result.concealed, "nothing": result.nothing,
         "base_lost": result.base_lost, "enhancement_lost": result.enhancement_lost,
         "base_repaired": result.base_repaired, "damaged": result.damaged, "psnr_db": known(result.psnr),
-        "ms_ssim": known(result.ms_ssim),
+        "ms_ssim": known(result.ms_ssim), "delay_s": known(delay),
         "path": str(result.path) if result.path else None,
     }  # fmt: skip
 
 
-def describe(result, stream: StreamFormat) -> str:  # noqa: ANN001 - FrameResult
+def describe(result, stream: StreamFormat, delay: float | None = None) -> str:  # noqa: ANN001 - FrameResult
     if result.nothing:
         return describe_lost([result])
     words = [f"frame {result.frame}:", "concealed, its base layer was lost" if result.concealed else "received"]
@@ -83,6 +90,8 @@ def describe(result, stream: StreamFormat) -> str:  # noqa: ANN001 - FrameResult
     words.append(f"({lost}, {repaired}{f', {result.damaged} damaged' if result.damaged else ''})")
     if result.psnr is not None:
         words.append(f"PSNR {result.psnr:.2f} dB, MS-SSIM {result.ms_ssim:.4f}")
+    if delay is not None:
+        words.append(f"delay {delay:.2f} s")
     if result.path is not None:
         words.append(f"-> {result.path}")
     return " ".join(words)

@@ -16,7 +16,7 @@ from ds2c2.cli import options
 from ds2c2.cli.moving import SourceOptions, packet_rate
 from ds2c2.cli.options import ChannelOptions, StreamOptions, unsuited_effect
 from ds2c2.cli.radio import SendingOptions, check_duration, flowgraphs, show_dry_run
-from ds2c2.cli.sources import no_bare_address, one_place
+from ds2c2.cli.sources import is_recorded, no_bare_address, one_place
 from ds2c2.cli.spread import takes
 from ds2c2.cli.stopping import until_signalled
 from ds2c2.ends.pace import Pace
@@ -97,7 +97,7 @@ def send(
     stream_format, feed = source.open(pictures, strict, fit, lambda size: signed_with(stream.stream(size), secret))
     if (stamp or call) and stream_format.version == 1:
         raise FormatError("--stamp and --call need version 2 of the wire format: leave --redundancy out")
-    recorded = radio.radio == "file" or not (radio.radio or address)
+    recorded = is_recorded(radio, to)
     if recorded and not feed.moving:
         source.check_recording()
     for line in [] if feed.moving else feed.skipped_lines:

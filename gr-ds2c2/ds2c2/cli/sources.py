@@ -58,6 +58,11 @@ def one_place(option: str, where: str, radio: RadioOptions) -> None:
     radio.check_used()
 
 
+def is_recorded(radio: RadioOptions, where: str) -> bool:
+    """It is read from a file, long after it came."""
+    return radio.radio == "file" or not (radio.radio or "://" in where)
+
+
 def no_bare_address(option: str, where: str) -> None:
     """Raises ``LinkError`` for ``127.0.0.1:4000``, where no such file is and an address is meant."""
     if re.fullmatch(r"[^/\s]+:[0-9]{1,5}", where) and not Path(where).exists():

@@ -47,7 +47,7 @@ class PacketsToPictures:
     """Assembles frames from packets, deinterleaves groups and hands frames to the decoder.
 
     ``full`` once ``most_frames`` frames were handed on, lost ones among them, or ``most_pictures`` pictures were
-    written (0: no limit): nothing more is.
+    written (0: no limit): nothing more is. ``ordered``: the link keeps packets in order (``FrameAssembler``).
     """
 
     def __init__(
@@ -57,11 +57,12 @@ class PacketsToPictures:
         key: bytes = b"",
         most_frames: int = 0,
         most_pictures: int = 0,
+        ordered: bool = False,
     ):
         self.receiving = receiving
         self.most_frames, self.most_pictures = most_frames, most_pictures
         self.stream = receiving.codec.stream
-        self.assembler = FrameAssembler(self.stream, stream_number, key=key)
+        self.assembler = FrameAssembler(self.stream, stream_number, key=key, ordered=ordered)
         self._interleaver = Interleaver(self.stream)
         self._group: list[Frame] = []
 

@@ -59,7 +59,8 @@ class FrameAssembler:
     """Puts frames back and releases them in order, each once, lost ones included.
 
     A frame is released when it is complete and all before it are, when the stream is more than
-    ``reorder`` packets behind its end, or by ``flush`` (end of input, silence).
+    ``reorder`` packets behind its end, or by ``flush`` (end of input, silence). Of a link that keeps the packets
+    ``ordered`` nothing more comes of a frame once a few packets have come from its end or from behind it.
     Frame numbers are continued beyond 16 bits. ``counts`` says what became of each packet. Of a signed stream
     (``key``) only the newest sender that the key has signed is heard. What is kept and the work a packet have
     bounds: a packet alone releases nothing but what it completes (``ds2c2.stream.numbering``).
@@ -71,13 +72,18 @@ class FrameAssembler:
     """
 
     def __init__(
-        self, stream_format: StreamFormat, stream_number: int = 0, reorder: int = REORDER_PACKETS, key: bytes = b""
+        self,
+        stream_format: StreamFormat,
+        stream_number: int = 0,
+        reorder: int = REORDER_PACKETS,
+        key: bytes = b"",
+        ordered: bool = False,
     ):
         self.format = stream_format
         self.parser = PacketParser(stream_format, stream_number, key)
         self._sessions = Sessions()
         self.stream_number = stream_number
-        self.reorder = reorder
+        self.reorder, self.ordered = reorder, ordered
         self.counts = LinkCounts()
         self.other_digest: int | None = None
         self._tracker = SequenceTracker(stream_format.blocks, reorder)
@@ -235,6 +241,7 @@ class FrameAssembler:
         while self._next <= self._tracker.newest:
             target = self._open.get(self._next)
             overdue = self._tracker.newest_sequence >= (self._next + 1) * self.format.blocks + self.reorder
+            overdue |= self.ordered and self._tracker.passed(self._next)
             # The first frame of all waits: a reordered start may still bring an earlier one.
             begun = self._released or self._next <= self._tracker.floor
             if not (overdue or (begun and target is not None and target.arrived.all())):

@@ -181,6 +181,12 @@ class SequenceTracker:
         for stray in self._held.take(self._held.all()):
             yield Dropped(stray)
 
+    def passed(self, frame: int) -> bool:
+        """Where packets keep their order: nothing more comes of a frame. The last few packets say so together: all of
+        them are of its end, or of later frames, and the last one is none before its last."""
+        last, end = list(self._recent)[-self._several :], (frame + 1) * self.blocks
+        return len(last) == self._several and last[-1] >= end - 1 and min(last) >= end - 2 * self._several
+
     def near(self, number: int) -> int | None:
         """The frame of a 16-bit number, continued from where the stream is, None if that is far. For what
         must not move the stream: numbers of damaged packets."""

@@ -70,13 +70,14 @@ def misfit_words(sizes: Counter[int], what: str, wanted: int) -> str:
 class PacketSource(ABC):
     """Packets of one stream. ``stream`` is its format; ``about`` names the link for a loss trace,
     keys of small letters like ``link`` and ``radio``; a ``live`` one comes at its own speed and is left
-    when the stream ends, one that is not waits for its reader and is read to its own end. A context
-    manager: leaving it closes it.
+    when the stream ends, one that is not waits for its reader and is read to its own end; an ``ordered`` one
+    loses packets and never turns them round. A context manager: leaving it closes it.
     """
 
     stream: StreamFormat
     about: dict[str, str]
     live = True
+    ordered = False
 
     @abstractmethod
     def read(self, wait: float) -> Arrivals | None:

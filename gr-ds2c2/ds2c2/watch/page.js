@@ -23,6 +23,10 @@ function duration(seconds) {
   return `${Math.round(seconds / 3600)} h`;
 }
 
+function age(seconds) { // half of five minutes is not three
+  return seconds < 100 ? `${Math.round(seconds)} s` : `${+(seconds / 60).toFixed(1)} min`;
+}
+
 function measure(id, value, unit) {
   const place = at(id);
   place.textContent = known(value) ? value : "–";
@@ -64,7 +68,7 @@ function drawCurve(stats) {
     drawn.push(svg("text", { x: left - 6, y: y(share) + 4, "text-anchor": "end" }, words));
   }
   for (const [part, anchor] of [[1, "start"], [0.5, "middle"], [0, "end"]]) {
-    const words = part ? `${duration(part * span)} ago` : "now";
+    const words = part ? `${age(part * span)} ago` : "now";
     drawn.push(svg("text", { x: x(now - part * span), y: height - 3, "text-anchor": anchor }, words));
   }
   // A pause longer than this sender's usual ones is a gap and not a line.
