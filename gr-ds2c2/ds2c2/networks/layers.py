@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Layers that several networks share: residual block, GDN, pixel-shuffle upsampling."""
+"""Layers that several networks share: residual block, GDN, pixel shuffles.
+
+Without gradients pixels go straight to the layout that convolutions compute in, channels last, and back: each
+turn of the layout that torch makes on its own is one more pass over the picture. The numbers are the same.
+"""
 
 from collections.abc import Callable
 
@@ -54,6 +58,49 @@ class GDN(nn.Module):
         gamma = self.gamma_root.square()[:, :, None, None]
         norm = F.conv2d(x.square(), gamma, beta).sqrt()
         return x * norm if self.inverse else x / norm
+
+
+def unshuffle(factor: int, *pictures: Tensor) -> Tensor:
+    """Pictures ``(B, C, H, W)`` side by side through ``PixelUnshuffle(factor)``: ``(B, sum C f^2, H/f, W/f)``."""
+    if torch.is_grad_enabled():
+        return F.pixel_unshuffle(torch.cat(pictures, dim=1) if len(pictures) > 1 else pictures[0], factor)
+    batch, _, height, width = pictures[0].shape
+    rows, columns = height // factor, width // factor
+    counts = [picture.shape[1] for picture in pictures]
+    found = pictures[0].new_empty((batch, rows, columns, sum(counts), factor, factor))
+    for part, picture in zip(found.split(counts, dim=3), pictures, strict=True):
+        part.copy_(_cells(picture, factor).permute(0, 2, 4, 1, 3, 5))
+    return found.flatten(3).permute(0, 3, 1, 2)
+
+
+def add_shuffled(picture: Tensor, features: Tensor, factor: int) -> Tensor:
+    """``picture`` ``(B, C, H, W)`` plus ``PixelShuffle(factor)`` of ``features`` ``(B, C f^2, H/f, W/f)``."""
+    if torch.is_grad_enabled():
+        return picture + F.pixel_shuffle(features, factor)
+    found = torch.empty_like(picture, memory_format=torch.contiguous_format)
+    torch.add(_cells(picture, factor), _subpixels(features, factor), out=_cells(found, factor))
+    return found
+
+
+def shuffle(features: Tensor, factor: int) -> Tensor:
+    """``PixelShuffle(factor)``: ``(B, C f^2, h, w)`` to ``(B, C, f h, f w)``."""
+    if torch.is_grad_enabled():
+        return F.pixel_shuffle(features, factor)
+    batch, channels, rows, columns = features.shape
+    found = features.new_empty((batch, channels // factor**2, rows * factor, columns * factor))
+    _cells(found, factor).copy_(_subpixels(features, factor))
+    return found
+
+
+def _cells(picture: Tensor, factor: int) -> Tensor:
+    """``(B, C, H, W)`` as ``(B, C, H/f, f, W/f, f)``."""
+    batch, channels, height, width = picture.shape
+    return picture.view(batch, channels, height // factor, factor, width // factor, factor)
+
+
+def _subpixels(features: Tensor, factor: int) -> Tensor:
+    """``(B, C f^2, h, w)`` as ``(B, C, h, f, w, f)``."""
+    return features.unflatten(1, (-1, factor, factor)).permute(0, 1, 4, 2, 5, 3)
 
 
 def residual_stack(channels: int, count: int, activation: Callable[[Tensor], Tensor] = F.gelu) -> nn.Sequential:
