@@ -5,7 +5,6 @@ from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from ds2c2.networks.bands import Band, over_rows, through
 from ds2c2.networks.globalgenerator import (
@@ -16,7 +15,7 @@ from ds2c2.networks.globalgenerator import (
     start_small,
     to_pixels,
 )
-from ds2c2.networks.layers import add_shuffled, clamp_pixels, residual_stack, unshuffle, upsample
+from ds2c2.networks.layers import add_shuffled, clamp_pixels, enlarge, residual_stack, unshuffle, upsample
 
 
 class FineNet(nn.Module):
@@ -75,7 +74,7 @@ class FullFineNet(nn.Module):
 
 def refine(small: Tensor, factor: int, finenets: Iterable[FineNet]) -> Tensor:
     """c ``(B, 3, H/factor, W/factor)`` to x' ``(B, 3, H, W)``: bicubic, then every FineNet."""
-    x = F.interpolate(small, scale_factor=factor, mode="bicubic", align_corners=False)
+    x = enlarge(small, factor)
     for finenet in finenets:
         x = finenet(x)
     return x
