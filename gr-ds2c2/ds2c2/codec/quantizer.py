@@ -5,15 +5,16 @@ Symbols that are not sent have table -1; in here all tables stand one higher, so
 looked up is theirs: no offset, no magnitude but 0, no bits. So nothing has to be picked out first.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ds2c2.codec.codeblocks import MOST_SENT
 from ds2c2.codec.favour import FAVOUR_COUNTS, FAVOUR_UNIT
-from ds2c2.codec.scalemodel import CELLS_AT_ONCE, ScaleModel
+from ds2c2.codec.scalemodel import ScaleModel
 from ds2c2.codec.symboltables import SymbolTables, laplace_rows, rounding_offsets
 from ds2c2.networks.coded import CodedNetworks
 from ds2c2.networks.scales import COPY_OCTAVES, TABLES_PER_OCTAVE
@@ -34,22 +35,22 @@ class Cells:
     """Coefficients ``float32[K, cells]`` of some of a picture's cells, what the scale model knows of them
     (``ScaleModel.begin``), and their shares of the favour map, None where there is none."""
 
-    values: np.ndarray
-    begun: np.ndarray
+    values: Tensor
+    begun: Tensor
     shifts: np.ndarray | None
     # Tables at the step that was looked at last: once found it is the one to quantize with.
-    last: dict[int, np.ndarray] = field(default_factory=dict)
+    last: dict[int, Tensor] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return self.values.shape[1]
 
     def every(self, count: int) -> "Cells":
         shifts = None if self.shifts is None else self.shifts[::count]
-        return Cells(np.ascontiguousarray(self.values[:, ::count]), self.begun[:, ::count], shifts)
+        return Cells(self.values[:, ::count].contiguous(), self.begun[:, ::count].contiguous(), shifts)
 
 
 class Quantizer:
-    """Raises nothing; ``copy_table``: from this table on symbols are sent twice."""
+    """Raises nothing; ``copy_table``: from this table on symbols are sent twice. It works where the networks are."""
 
     def __init__(self, networks: CodedNetworks, copy_table: int):
         self.networks = networks
@@ -60,10 +61,15 @@ class Quantizer:
         self.tables = SymbolTables(rows)
         # Of sizes below 1 and of larger ones in turn, so that one look-up finds either.
         offsets = rounding_offsets(rows).astype(np.float32)
-        self._offsets = np.concatenate([[0, 0], offsets.T.reshape(-1)]).astype(np.float32)
-        self._most = np.concatenate([[0], self.tables.most]).astype(np.float32)
+        self._offsets = self._tensor([0, 0], offsets.T)
+        self._most = self._tensor([0], self.tables.most)
         self._width = self.tables.bits.shape[1]
-        self._bits = np.concatenate([np.zeros(self._width), self.tables.bits.reshape(-1)]).astype(np.float32)
+        self._bits = self._tensor(np.zeros(self._width), self.tables.bits)
+
+    def _tensor(self, absent: Sequence[float], table: np.ndarray) -> Tensor:
+        """A flat look-up table ``float32`` on the device, before it what stands for symbols that are not sent."""
+        flat = np.concatenate([absent, table.reshape(-1)]).astype(np.float32)
+        return torch.from_numpy(flat).to(self.scales.device)
 
     def cell_steps(self, log_step: int, shifts: np.ndarray | None, cells: int) -> np.ndarray:
         """log2 of the step in every cell, ``int64[cells]``, in 1/256."""
@@ -77,9 +83,9 @@ class Quantizer:
         log_steps = torch.from_numpy((steps[:1] if alike else steps).astype(np.float32) / 256)
         return self.networks.steps(log_steps.to(self.networks.log_gain.device).view(1, 1, 1, -1))[0, :, 0]
 
-    def copy_tables(self, index: np.ndarray) -> np.ndarray:
+    def copy_tables(self, index: Tensor) -> Tensor:
         """Tables of the copies: negative where a symbol has none."""
-        return np.where(index >= self.copy_table, index - COPY_DISTANCE, -1).astype(index.dtype)
+        return torch.where(index >= self.copy_table, index - COPY_DISTANCE, -1)
 
     def find_step(self, cells: Cells, wanted: float) -> int:
         """The finest step, log2 in 1/256, whose symbols and copies take at most ``wanted`` bits."""
@@ -87,25 +93,25 @@ class Quantizer:
         low, slope = finest_within(lambda step: self._cost(step, few, len(cells) / len(few)), wanted)
         return refine(low, wanted, lambda step: self._cost(step, cells, 1.0), slope)
 
-    def symbols(self, log_step: int, cells: Cells) -> tuple[np.ndarray, np.ndarray]:
+    def symbols(self, log_step: int, cells: Cells) -> tuple[Tensor, Tensor]:
         """Tables ``int16[2K, cells]`` of symbols and copies, negative where nothing is sent, and what is
         sent, ``int16``."""
         shape = (2 * cells.values.shape[0], len(cells))
-        tables, found = np.empty(shape, np.int16), np.empty(shape, np.int16)
+        tables, found = (cells.values.new_empty(shape, dtype=torch.int16) for _ in range(2))
         # Symbols and their copies are rows one above the other, channel by channel.
-        first, second = np.split(tables, 2), np.split(found, 2)
+        first, second = tables.chunk(2), found.chunk(2)
         for some, index, scaled in self._scaled(log_step, cells):
             copies = self.copy_tables(index)
             for place, (which, value) in enumerate(((index, scaled), (copies, scaled / 2**COPY_OCTAVES))):
                 first[place][:, some] = which
-                second[place][:, some] = np.copysign(self._magnitudes(np.abs(value), which + 1), value)
+                second[place][:, some] = self._magnitudes(value.abs(), which + 1).copysign_(value)
         return tables, found
 
     def start(self, scaled: np.ndarray, index: np.ndarray) -> np.ndarray:
         """Coefficients in steps ``float32[K, cells]``, moved so that the nearest whole number is what ``symbols``
         rounds them to."""
         size = np.abs(scaled)
-        offset = self._offsets.take(2 * (index.astype(np.int64) + 1) + (size >= 1))
+        offset = self._offsets.cpu().numpy().take(2 * (index.astype(np.int64) + 1) + (size >= 1))
         return np.copysign(np.maximum(size - (0.5 - offset), 0), scaled).astype(np.float32)
 
     def _cost(self, log_step: int, cells: Cells, share: float) -> float:
@@ -113,42 +119,44 @@ class Quantizer:
         can name, which a larger step mends."""
         bits, sent = 0.0, 0
         for _, index, scaled in self._scaled(log_step, cells):
-            size = np.abs(scaled, out=scaled)
-            twice = np.flatnonzero(index >= self.copy_table)
-            bits += self._sum_of_bits(size, index + 1)
-            bits += self._sum_of_bits(
-                size.reshape(-1)[twice] / 2**COPY_OCTAVES, index.reshape(-1)[twice] + (1 - COPY_DISTANCE)
-            )
-            sent += np.count_nonzero(index >= 0) + len(twice)
-        return float("inf") if sent * share >= MOST_SENT else bits * share
+            size, index = scaled.abs_().view(-1), index.view(-1)
+            twice = torch.nonzero(index >= self.copy_table)[:, 0]
+            once, again = size.index_select(0, twice).div_(2**COPY_OCTAVES), index.index_select(0, twice)
+            bits = self._sum_of_bits(size, index + 1) + self._sum_of_bits(once, again.add_(1 - COPY_DISTANCE)) + bits
+            sent = torch.count_nonzero(index >= 0) + (len(twice) + sent)
+        return float("inf") if float(sent) * share >= MOST_SENT else float(bits) * share
 
-    def _scaled(self, log_step: int, cells: Cells) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
-        """Some cells at a time, which stay in the processor's cache: which, their tables ``int64[K, n]`` and
-        coefficients in steps, ``float32``."""
+    def _scaled(self, log_step: int, cells: Cells) -> Iterator[tuple[slice, Tensor, Tensor]]:
+        """Some cells at a time (``ScaleModel.pieces``): which, their tables ``int64[K, n]`` and coefficients in
+        steps, ``float32``."""
         steps = self.cell_steps(log_step, cells.shifts, len(cells))
-        sizes = self.step_sizes(steps, cells.shifts is None).cpu().numpy()
+        sizes = self.step_sizes(steps, cells.shifts is None)
         known = cells.last.get(log_step)
         if known is None:
             cells.last.clear()
-            cells.last[log_step] = np.empty(cells.values.shape, np.int16)
-        for first in range(0, len(cells), CELLS_AT_ONCE):
-            some = slice(first, first + CELLS_AT_ONCE)
+            cells.last[log_step] = torch.empty_like(cells.values, dtype=torch.int16)
+        for some in self.scales.pieces(len(cells)):
             found = self.scales.indices_at(cells.begun[:, some], steps[some]) if known is None else known[:, some]
             cells.last[log_step][:, some] = found
-            index = found.astype(np.int64)
-            yield some, index, cells.values[:, some] / (sizes if sizes.shape[1] == 1 else sizes[:, some])
+            # As rows of their own, whatever they were cut from.
+            index = found.to(torch.int64, memory_format=torch.contiguous_format)
+            scaled = torch.empty_like(index, dtype=torch.float32)
+            torch.div(cells.values[:, some], sizes if sizes.shape[1] == 1 else sizes[:, some], out=scaled)
+            yield some, index, scaled
 
-    def _sum_of_bits(self, size: np.ndarray, row: np.ndarray) -> float:
-        place = self._magnitudes(size, row).astype(np.int64)
-        place += row * self._width
-        return float(self._bits.take(place).sum(dtype=np.float64))
+    def _sum_of_bits(self, size: Tensor, row: Tensor) -> Tensor:
+        place = self._magnitudes(size, row).long().add_(row, alpha=self._width)
+        return _look_up(self._bits, place).sum(dtype=torch.float64)
 
-    def _magnitudes(self, size: np.ndarray, row: np.ndarray) -> np.ndarray:
+    def _magnitudes(self, size: Tensor, row: Tensor) -> Tensor:
         """Whole steps ``float32`` of sizes in steps, towards zero where the bits saved are worth it."""
-        found = self._offsets.take(2 * row + (size >= 1))
-        found += size
-        np.floor(found, out=found)
-        return np.minimum(found, self._most.take(row), out=found)
+        found = _look_up(self._offsets, (size >= 1).long().add_(row, alpha=2)).add_(size).floor_()
+        return torch.minimum(found, _look_up(self._most, row), out=found)
+
+
+def _look_up(table: Tensor, places: Tensor) -> Tensor:
+    # What take and indexing give, in a third of their time on a processor.
+    return table.index_select(0, places.reshape(-1)).view(places.shape)
 
 
 def finest_within(cost: Callable[[int], float], wanted: float) -> tuple[int, float]:

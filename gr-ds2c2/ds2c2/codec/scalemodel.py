@@ -3,11 +3,14 @@
 
 Both ends must come to the same index or the range decoder reads nonsense, and floating-point
 networks differ between machines. Here every product and sum is a whole number below 2^53,
-which float64 holds exactly whatever the order of the additions.
+which float64 holds exactly whatever the order of the additions: on a GPU as on a processor.
 """
+
+from collections.abc import Iterator
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ds2c2.networks.coded import CodedNetworks
 from ds2c2.networks.scales import LEAST_LOG_SCALE, TABLES, TABLES_PER_OCTAVE, context
@@ -22,9 +25,10 @@ CELLS_AT_ONCE = 1024
 
 
 class ScaleModel:
-    """Whole-number form of a model's scale network."""
+    """Whole-number form of a model's scale network, on the device where the networks are."""
 
     def __init__(self, networks: CodedNetworks):
+        self.device = networks.scale1.weight.device
         self._layers = []
         inputs = FEATURE_BITS
         for layer in (networks.scale1, networks.scale2, networks.scale3):
@@ -33,55 +37,58 @@ class ScaleModel:
             whole = np.clip(np.rint(weight * 2**WEIGHT_BITS), -MOST_WEIGHT, MOST_WEIGHT)
             self._layers.append((whole, np.rint(bias * 2.0 ** (inputs + WEIGHT_BITS)), inputs))
             inputs = VALUE_BITS
+        self._tensors = [
+            (torch.from_numpy(weight).to(self.device), torch.from_numpy(bias).to(self.device)[:, None], bits)
+            for weight, bias, bits in self._layers
+        ]
+
+    def known(self, small: np.ndarray, maps: np.ndarray) -> Tensor:
+        """``features`` as a tensor on the device."""
+        pixels = torch.from_numpy(small.astype(np.float64)).to(self.device).permute(2, 0, 1)[None]
+        levels = torch.from_numpy(maps.astype(np.float64)).to(self.device)[None]
+        step = torch.zeros(1, dtype=torch.float64, device=self.device)
+        return context(pixels, levels, step)[0].flatten(1).mul_(2**FEATURE_BITS).round_()
 
     def features(self, small: np.ndarray, maps: np.ndarray) -> np.ndarray:
         """c ``uint8[2h, 2w, 3]`` and maps ``int[2, ceil(h/2), ceil(w/2)]`` to features
         ``float64[F, h * w]``, whole numbers; the last one, the step, is left 0."""
-        pixels = torch.from_numpy(small.astype(np.float64)).permute(2, 0, 1)[None]
-        levels = torch.from_numpy(maps.astype(np.float64))[None]
-        found = context(pixels, levels, torch.zeros(1, dtype=torch.float64))[0].flatten(1).numpy()
-        return np.rint(found * 2**FEATURE_BITS)
+        return self.known(small, maps).cpu().numpy()
 
-    def begin(self, features: np.ndarray) -> np.ndarray:
-        """What the first layer makes of ``features`` whatever the step: ``float64[128, cells]``, whole
+    def begin(self, known: Tensor) -> Tensor:
+        """What the first layer makes of what is ``known``, whatever the step: ``float64[128, cells]``, whole
         numbers, for ``indices_at``. One step after another can be tried without its products again."""
-        weight, bias, _ = self._layers[0]
-        return weight[:, :-1] @ features[:-1] + bias[:, None]
+        weight, bias, _ = self._tensors[0]
+        return torch.addmm(bias, weight[:, :-1], known[:-1])
 
     def indices(self, features: np.ndarray, log_step: np.ndarray) -> np.ndarray:
         """Table index ``int16[K, cells]`` of every symbol, negative where none is sent.
 
         ``log_step``: ``int[cells]`` or one, log2 of the quantizer's step in 1/256.
         """
-        return self.indices_at(self.begin(features), log_step)
+        begun = self.begin(torch.from_numpy(np.ascontiguousarray(features)).to(self.device))
+        return self.indices_at(begun, np.broadcast_to(log_step, begun.shape[1])).cpu().numpy()
 
-    def indices_at(self, begun: np.ndarray, log_step: np.ndarray) -> np.ndarray:
-        """As ``indices``, from what ``begin`` gave."""
-        cells = begun.shape[1]
-        steps = np.broadcast_to(log_step, cells)
-        found = np.empty((self._layers[-1][0].shape[0], cells), np.int16)
-        # A few cells at a time stay in the processor's cache.
-        for first in range(0, cells, CELLS_AT_ONCE):
-            some = slice(first, first + CELLS_AT_ONCE)
+    def indices_at(self, begun: Tensor, log_step: np.ndarray) -> Tensor:
+        """As ``indices``, from what ``begin`` gave, for ``int[cells]`` steps: ``int16[K, cells]`` on the device."""
+        steps = torch.from_numpy(log_step.astype(np.float64)).to(self.device)
+        found = begun.new_empty((len(self._tensors[-1][0]), begun.shape[1]), dtype=torch.int16)
+        for some in self.pieces(begun.shape[1]):
             found[:, some] = self._finish(begun[:, some], steps[some])
         return found
 
-    def _finish(self, begun: np.ndarray, log_step: np.ndarray) -> np.ndarray:
+    def pieces(self, cells: int) -> Iterator[slice]:
+        """All cells, a few at a time, which stay in the processor's cache; at once elsewhere."""
+        most = CELLS_AT_ONCE if self.device.type == "cpu" else max(1, cells)
+        return (slice(first, first + most) for first in range(0, cells, most))
+
+    def _finish(self, begun: Tensor, log_step: Tensor) -> Tensor:
         """Table indices ``float64[K, cells]``."""
-        step = log_step * 2 ** (FEATURE_BITS - 8) / 2
-        x = begun + self._layers[0][0][:, -1:] * step
-        for number, (weight, bias, bits) in enumerate(self._layers):
+        x = begun + self._tensors[0][0][:, -1:] * (log_step * (2 ** (FEATURE_BITS - 8) / 2))
+        for number, (weight, bias, bits) in enumerate(self._tensors):
             if number:
-                x = weight @ x
-                x += bias[:, None]
-            x *= 2.0 ** (VALUE_BITS - bits - WEIGHT_BITS)
-            np.floor(x, out=x)
+                x = torch.addmm(bias, weight, x)
+            x.mul_(2.0 ** (VALUE_BITS - bits - WEIGHT_BITS)).floor_()
             if number < 2:
-                np.maximum(x, 0, out=x)
-                np.minimum(x, MOST_HIDDEN, out=x)
-        x -= LEAST_LOG_SCALE * 2**VALUE_BITS
-        x *= TABLES_PER_OCTAVE
-        x *= 2.0**-VALUE_BITS
-        np.floor(x, out=x)
-        np.maximum(x, -1, out=x)
-        return np.minimum(x, TABLES - 1, out=x)
+                x.clamp_(0, MOST_HIDDEN)
+        x.sub_(LEAST_LOG_SCALE * 2**VALUE_BITS).mul_(TABLES_PER_OCTAVE).mul_(2.0**-VALUE_BITS)
+        return x.floor_().clamp_(-1, TABLES - 1)

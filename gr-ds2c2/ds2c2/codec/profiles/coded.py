@@ -20,6 +20,7 @@ from ds2c2.codec.favour import FAVOUR_COUNTS, cell_favour
 from ds2c2.codec.mapcoder import MapError, decode_map, encode_map
 from ds2c2.codec.profiles.profile import Base, EncodedLayers, Profile
 from ds2c2.codec.quantizer import COARSEST, FINEST, USUAL_SLOPE, Cells, Quantizer
+from ds2c2.codec.scalemodel import FEATURE_BITS
 from ds2c2.codec.smallpicture import reduce_picture
 from ds2c2.errors import PictureError
 from ds2c2.networks.coded import CodedNetworks
@@ -51,7 +52,6 @@ COPY_TABLES = ((0.65, COPY_TABLE), (0.4, 24), (0.03, 27), (0.0, TABLES))
 USUAL_MAP_BITS = 4.5
 # Bits of a block that are on average left over: spare bits, part of a unit, part of a byte.
 UNUSED_BITS = SPARE_BITS + 6.0
-PLACES_AT_ONCE = 1 << 18
 
 
 class CodedProfile(Profile):
@@ -71,22 +71,17 @@ class CodedProfile(Profile):
             return super().base_picture(small)
 
     @cached_property
-    def _order(self) -> np.ndarray:
+    def _order(self) -> torch.Tensor:
         """Of all symbols, channel by channel, and after them of all copies, ``int32``."""
-        return seeded_order(self.stream.seed, 2 * self.networks.shape.channels * self.rows * self.columns, np.int32)
+        count = 2 * self.networks.shape.channels * self.rows * self.columns
+        return torch.from_numpy(seeded_order(self.stream.seed, count, np.int32)).to(self.device)
 
-    def _in_order(self, tables: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _in_order(self, tables: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Tables ``int16`` of all symbols and copies to the places of those that are sent, ``int32``, in the
         order of sending, and their tables."""
-        places, found = [], []
-        # Some at a time: numpy takes indices of 64 bits alone, and makes them of others.
-        for first in range(0, len(self._order), PLACES_AT_ONCE):
-            part = self._order[first : first + PLACES_AT_ONCE]
-            table = tables.take(part)
-            sent = np.flatnonzero(table >= 0)
-            places.append(part[sent])
-            found.append(table[sent])
-        return np.concatenate(places), np.concatenate(found)
+        table = tables.view(-1).index_select(0, self._order)
+        sent = torch.nonzero(table >= 0)[:, 0]
+        return self._order.index_select(0, sent), table.index_select(0, sent)
 
     def encode(
         self,
@@ -128,18 +123,18 @@ class CodedProfile(Profile):
 
     def decode(self, soft: np.ndarray, base: Base) -> tuple[torch.Tensor, int]:
         log_step, unit, maps, shifts = self._read_side(base.layer)
-        features = self.scales.features(base.layer.small, maps)
+        features = self.scales.known(base.layer.small, maps)
         steps = self.quantizer.cell_steps(log_step, shifts, self.rows * self.columns)
-        index = self.scales.indices(features, steps)
+        index = self.scales.indices_at(self.scales.begin(features), steps)
         heard, damaged = self._values(*to_hard(soft), index, unit)
         if heard is None:
             # Without a symbol the decoder could only guess, at times for the worse.
             return base.picture, damaged
-        received, known = (torch.from_numpy(x).to(self.device) for x in heard)
+        received, known = heard
         received *= self.quantizer.step_sizes(steps, shifts is None)
         shape = (1, -1, self.rows, self.columns)
         log_steps = torch.from_numpy((steps / 256).astype(np.float32)).to(self.device).view(shape)
-        context = torch.from_numpy((features / 1024).astype(np.float32)).to(self.device).view(shape)
+        context = (features / 2**FEATURE_BITS).float().view(shape)
         context[:, -1:] = log_steps / 2
         with picture_precision(self.device, self.mixed):
             hidden = self.networks.scale_features(context)
@@ -147,25 +142,26 @@ class CodedProfile(Profile):
         return residual.add_(base.picture), damaged
 
     def _values(
-        self, blocks: np.ndarray, arrived: np.ndarray, index: np.ndarray, unit: int
-    ) -> tuple[tuple[np.ndarray, np.ndarray] | None, int]:
+        self, blocks: np.ndarray, arrived: np.ndarray, index: torch.Tensor, unit: int
+    ) -> tuple[tuple[torch.Tensor, torch.Tensor] | None, int]:
         """Blocks ``uint8[N_e, block_size]`` and every symbol's table ``int16[K, cells]`` to symbols in steps,
         0 where unknown, and how well they are known, both ``float32[K, cells]``; None where no symbol is
         known. And how many blocks made no sense."""
-        places, ordered = self._in_order(np.concatenate([index, self.quantizer.copy_tables(index)]))
-        symbols, known, damaged = self._unpack(blocks, arrived, ordered, unit)
-        places, symbols = places[known], symbols[known]
-        if not len(places):
+        places, ordered = self._in_order(torch.cat([index, self.quantizer.copy_tables(index)]))
+        symbols, known, damaged = self._unpack(blocks, arrived, ordered.cpu().numpy(), unit)
+        if not known.any():
             return None, damaged
+        places, symbols = places[torch.from_numpy(known).to(self.device)].long(), symbols[known].astype(np.float32)
+        symbols = torch.from_numpy(symbols).to(self.device)
         # What is not sent is known to be 0.
-        values, mask = np.zeros(index.shape, np.float32), (index < 0).astype(np.float32)
-        first = places < index.size
-        values.reshape(-1)[places[first]] = symbols[first]
-        mask.reshape(-1)[places[first]] = 1
-        copied, symbols = places[~first] - index.size, symbols[~first]
-        alone = mask.reshape(-1)[copied] == 0
-        values.reshape(-1)[copied[alone]] = symbols[alone] * 2**COPY_OCTAVES
-        mask.reshape(-1)[copied[alone]] = COPY_MASK
+        values, mask = torch.zeros_like(index, dtype=torch.float32), (index < 0).float()
+        first = places < index.numel()
+        values.view(-1)[places[first]] = symbols[first]
+        mask.view(-1)[places[first]] = 1
+        copied, symbols = places[~first] - index.numel(), symbols[~first]
+        alone = mask.view(-1)[copied] == 0
+        values.view(-1)[copied[alone]] = symbols[alone] * 2**COPY_OCTAVES
+        mask.view(-1)[copied[alone]] = COPY_MASK
         return (values, mask), damaged
 
     def _pack(self, symbols: np.ndarray, tables: np.ndarray) -> tuple[np.ndarray, int]:
@@ -232,17 +228,19 @@ class CodedProfile(Profile):
         self, coefficients: torch.Tensor, layer: BaseLayer, maps: np.ndarray, shifts: np.ndarray | None
     ) -> tuple[int, np.ndarray, np.ndarray]:
         """The finest step whose symbols fit the enhancement, with symbols and tables in order."""
-        values = coefficients[0].flatten(1).cpu().numpy()
-        if not np.isfinite(values).all():
+        # A cell's coefficients lie side by side as the networks give them; here a coefficient's cells do.
+        values = coefficients[0].flatten(1).contiguous()
+        if not values.sum(dtype=torch.float64).isfinite():
             raise PictureError("the networks gave no finite numbers for this picture; choose other weights")
         cells = self._cells(values, layer, maps, shifts)
         log_step = self.quantizer.find_step(cells, self._payload_bits())
         tables, symbols = self.quantizer.symbols(log_step, cells)
         places, ordered = self._in_order(tables)
-        return log_step, symbols.take(places), ordered
+        symbols = symbols.view(-1).index_select(0, places)
+        return log_step, symbols.cpu().numpy(), ordered.cpu().numpy()
 
-    def _cells(self, values: np.ndarray, layer: BaseLayer, maps: np.ndarray, shifts: np.ndarray | None) -> Cells:
-        begun = self.scales.begin(self.scales.features(layer.small, maps))
+    def _cells(self, values: torch.Tensor, layer: BaseLayer, maps: np.ndarray, shifts: np.ndarray | None) -> Cells:
+        begun = self.scales.begin(self.scales.known(layer.small, maps))
         return Cells(values, begun, None if shifts is None else shifts.reshape(-1))
 
     def _anneal(
@@ -257,15 +255,15 @@ class CodedProfile(Profile):
     ) -> tuple[int, np.ndarray, np.ndarray] | None:
         """What ``_fill`` gives, refined; None where that is not better. A quarter of the work finds out how many
         bits a refined picture saves, so that the rest goes on at the finer step that these pay for."""
-        cells = self._cells(coefficients[0].flatten(1).cpu().numpy(), base.layer, maps, shifts)
-        features = self.scales.features(base.layer.small, maps)
+        cells = self._cells(coefficients[0].flatten(1).contiguous(), base.layer, maps, shifts)
+        features = self.scales.known(base.layer.small, maps)
         survive = DEFAULT_SURVIVE if self.stream.survive is None else self.stream.survive
         with torch.inference_mode(False), torch.enable_grad():
             # Copies, since autograd takes no tensor of inference mode.
             picture, small = pixels.clone(), base.picture.clone()
 
             def at(step: int) -> tuple[Annealing, np.ndarray, np.ndarray, float]:
-                tables, symbols = self.quantizer.symbols(step, cells)
+                tables, symbols = (found.cpu().numpy() for found in self.quantizer.symbols(step, cells))
                 placed = self._placed(step, cells, features, tables, symbols)
                 kept = tables[len(symbols) // 2 :]
                 repeated = self.tables.bits[kept[kept >= 0], np.abs(placed.copies[kept >= 0])].sum()
@@ -284,23 +282,23 @@ class CodedProfile(Profile):
             if whole is None or annealing.judge(whole) >= usual:
                 return None
             symbols = np.concatenate([annealing.symbols(whole), annealing.placed.copies])
-        places, ordered = self._in_order(tables)
-        return step, symbols.take(places), ordered
+        places, ordered = self._in_order(torch.from_numpy(tables).to(self.device))
+        return step, symbols.take(places.cpu().numpy()), ordered.cpu().numpy()
 
     def _placed(
-        self, log_step: int, cells: Cells, features: np.ndarray, tables: np.ndarray, symbols: np.ndarray
+        self, log_step: int, cells: Cells, features: torch.Tensor, tables: np.ndarray, symbols: np.ndarray
     ) -> Placed:
         """A picture at a step, for annealing."""
         index, copies = tables[: len(tables) // 2], symbols[len(symbols) // 2 :]
         steps = self.quantizer.cell_steps(log_step, cells.shifts, self.rows * self.columns)
         grid = (1, -1, self.rows, self.columns)
         log_steps = torch.from_numpy((steps / 256).astype(np.float32)).view(grid).to(self.device)
-        context = torch.from_numpy((features / 1024).astype(np.float32)).view(grid).to(self.device)
+        context = (features / 2**FEATURE_BITS).float().view(grid)
         context[:, -1:] = log_steps / 2
         with torch.no_grad():
             hidden = self.networks.scale_features(context)
             sizes = self.quantizer.step_sizes(steps, False)
-        start = self.quantizer.start(cells.values / sizes.cpu().numpy(), index)
+        start = self.quantizer.start((cells.values / sizes).cpu().numpy(), index)
         return Placed(index, start, index >= self.quantizer.copy_table, copies, sizes.view(grid), hidden, log_steps)
 
 
