@@ -130,7 +130,7 @@ class CodedProfile(Profile):
         if heard is None:
             # Without a symbol the decoder could only guess, at times for the worse.
             return base.picture, damaged
-        received, known = heard
+        received, known = (torch.from_numpy(x).to(self.device) for x in heard)
         received *= self.quantizer.step_sizes(steps, shifts is None)
         shape = (1, -1, self.rows, self.columns)
         log_steps = torch.from_numpy((steps / 256).astype(np.float32)).to(self.device).view(shape)
@@ -142,26 +142,26 @@ class CodedProfile(Profile):
         return residual.add_(base.picture), damaged
 
     def _values(
-        self, blocks: np.ndarray, arrived: np.ndarray, index: torch.Tensor, unit: int
-    ) -> tuple[tuple[torch.Tensor, torch.Tensor] | None, int]:
+        self, blocks: np.ndarray, arrived: np.ndarray, tables: torch.Tensor, unit: int
+    ) -> tuple[tuple[np.ndarray, np.ndarray] | None, int]:
         """Blocks ``uint8[N_e, block_size]`` and every symbol's table ``int16[K, cells]`` to symbols in steps,
         0 where unknown, and how well they are known, both ``float32[K, cells]``; None where no symbol is
         known. And how many blocks made no sense."""
-        places, ordered = self._in_order(torch.cat([index, self.quantizer.copy_tables(index)]))
-        symbols, known, damaged = self._unpack(blocks, arrived, ordered.cpu().numpy(), unit)
-        if not known.any():
+        found = self._in_order(torch.cat([tables, self.quantizer.copy_tables(tables)]))
+        index, places, ordered = (x.cpu().numpy() for x in (tables, *found))
+        symbols, known, damaged = self._unpack(blocks, arrived, ordered, unit)
+        places, symbols = places[known], symbols[known]
+        if not len(places):
             return None, damaged
-        places, symbols = places[torch.from_numpy(known).to(self.device)].long(), symbols[known].astype(np.float32)
-        symbols = torch.from_numpy(symbols).to(self.device)
         # What is not sent is known to be 0.
-        values, mask = torch.zeros_like(index, dtype=torch.float32), (index < 0).float()
-        first = places < index.numel()
-        values.view(-1)[places[first]] = symbols[first]
-        mask.view(-1)[places[first]] = 1
-        copied, symbols = places[~first] - index.numel(), symbols[~first]
-        alone = mask.view(-1)[copied] == 0
-        values.view(-1)[copied[alone]] = symbols[alone] * 2**COPY_OCTAVES
-        mask.view(-1)[copied[alone]] = COPY_MASK
+        values, mask = np.zeros(index.shape, np.float32), (index < 0).astype(np.float32)
+        first = places < index.size
+        values.reshape(-1)[places[first]] = symbols[first]
+        mask.reshape(-1)[places[first]] = 1
+        copied, symbols = places[~first] - index.size, symbols[~first]
+        alone = mask.reshape(-1)[copied] == 0
+        values.reshape(-1)[copied[alone]] = symbols[alone] * 2**COPY_OCTAVES
+        mask.reshape(-1)[copied[alone]] = COPY_MASK
         return (values, mask), damaged
 
     def _pack(self, symbols: np.ndarray, tables: np.ndarray) -> tuple[np.ndarray, int]:
