@@ -127,7 +127,7 @@ class Quantizer:
         return float("inf") if float(sent) * share >= MOST_SENT else float(bits) * share
 
     def _scaled(self, log_step: int, cells: Cells) -> Iterator[tuple[slice, Tensor, Tensor]]:
-        """Some cells at a time (``ScaleModel.pieces``): which, their tables ``int64[K, n]`` and coefficients in
+        """Some cells at a time (``ScaleModel.pieces``): which, their tables ``int32[K, n]`` and coefficients in
         steps, ``float32``."""
         steps = self.cell_steps(log_step, cells.shifts, len(cells))
         sizes = self.step_sizes(steps, cells.shifts is None)
@@ -139,18 +139,18 @@ class Quantizer:
             found = self.scales.indices_at(cells.begun[:, some], steps[some]) if known is None else known[:, some]
             cells.last[log_step][:, some] = found
             # As rows of their own, whatever they were cut from.
-            index = found.to(torch.int64, memory_format=torch.contiguous_format)
+            index = found.to(torch.int32, memory_format=torch.contiguous_format)
             scaled = torch.empty_like(index, dtype=torch.float32)
             torch.div(cells.values[:, some], sizes if sizes.shape[1] == 1 else sizes[:, some], out=scaled)
             yield some, index, scaled
 
     def _sum_of_bits(self, size: Tensor, row: Tensor) -> Tensor:
-        place = self._magnitudes(size, row).long().add_(row, alpha=self._width)
+        place = self._magnitudes(size, row).int().add_(row, alpha=self._width)
         return _look_up(self._bits, place).sum(dtype=torch.float64)
 
     def _magnitudes(self, size: Tensor, row: Tensor) -> Tensor:
         """Whole steps ``float32`` of sizes in steps, towards zero where the bits saved are worth it."""
-        found = _look_up(self._offsets, (size >= 1).long().add_(row, alpha=2)).add_(size).floor_()
+        found = _look_up(self._offsets, (size >= 1).int().add_(row, alpha=2)).add_(size).floor_()
         return torch.minimum(found, _look_up(self._most, row), out=found)
 
 
