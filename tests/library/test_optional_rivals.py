@@ -37,7 +37,7 @@ def programs(tmp_path, monkeypatch):
 
 
 def test_none_of_them_is_measured_unless_named():
-    assert set(rivals.OPTIONAL) == {"bpg", *CODECS} and not set(rivals.OPTIONAL) & set(rivals.NAMES)
+    assert set(rivals.OPTIONAL) == {"bpg", "ssdv", *CODECS} and not set(rivals.OPTIONAL) & set(rivals.NAMES)
     assert set(rivals.NAMES) | set(rivals.OPTIONAL) == {*rivals.RIVALS, rivals.LAYERED}
 
 

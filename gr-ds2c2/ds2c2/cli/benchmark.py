@@ -56,7 +56,7 @@ def benchmark(
     rivals: Annotated[
         str,
         typer.Option(
-            help="Codecs to stand beside ours; default: all that are installed, but for bpg and CompressAI's "
+            help="Codecs to stand beside ours; default: all that are installed, but for bpg, ssdv and CompressAI's "
             "(bmshj2018-factorized, bmshj2018-hyperprior, mbt2018-mean, cheng2020-attn), to be asked for by name."
         ),
     ] = "",

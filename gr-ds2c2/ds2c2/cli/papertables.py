@@ -75,7 +75,8 @@ def choose_rivals(text: str, tables: tuple[str, ...], console: Console) -> tuple
     if text == NO_RIVALS or not {"3", "4"} & set(tables):
         return ()
     found = []
-    for name in asked or RIVALS:
+    # One that is sent in packets of its own has no place among files, unless it is asked for.
+    for name in asked or [name for name, rival in RIVALS.items() if not rival.send]:
         if why := missing(name):
             if asked or name not in OPTIONAL:
                 console.print(f"not measured: {name}, {why}", markup=False)

@@ -11,6 +11,7 @@ from ds2c2.channels.channel import BlockChannel
 from ds2c2.errors import ExitCode, UserError
 from ds2c2.evaluation.outcomes import BOTH, CHANNELS, OURS, BenchmarkSettings, measure_ours, measure_rival
 from ds2c2.evaluation.progress import ProgressFile
+from ds2c2.evaluation.rivals.rivals import RIVALS
 from ds2c2.evaluation.workers import spread
 from ds2c2.evaluation.workers import start_worker as _start_worker
 
@@ -83,14 +84,17 @@ def tasks(settings: BenchmarkSettings, done: set[tuple]) -> list[tuple[str, str,
 
 
 def rivals_of(folder: Path, settings: BenchmarkSettings) -> list[dict]:
-    """Units of rivals that another benchmark has computed already. They do not depend on our codec,
-    nor on losses and seeds. Raises ``BenchmarkError`` when pictures, rates or blocks differ."""
+    """Units of rivals that another benchmark has computed already. They do not depend on our codec, nor on losses
+    and seeds but for those that stand losses by themselves. Raises ``BenchmarkError`` when pictures, rates or blocks
+    differ."""
     progress = _progress(folder)
     begun, units, _ = progress.read()
     if begun is None:
         raise BenchmarkError(f"{folder}: no benchmark there whose rivals could be taken")
     identity = settings.identity()
-    wanted = ("pictures", "rates", "block_size", *(("trunks",) if settings.trunks else ()))
+    wanted = ["pictures", "rates", "block_size", *(["trunks"] if settings.trunks else [])]
+    if any(RIVALS[name].send for name in settings.rivals if name in RIVALS):
+        wanted += ["losses", "channels", "seeds", "burst"]
     progress.compare(begun, {key: identity[key] for key in wanted})
     return [unit for unit in units if unit["unit"][3] in settings.rivals]
 

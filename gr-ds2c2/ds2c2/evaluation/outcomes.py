@@ -16,6 +16,7 @@ import numpy as np
 
 from ds2c2.channels.channel import DEFAULT_BURST, BlockChannel
 from ds2c2.evaluation.erasurecode import DESIGN_LOSSES, design_k, design_name
+from ds2c2.evaluation.rivals.rivalcodec import Sent
 from ds2c2.pictures.metrics import ms_ssim, psnr
 from ds2c2.pictures.pictures import read_picture
 from ds2c2.stream.geometry import MID_GREY
@@ -28,6 +29,8 @@ CHANNELS = ("iid", "gilbert-elliott")
 # Pictures that come through unchanged have no finite PSNR; JSON and means need one.
 PSNR_CAP = 100.0  # dB
 UNPROTECTED = "none"
+# A rival's own packets, each of use alone, without an erasure code.
+PACKETS = "packets"
 
 
 @dataclass(frozen=True)
@@ -197,6 +200,30 @@ def measure_ours(settings: BenchmarkSettings, picture: Source, rate: float, rule
     }
 
 
+def _sent(settings: BenchmarkSettings, picture: Source, original: np.ndarray, sent: Sent | None, blocks: int) -> dict:
+    """A rival that stands losses by itself, at every draw as ours; where nothing came mid-grey is shown."""
+    grey = np.full_like(original, MID_GREY)
+    known: dict[bytes, tuple[float, float | None, int]] = {}
+    found, first = [], []
+    for channel, loss, seed in settings.draws():
+        lost = hits(settings, picture, channel, loss, seed, blocks)
+        if lost.tobytes() not in known or (settings.perception and seed == 1):
+            received = sent.receive(lost) if sent else None
+            shown = grey if received is None else received
+            known[lost.tobytes()] = (*quality(original, shown), int(received is None))
+            first += [shown] if settings.perception and seed == 1 else []
+        found.append(known[lost.tobytes()])
+    return {
+        "design": PACKETS,
+        "setting": sent.setting if sent else None,
+        "bytes": sent.bytes if sent else None,
+        "psnr": [value for value, _, _ in found],
+        "ms_ssim": [similar for _, similar, _ in found],
+        "nothing": [nothing for _, _, nothing in found],
+        **_seen(settings, original, first, "cpu"),
+    }
+
+
 def _designs(blocks: int) -> dict[str, int]:
     """Name and k of every design for n = ``blocks``; unprotected is k = n."""
     return {UNPROTECTED: blocks} | {design_name(loss): design_k(blocks, loss) for loss in DESIGN_LOSSES}
@@ -212,10 +239,11 @@ def measure_rival(settings: BenchmarkSettings, picture: Source, codec: str, rate
     nothing = np.full_like(original, MID_GREY)
     grey = quality(original, nothing)
     size = settings.block_size
+    send = None if codec == rivals.LAYERED else rivals.RIVALS[codec].send
     counts = {rate: settings.blocks(picture, rate) for rate in settings.rates}
     if codec == rivals.LAYERED:
         curve = quality_curve(original, size * max(counts.values()))
-    else:
+    elif not send:
         budgets = {k * size for blocks in counts.values() for k in _designs(blocks).values() if k}
         best = rivals.best_within(rivals.RIVALS[codec], original, budgets)
     for rate in rates:
@@ -232,6 +260,8 @@ def measure_rival(settings: BenchmarkSettings, picture: Source, codec: str, rate
                     **_seen(settings, original, plan.pictures, "cpu"),
                 }
             ]
+        elif send:
+            variants = [_sent(settings, picture, original, send(original, blocks, size), blocks)]
         else:
             variants = []
             for design, k in _designs(blocks).items():

@@ -12,7 +12,7 @@ with warnings.catch_warnings():
 
 from ds2c2.evaluation.outcomes import BOTH, OURS, UNPROTECTED
 from ds2c2.evaluation.rivals.rivals import LAYERED, RIVALS, label
-from ds2c2.evaluation.summary import value
+from ds2c2.evaluation.summary import is_fixed, value
 from ds2c2.files import whole
 
 HEADLINE_RATE = 0.26  # bits per pixel
@@ -69,8 +69,7 @@ def _over_loss(results: dict, rules: str, path: Path) -> Path:
             axes.plot(across, values, color=OUR_COLOUR, marker="o", linewidth=3, label=curve["name"], zorder=5)
         elif codec != OURS:
             colour, marker = STYLES[codec]
-            chosen = design == results["best-fixed"].get(codec, {}).get(f"{rate:g}") or codec == LAYERED
-            if chosen:
+            if is_fixed(results, curve, rate):
                 axes.plot(across, values, color=colour, marker=marker, linewidth=1.8, label=curve["name"], zorder=4)
             elif design != UNPROTECTED:
                 axes.plot(across, values, color=colour, alpha=0.2, linewidth=1, zorder=2)
@@ -99,10 +98,10 @@ def _over_rate(results: dict, loss: float, path: Path) -> Path:
             axes.plot(rates, values, line, color=OUR_COLOUR, marker="o", linewidth=3, label=named, zorder=5)
     for codec in results["settings"]["rivals"]:
         colour, marker = STYLES[codec]
-        chosen = results["best-fixed"].get(codec, {})
-        by_design = {c["design"]: c for c in results["curves"] if c["codec"] == codec and c["rules"] == BOTH}
-        values = [value(by_design[chosen.get(f"{rate:g}", LAYERED)], rate, loss) for rate in rates]
-        named = label(codec) + ("" if codec == LAYERED else ", best fixed code")
+        theirs = [c for c in results["curves"] if c["codec"] == codec and c["rules"] == BOTH]
+        fixed = [next(curve for curve in theirs if is_fixed(results, curve, rate)) for rate in rates]
+        values = [value(curve, rate, loss) for curve, rate in zip(fixed, rates, strict=True)]
+        named = label(codec) + (", best fixed code" if codec in results["best-fixed"] else "")
         axes.plot(rates, values, color=colour, marker=marker, linewidth=1.8, label=named)
     axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
     return save_figure(figure, path)

@@ -9,8 +9,8 @@ from ds2c2.errors import ExitCode, UserError
 from ds2c2.evaluation.distances import DISTANCES
 from ds2c2.evaluation.distances import key as distance_key
 from ds2c2.evaluation.outcomes import BOTH, OURS
-from ds2c2.evaluation.rivals.rivals import LAYERED, label
-from ds2c2.evaluation.summary import mean_over_losses, value
+from ds2c2.evaluation.rivals.rivals import label
+from ds2c2.evaluation.summary import is_fixed, mean_over_losses, value
 from ds2c2.files import make_folder, whole
 from ds2c2.stream.protection import OUTAGE
 
@@ -141,14 +141,8 @@ def ours(results: dict, rules: str) -> dict | None:
 
 
 def fixed_rivals(results: dict, rate: float) -> list[dict]:
-    """Of each rival the one curve that it would choose not knowing the loss rate: its best fixed
-    design, or its layers."""
-    chosen = results["best-fixed"]
-    return [
-        c
-        for c in results["curves"]
-        if c["codec"] != OURS and (c["design"] == LAYERED or chosen.get(c["codec"], {}).get(f"{rate:g}") == c["design"])
-    ]
+    """Of each rival the one curve that it would choose not knowing the loss rate."""
+    return [curve for curve in results["curves"] if is_fixed(results, curve, rate)]
 
 
 def _rows(curves: list[dict], rate: float, losses: list[float], channel: str, key: str, digits: int) -> list[list[str]]:

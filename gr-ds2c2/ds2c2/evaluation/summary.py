@@ -13,7 +13,7 @@ import numpy as np
 from ds2c2.evaluation.distances import DISTANCES
 from ds2c2.evaluation.distances import key as key_of
 from ds2c2.evaluation.erasurecode import DESIGN_LOSSES, MEAN_LOSSES, design_name
-from ds2c2.evaluation.outcomes import BOTH, OURS, UNPROTECTED, BenchmarkSettings, hits
+from ds2c2.evaluation.outcomes import BOTH, OURS, PACKETS, UNPROTECTED, BenchmarkSettings, hits
 from ds2c2.evaluation.rivals import rivals
 from ds2c2.stream.protection import OUTAGE
 
@@ -43,6 +43,8 @@ def worst(values: np.ndarray) -> float:
 def _outcomes(entry: dict, variant: dict, lost: tuple[int, ...], first: tuple[bool, ...]) -> list[tuple]:
     """PSNR, MS-SSIM and whether nothing arrived, of a rival's design at every draw; of each ``first`` draw, as ours,
     its perceptual distances too, else None."""
+    if "psnr" in variant:
+        return _drawn(variant, first)
     found = []
     seen = [*entry.get("distances", [None]), *variant.get("distances", [None] * len(variant["levels"]))]
     for count, is_first in zip(lost, first, strict=True):
@@ -52,7 +54,8 @@ def _outcomes(entry: dict, variant: dict, lost: tuple[int, ...], first: tuple[bo
     return found
 
 
-def _our_outcomes(entry: dict, first: tuple[bool, ...]) -> list[tuple]:
+def _drawn(entry: dict, first: tuple[bool, ...]) -> list[tuple]:
+    """The same of ours, and of what else was measured at every draw."""
     seen = iter(entry.get("distances", [None] * sum(first)))
     distances = [next(seen) if is_first else None for is_first in first]
     return list(zip(entry["psnr"], entry["ms_ssim"], entry["nothing"], distances, strict=True))
@@ -97,6 +100,8 @@ def _describe_design(codec: str, design: str) -> tuple[str, str]:
     named = rivals.label(codec)
     if design == UNPROTECTED:
         return f"{named}, unprotected", "all blocks carry the file; any lost block breaks it"
+    if design == PACKETS:
+        return named, "no erasure code: every packet that arrives shows its piece"
     if design == rivals.LAYERED:
         return named, "5 quality layers, each with its own ideal MDS code, shared out best for each picture"
     return f"{named}, code for {design} loss", f"ideal MDS code, outage at most {100 * OUTAGE:g} % at {design} loss"
@@ -132,7 +137,7 @@ def summarise(settings: BenchmarkSettings, units: list[dict]) -> dict:
 
     curves = []
     for rules in settings.rules:
-        found = points(rules, OURS, lambda entry: _our_outcomes(entry, firsts))
+        found = points(rules, OURS, lambda entry: _drawn(entry, firsts))
         what = "base layer never lost, no redundancy" if rules == "paper" else "base layer lost like the rest"
         curves.append(_curve(f"ds2c2-{settings.model}", f"{rules} rules: {what}", rules, OURS, "", found))
     for codec in settings.rivals:
@@ -176,6 +181,12 @@ def value(curve: dict, rate: float, loss: float, channel: str = "iid", key: str 
         if point == (rate, channel, loss):
             return results[key][i]
     return None
+
+
+def is_fixed(results: dict, curve: dict, rate: float) -> bool:
+    """Whether a rival would choose a curve not knowing the loss rate: its best design, its layers, its packets."""
+    chosen = results["best-fixed"].get(curve["codec"], {}).get(f"{rate:g}")
+    return curve["codec"] != OURS and curve["design"] in (rivals.LAYERED, PACKETS, chosen)
 
 
 def mean_over_losses(curve: dict, rate: float, channel: str = "iid") -> float | None:

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from ds2c2.networks.bands import Band, add_over_rows, over_rows, through
 from ds2c2.networks.dct import coefficient_basis
 from ds2c2.networks.finenet import FineNet, refine
-from ds2c2.networks.layers import residual_stack
+from ds2c2.networks.layers import add_shuffled, residual_stack, shuffle, unshuffle
 from ds2c2.networks.scales import CONTEXT, LEVEL_VALUES, ORIENTATION_VALUES, ROW, TABLES, spread_step
 from ds2c2.stream.geometry import CELL, LEVELS, REDUCTION
 
@@ -96,20 +96,21 @@ class CodedEncoder(nn.Module):
 
     def forward(self, residual: Tensor, base: Tensor) -> Tensor:
         size = residual.shape[-2:]
-        unshuffle, enter, stack = self.stage4
+        into, enter, stack = self.stage4
+        narrow, pixels = self.filter
         down8, stack8, down16, stack16, *leave = self.stage16
 
         def enter4(band: Band) -> tuple[Tensor]:
-            return (enter(unshuffle(torch.cat([band.look(residual), band.look(base)], dim=1))),)
+            return (enter(unshuffle(into.downscale_factor, band.look(residual), band.look(base))),)
 
         (x4,) = over_rows(enter4, size, 1, (4,))
         x4 = through(stack, x4)
 
         def leave4(band: Band) -> tuple[Tensor, Tensor]:
             features = band.look(x4, 4)
-            filtered = band.look(residual) + self.filter(features)
+            filtered = add_shuffled(band.look(residual), narrow(features), pixels.upscale_factor)
             with torch.autocast(residual.device.type, enabled=False):
-                cells = F.pixel_unshuffle(filtered.float(), CELL)
+                cells = unshuffle(CELL, filtered.float())
                 linear = F.conv2d(cells * LEVELS, self.transform.float()[:, :, None, None])
             return linear, down8(features)
 
@@ -152,8 +153,8 @@ class CodedDecoder(nn.Module):
         lost = 1 - mask.mean(dim=(1, 2, 3), keepdim=True)
         planes = [p.expand(batch, 1, rows, columns) for p in (spread_step(log_step) - MIDDLE_LOG_STEP, lost)]
         size = base.shape[-2:]
-        unshuffle, enter, stack = self.features8
-        (features,) = over_rows(lambda band: (enter(unshuffle(band.look(base))),), size, 0, (8,))
+        into, enter, stack = self.features8
+        (features,) = over_rows(lambda band: (enter(unshuffle(into.downscale_factor, band.look(base))),), size, 0, (8,))
         features = through(stack, features)
         entered = self.enter16(torch.cat([coefficients / COEFFICIENT_SCALE, mask, context, *planes], dim=1))
         x16 = through(self.stage16, entered + self.features16(features))
@@ -163,15 +164,16 @@ class CodedDecoder(nn.Module):
         def inverse(band: Band) -> tuple[Tensor]:
             with torch.autocast(base.device.type, enabled=False):
                 cells = F.conv2d(band.look(known, CELL), self.transform.float()[:, :, None, None])  # noqa: F821 - until del
-                return (F.pixel_shuffle(cells / LEVELS, CELL),)
+                return (shuffle(cells / LEVELS, CELL),)
 
         (linear,) = over_rows(inverse, size, 0, (1,))
         x8 = through(self.stage8, self.up8(x16) + features)
         del features, entered, x16, estimate
 
         def enter4(band: Band) -> tuple[Tensor]:
-            pixels = torch.cat([band.look(linear), band.look(base)], dim=1)
-            return (self.up4(band.look(x8, 8)) + self.enter4(pixels),)  # noqa: F821 - until del
+            into, enter = self.enter4
+            pixels = unshuffle(into.downscale_factor, band.look(linear), band.look(base))
+            return (self.up4(band.look(x8, 8)) + enter(pixels),)  # noqa: F821 - until del
 
         (x4,) = over_rows(enter4, size, 1, (4,))
         x4 = through(self.stage4, x4)

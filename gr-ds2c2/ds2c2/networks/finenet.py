@@ -5,9 +5,8 @@ from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from ds2c2.networks.bands import over_rows, through
+from ds2c2.networks.bands import Band, over_rows, through
 from ds2c2.networks.globalgenerator import (
     DOWN_STEPS,
     InstanceBlock,
@@ -16,7 +15,7 @@ from ds2c2.networks.globalgenerator import (
     start_small,
     to_pixels,
 )
-from ds2c2.networks.layers import clamp_pixels, residual_stack, upsample
+from ds2c2.networks.layers import add_shuffled, clamp_pixels, enlarge, residual_stack, unshuffle, upsample
 
 
 class FineNet(nn.Module):
@@ -40,11 +39,15 @@ class FineNet(nn.Module):
         nn.init.zeros_(last.bias)
 
     def forward(self, picture: Tensor) -> Tensor:
-        unshuffle, enter, stack, double, quadruple = self.body
+        into, enter, stack, double, (leave, out) = self.body
         size = picture.shape[-2:]
-        (x,) = over_rows(lambda band: (enter(unshuffle(band.look(picture))),), size, 1, (8,))
+        (x,) = over_rows(lambda band: (enter(unshuffle(into.downscale_factor, band.look(picture))),), size, 1, (8,))
         x = through(stack, x)
-        return over_rows(lambda band: (band.look(picture) + quadruple(double(band.look(x, 8))),), size, 1, (1,))[0]
+
+        def added(band: Band) -> tuple[Tensor]:
+            return (add_shuffled(band.look(picture), leave(double(band.look(x, 8))), out.upscale_factor),)
+
+        return over_rows(added, size, 1, (1,))[0]
 
 
 class FullFineNet(nn.Module):
@@ -71,7 +74,7 @@ class FullFineNet(nn.Module):
 
 def refine(small: Tensor, factor: int, finenets: Iterable[FineNet]) -> Tensor:
     """c ``(B, 3, H/factor, W/factor)`` to x' ``(B, 3, H, W)``: bicubic, then every FineNet."""
-    x = F.interpolate(small, scale_factor=factor, mode="bicubic", align_corners=False)
+    x = enlarge(small, factor)
     for finenet in finenets:
         x = finenet(x)
     return x

@@ -1,11 +1,20 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Layers that several networks share: residual block, GDN, pixel-shuffle upsampling."""
+"""Layers that several networks share: residual block, GDN, pixel shuffles.
+
+Without gradients pixels go straight to the layout that convolutions compute in, channels last, and back: each
+turn of the layout that torch makes on its own is one more pass over the picture. The numbers are the same.
+"""
 
 from collections.abc import Callable
+from functools import cache
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+# Bicubic enlargement: the old samples that a new one may depend on, and the kernel's slope at 1, torch's.
+TAPS = 5
+SLOPE = -0.75
 
 
 class ResidualBlock(nn.Module):
@@ -28,7 +37,10 @@ class ResidualBlock(nn.Module):
 
     def branch(self, x: Tensor) -> Tensor:
         """What is added to ``x``."""
-        return self.second(self.activation(self.first(self.activation(x))))
+        hidden = self.first(self.activation(x))
+        # Without gradients nobody else holds it.
+        in_place = not torch.is_grad_enabled() and self.activation is F.relu
+        return self.second(hidden.relu_() if in_place else self.activation(hidden))
 
 
 class GDN(nn.Module):
@@ -54,6 +66,79 @@ class GDN(nn.Module):
         gamma = self.gamma_root.square()[:, :, None, None]
         norm = F.conv2d(x.square(), gamma, beta).sqrt()
         return x * norm if self.inverse else x / norm
+
+
+def unshuffle(factor: int, *pictures: Tensor) -> Tensor:
+    """Pictures ``(B, C, H, W)`` side by side through ``PixelUnshuffle(factor)``: ``(B, sum C f^2, H/f, W/f)``."""
+    if torch.is_grad_enabled():
+        return F.pixel_unshuffle(torch.cat(pictures, dim=1) if len(pictures) > 1 else pictures[0], factor)
+    batch, _, height, width = pictures[0].shape
+    rows, columns = height // factor, width // factor
+    counts = [picture.shape[1] for picture in pictures]
+    found = pictures[0].new_empty((batch, rows, columns, sum(counts), factor, factor))
+    for part, picture in zip(found.split(counts, dim=3), pictures, strict=True):
+        part.copy_(_cells(picture, factor).permute(0, 2, 4, 1, 3, 5))
+    return found.flatten(3).permute(0, 3, 1, 2)
+
+
+def add_shuffled(picture: Tensor, features: Tensor, factor: int) -> Tensor:
+    """``picture`` ``(B, C, H, W)`` plus ``PixelShuffle(factor)`` of ``features`` ``(B, C f^2, H/f, W/f)``."""
+    if torch.is_grad_enabled():
+        return picture + F.pixel_shuffle(features, factor)
+    found = torch.empty_like(picture, memory_format=torch.contiguous_format)
+    torch.add(_cells(picture, factor), _subpixels(features, factor), out=_cells(found, factor))
+    return found
+
+
+def shuffle(features: Tensor, factor: int) -> Tensor:
+    """``PixelShuffle(factor)``: ``(B, C f^2, h, w)`` to ``(B, C, f h, f w)``."""
+    if torch.is_grad_enabled():
+        return F.pixel_shuffle(features, factor)
+    batch, channels, rows, columns = features.shape
+    found = features.new_empty((batch, channels // factor**2, rows * factor, columns * factor))
+    _cells(found, factor).copy_(_subpixels(features, factor))
+    return found
+
+
+def enlarge(small: Tensor, factor: int) -> Tensor:
+    """``(B, C, h, w)`` to ``(B, C, factor h, factor w)``, ``factor`` even: bicubic, as torch's to the last bits.
+
+    torch's own computes the taps of every pixel anew, and takes five times as long on a processor.
+    """
+    if torch.is_grad_enabled() or small.device.type != "cpu":
+        return F.interpolate(small, scale_factor=factor, mode="bicubic", align_corners=False)
+    batch, channels, rows, columns = small.shape
+    taps = _bicubic_taps(factor)
+    with torch.autocast(small.device.type, enabled=False):
+        around = F.pad(small.float(), (TAPS // 2,) * 4, mode="replicate")
+        wide = (around.unfold(3, TAPS, 1) @ taps.t()).reshape(batch * channels, rows + TAPS - 1, columns * factor)
+        # Every row's own and its neighbours, without a copy.
+        near = wide.as_strided(
+            (*wide.shape[:1], rows, TAPS, wide.shape[2]), (wide.stride(0), *wide.stride()[1:2] * 2, 1)
+        )
+        return (taps @ near).view(batch, channels, rows * factor, columns * factor)
+
+
+@cache
+def _bicubic_taps(factor: int) -> Tensor:
+    """``float32[factor, 5]``: of each new sample between two old ones, the shares of the old one and its neighbours
+    (Keys 1981, "Cubic convolution interpolation")."""
+    places = (torch.arange(factor, dtype=torch.float64) + 0.5) / factor - 0.5
+    away = (torch.arange(TAPS) - TAPS // 2 - places[:, None]).abs()
+    inner = ((SLOPE + 2) * away - (SLOPE + 3)) * away**2 + 1
+    outer = SLOPE * (((away - 5) * away + 8) * away - 4)
+    return torch.where(away <= 1, inner, torch.where(away < 2, outer, 0.0)).float()
+
+
+def _cells(picture: Tensor, factor: int) -> Tensor:
+    """``(B, C, H, W)`` as ``(B, C, H/f, f, W/f, f)``."""
+    batch, channels, height, width = picture.shape
+    return picture.view(batch, channels, height // factor, factor, width // factor, factor)
+
+
+def _subpixels(features: Tensor, factor: int) -> Tensor:
+    """``(B, C f^2, h, w)`` as ``(B, C, h, f, w, f)``."""
+    return features.unflatten(1, (-1, factor, factor)).permute(0, 1, 4, 2, 5, 3)
 
 
 def residual_stack(channels: int, count: int, activation: Callable[[Tensor], Tensor] = F.gelu) -> nn.Sequential:

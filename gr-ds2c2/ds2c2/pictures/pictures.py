@@ -169,8 +169,10 @@ def to_picture(pixels: torch.Tensor) -> np.ndarray:
     # Some rows at a time, which stay in the processor's cache.
     for first in range(0, len(picture), ROWS_AT_ONCE):
         levels = pixels[0, :, first : first + ROWS_AT_ONCE].float() + 1.0
-        levels = levels.mul_(127.5).round_().clamp_(0, 255).byte().permute(1, 2, 0)
-        picture[first : first + ROWS_AT_ONCE] = levels.cpu().numpy()
+        levels = levels.mul_(127.5).round_().clamp_(0, 255).byte().cpu().numpy()
+        # Plane by plane: numpy walks along the rows of both then, and takes half as long.
+        for colour, plane in enumerate(levels):
+            picture[first : first + ROWS_AT_ONCE, :, colour] = plane
     return picture
 
 

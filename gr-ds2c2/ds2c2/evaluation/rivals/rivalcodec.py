@@ -30,6 +30,19 @@ class Encoding:
 
 
 @dataclass(frozen=True)
+class Sent:
+    """A picture in blocks of which each that arrives gives its share.
+
+    ``setting`` says what was set, ``bytes`` what the blocks hold in all; ``receive`` makes of which blocks are lost,
+    ``bool[blocks]``, the picture, ``uint8[H, W, 3]``, or None where nothing came that shows any.
+    """
+
+    setting: str
+    bytes: int
+    receive: Callable[[np.ndarray], np.ndarray | None]
+
+
+@dataclass(frozen=True)
 class Rival:
     """A codec.
 
@@ -42,6 +55,8 @@ class Rival:
         rank: place among the others in tables and plots
         colour, marker: in plots
         packages: Python packages whose versions decide its figures, beside those that all have
+        send: of a codec that stands losses by itself, ``send(picture, blocks, block size in bytes)``: it is sent so,
+            without an erasure code; None where nothing fits
     """
 
     label: str
@@ -53,6 +68,7 @@ class Rival:
     colour: str = "#000000"
     marker: str = "o"
     packages: tuple[str, ...] = ()
+    send: Callable[[np.ndarray, int, int], Sent | None] | None = None
 
 
 def best_within(rival: Rival, picture: np.ndarray, budgets: Iterable[int]) -> dict[int, Encoding | None]:

@@ -15,7 +15,7 @@ from ds2c2.evaluation.rivals.rivalcodec import Encoding, Rival, RivalError, best
 
 __all__ = ["NAMES", "OPTIONAL", "RIVALS", "Encoding", "Rival", "RivalError", "best_within", "label", "missing"]
 
-NO_RIVALS = ("rivals", "rivalcodec")  # modules of this folder that are none
+NO_RIVALS = ("rivals", "rivalcodec", "ssdvpackets")  # modules of this folder that are none
 
 
 def discover() -> dict[str, Rival]:
