@@ -34,7 +34,7 @@ from ds2c2.evaluation.compare.words import LOST_MARGIN
 from ds2c2.evaluation.outcomes import Reception, Source
 from ds2c2.traces.goodness import goodness
 from ds2c2.traces.hiddenmarkov import HiddenMarkov
-from ds2c2.traces.lossmodels import BASIC, LossModel, fit, statistics, wilson
+from ds2c2.traces.lossmodels import BASIC, LossModel, batch_interval, bootstrap_block, fit, wilson
 from ds2c2.traces.semimarkov import Lengths, SemiMarkov
 
 FITTED = 2000  # packets up to which hidden chains are fitted; longer ones take minutes
@@ -107,11 +107,11 @@ def measure_fit(truth: str, packets: int, seed: int, curve: Curve | None) -> dic
     """One trace: the loss rate's interval and those of the true model's parameters, nothing else."""
     began = time.process_time()
     lost, _ = drawn(truth, packets, seed)
-    shown = statistics(lost, seed)
     models = fit(lost, (truth,)) if truth in PARAMETERS else []
+    ends = {"interval": batch_interval(lost), "independent": wilson(int(lost.sum()), len(lost))}
     return {
         "unit": [truth, packets, seed],
-        "loss": {"true": TRUTHS[truth].loss, "interval": shown.interval, "independent": shown.independent},
+        "loss": {"true": TRUTHS[truth].loss, **ends},
         "parameters": parameters_of(truth, models),
         "seconds": {"all": round(time.process_time() - began, 3)},
     }
@@ -132,12 +132,11 @@ def measure(truth: str, packets: int, seed: int, curve: Curve) -> dict:
             "psnr": [np.round(values[place], 3).tolist() for place, (values, _) in enumerate(received)],
             "concealed": [hidden.astype(int).tolist() for _, hidden in received],
         }
-    shown = statistics(lost, seed)
     return {
         "unit": [truth, packets, seed],
         "parameters": parameters_of(truth, models),
         "bic": {model.name: model.bic for model in models},
-        "block": shown.block,
+        "block": bootstrap_block(lost),
         "channels": channels,
         "endless": {model.name: curve.endless(model, rng, packets) for model in models},
         "seconds": {"fit": round(fitting, 3), "all": round(time.process_time() - began, 3)},

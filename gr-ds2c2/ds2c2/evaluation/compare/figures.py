@@ -9,7 +9,9 @@ import numpy as np
 
 from ds2c2.evaluation.outcomes import Reception
 from ds2c2.evaluation.summary import WORST_SHARE
-from ds2c2.traces.lossmodels import CONFIDENCE, RESAMPLES
+from ds2c2.traces.lossmodels import CONFIDENCE
+
+RESAMPLES = 2000
 
 # Each figure and its unit; psnr-received is the mean over the frames that were not concealed.
 FIGURES = {"psnr": "dB", "psnr-received": "dB", "worst-5": "dB", "ms-ssim": "", "concealed": ""}

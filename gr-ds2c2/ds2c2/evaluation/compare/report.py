@@ -156,7 +156,7 @@ def statistics_rows(shown: dict) -> list[list[str]]:
     return [
         ["packets", str(shown["packets"])],
         ["lost on the link", str(shown["lost"])],
-        ["loss rate", f"{shown['rate']:.2%} [{low:.2%}, {high:.2%}], bootstrap in blocks of {shown['block']} packets"],
+        ["loss rate", f"{shown['rate']:.2%} [{low:.2%}, {high:.2%}], by batch means"],
         ["the same if independent", "[{:.2%}, {:.2%}], Wilson".format(*shown["independent"])],
         ["mean burst", mean_run(shown["loss_runs"])],
         ["longest burst", f"{len(shown['loss_runs'])} packets"],
