@@ -319,7 +319,7 @@ def figures_of(
     hang together over ``block`` of them; ``replays`` are the channels that are its stretches."""
     # Neighbouring replays share packets and fades: as many draws as that reaches belong together.
     together = math.ceil((settings.window + block) * settings.draws / packets)
-    return ChannelFigures(found, set(replays), together, settings.seed)
+    return ChannelFigures(found, set(replays), together, settings.window / packets, settings.seed)
 
 
 def judged(
