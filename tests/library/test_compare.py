@@ -151,7 +151,9 @@ def test_what_was_not_seen_may_be_rare():
     outcomes = ChannelFigures(values, {"trace"}, 3, 1 / 20, 1)
     for name, frames in (("trace", 20), ("iid", 40)):
         found = outcomes.figure(name, "concealed")
-        assert (found["value"], found["low"]) == (0, 0) and found["high"] == pytest.approx(wilson(0, frames)[1], abs=1e-6)
+        assert (found["value"], found["low"]) == (0, 0) and found["high"] == pytest.approx(
+            wilson(0, frames)[1], abs=1e-6
+        )
     assert outcomes.difference("trace", "iid", "concealed")["together"] == [0, 0]
 
 

@@ -53,13 +53,19 @@ def _least(figure: str, margin: float) -> float:
     return LOST_MARGIN if figure == "concealed" else margin
 
 
+def _deciding(found: dict) -> dict:
+    """A difference with the interval that verdicts are drawn from."""
+    low, high = found.get("together", (found["low"], found["high"]))
+    return found | {"low": low, "high": high}
+
+
 def _refuted(difference: dict, margin: float, gains: bool = False) -> tuple[str, str] | None:
     """The figure that refutes an emulation and how, None where none does; ``gains``: only a gain of
     the first over the second counts."""
     for figure in JUDGED:
         found, least = difference[figure], _least(figure, margin)
-        low, high = found.get("together", (found["low"], found["high"]))
-        if abs(found["value"]) > least and not low <= 0 <= high:
+        decided = _deciding(found)
+        if abs(found["value"]) > least and not decided["low"] <= 0 <= decided["high"]:
             # More lost base layers on the link, or less PSNR there, and the emulation is too good.
             too_good = (found["value"] > 0) == (figure == "concealed")
             if not (gains and too_good):
@@ -88,10 +94,7 @@ def _off(result: dict, name: str) -> str:
     if figure == "concealed":
         return f"{WRONG[kind]} in frames without base layer"
     what = " in the worst 5 % of frames" if figure == "worst-5" else ""
-    # The interval that decided, which leaves 0 out.
-    low, high = difference[figure].get("together", (difference[figure]["low"], difference[figure]["high"]))
-    decided = difference[figure] | {"low": low, "high": high}
-    return f"{span(decided, turned=kind == OPTIMISTIC)} {WRONG[kind]}{what}"
+    return f"{span(_deciding(difference[figure]), turned=kind == OPTIMISTIC)} {WRONG[kind]}{what}"
 
 
 def told(result: dict, name: str) -> str:
@@ -145,6 +148,10 @@ def interleaving_answer(result: dict) -> str:
     over = found["over-frames"]
     if over is None:
         return "The trace is too short to say what interleaving over several frames would gain."
+    kind = result["verdicts"]["interleaving"]
+    if kind == NOT_ENOUGH:
+        figure, _ = _refuted(over, result["settings"]["margin"], gains=True)
+        over = over | {figure: _deciding(over[figure])}
     changes = {
         "psnr": f"the mean by {span(over['psnr'])}",
         "worst-5": f"the worst 5 % of frames by {span(over['worst-5'])}",
@@ -153,10 +160,8 @@ def interleaving_answer(result: dict) -> str:
         ),
     }
     spread = f"spreading the same losses over {found['frames']} frames"
-    kind = result["verdicts"]["interleaving"]
     if kind == NOT_ENOUGH:
         # What decided comes first, and is called that.
-        figure, _ = _refuted(over, result["settings"]["margin"], gains=True)
         others = " and ".join(words for name, words in changes.items() if name != figure)
         return f"No: {spread} changes {changes[figure]}, which decides it; beside that {others}."
     every = f"{changes['psnr']}, {changes['worst-5']} and {changes['concealed']}"
