@@ -9,7 +9,7 @@ import skimage.data
 from PIL import Image
 
 from ds2c2.errors import UserError
-from ds2c2.evaluation.compare.advice import advice_words, variants
+from ds2c2.evaluation.compare.advice import advice_words, further, variants
 from ds2c2.evaluation.compare.compare import (
     DEEP,
     REPLAYED,
@@ -302,6 +302,26 @@ def test_other_settings_are_those_that_the_stream_and_the_trace_have():
     ]  # fmt: skip
     # Version 1 has no survive, smaller blocks need a longer trace.
     assert [one.name for one in variants((STREAM,), N)] == ["block-size 64"]
+
+
+def test_blocks_are_halved_or_doubled_for_as_long_as_it_gains():
+    whole = StreamFormat(512, 512, block_size=200)
+    tried = list(variants((whole,), 1000))
+    means = {"block-size 100": 30.2, "block-size 50": 30.4, "block-size 400": 29.0}
+    asked = []
+
+    def mean_of(variant):
+        asked.append(variant.name)
+        return means[variant.name]
+
+    # Blocks of 25 bytes are none; what loses is not gone on with.
+    assert [one.name for one in further((whole,), tried, 1000, 30.0, mean_of)] == ["block-size 50"]
+    assert asked == ["block-size 100", "block-size 50", "block-size 400"]
+    means |= {"block-size 100": 30.05, "block-size 400": 30.1, "block-size 800": 30.15}
+    assert [one.name for one in further((whole,), tried, 1000, 30.0, mean_of)] == ["block-size 800"]
+    # Frames of 170 packets are longer than the trace.
+    means |= {"block-size 100": 31.0, "block-size 400": 0.0}
+    assert further((whole,), tried, 100, 30.0, mean_of) == []
 
 
 def test_no_interleaving_over_frames_that_the_trace_does_not_have():
