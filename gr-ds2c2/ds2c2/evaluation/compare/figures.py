@@ -10,7 +10,6 @@ docs/traces.md.
 
 import math
 import warnings
-from dataclasses import astuple
 
 import numpy as np
 
@@ -39,7 +38,9 @@ class ChannelFigures:
 
     def __init__(self, found: dict[str, list[list[Reception]]], replays: set[str], block: int, share: float, seed: int):
         self._values = {
-            name: np.array([[astuple(one) for one in draws] for draws in pictures], object).astype(float)
+            name: np.array(
+                [[(one.psnr, one.ms_ssim, one.concealed) for one in draws] for draws in pictures], object
+            ).astype(float)
             for name, pictures in found.items()
         }
         draws = next(iter(self._values.values())).shape[1]
