@@ -6,11 +6,12 @@
     calibration.py FOLDER --fits
     calibration.py FOLDER --table
 
-Draws traces from links that are known, fits and compares each as the commands do, and appends a line a trace to
-FOLDER/units.jsonl; begun again it goes on where it was, after --minutes it stops. In place of pictures and codec
-stands FOLDER/curve.json, measured once: the PSNR of scikit-image's four photographs (512x512, 0.26 bpp) over the
-blocks that are lost; whether the base layer is lost is counted in its symbols. So losses of equal number count
-alike. What the link and every emulation would give in an endless run is measured on 4000 frames of fresh draws.
+Draws traces from links that are known, fits and sends over each as the commands do, and appends a line a trace to
+FOLDER/units.jsonl; begun again it goes on where it was, after --minutes it stops. The figures of every draw are kept,
+so that --table judges them by the intervals of today. In place of pictures and codec stands FOLDER/curve.json,
+measured once: the PSNR of scikit-image's four photographs (512x512, 0.26 bpp) over the blocks that are lost; whether
+the base layer is lost is counted in its symbols. So losses of equal number count alike. What a link would give in an
+endless run is measured on 100 000 frames (FOLDER/endless.json), what its emulations would on 4000 each.
 """
 
 import argparse
@@ -20,6 +21,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "gr-ds2c2"))
 
@@ -28,16 +30,19 @@ from measuredcurve import STREAM, Curve
 
 from ds2c2.evaluation.compare.compare import REPLAYED, ComparisonSettings, draw_losses, figures_of, judged
 from ds2c2.evaluation.compare.figures import JUDGED
-from ds2c2.evaluation.compare.words import LOST_MARGIN, judge
+from ds2c2.evaluation.compare.words import LOST_MARGIN
 from ds2c2.evaluation.outcomes import Reception, Source
 from ds2c2.traces.goodness import goodness
 from ds2c2.traces.hiddenmarkov import HiddenMarkov
-from ds2c2.traces.lossmodels import BASIC, LossModel, best, fit, statistics, wilson
+from ds2c2.traces.lossmodels import BASIC, LossModel, batch_interval, bootstrap_block, fit, wilson
 from ds2c2.traces.semimarkov import Lengths, SemiMarkov
 
-TESTED = 2000  # packets up to which `goodness` and hidden chains are asked; longer ones take minutes
-UNITS, FITS = "units.jsonl", "fits.jsonl"
+FITTED = 2000  # packets up to which hidden chains are fitted; longer ones take minutes
+UNITS, FITS, TESTS = "units.jsonl", "fits.jsonl", "tests.jsonl"
+INTERVALS = ("interval", "independent")
 SIZES = (2000, 20_000, 200_000)
+ENDLESS = 100_000  # frames
+CALLED_WRONG = ("optimistic", "pessimistic")
 
 
 class Drifting:
@@ -69,9 +74,9 @@ PARAMETERS = {
 }
 # Which fitted models are the link, given enough packets.
 HOLDS = {
-    "iid": {*BASIC, "drift"},
-    "gilbert-elliott": {"gilbert-elliott", "gilbert-elliott-general", "drift"},
-    "gilbert-elliott-general": {"gilbert-elliott-general", "drift"},
+    "iid": set(BASIC),
+    "gilbert-elliott": {"gilbert-elliott", "gilbert-elliott-general"},
+    "gilbert-elliott-general": {"gilbert-elliott-general"},
     "hidden-markov": {"hidden-markov"},
     "semi-markov": {"semi-markov"},
     "drift": {"drift"},
@@ -102,57 +107,63 @@ def measure_fit(truth: str, packets: int, seed: int, curve: Curve | None) -> dic
     """One trace: the loss rate's interval and those of the true model's parameters, nothing else."""
     began = time.process_time()
     lost, _ = drawn(truth, packets, seed)
-    shown = statistics(lost, seed)
     models = fit(lost, (truth,)) if truth in PARAMETERS else []
+    ends = {"interval": batch_interval(lost), "independent": wilson(int(lost.sum()), len(lost))}
     return {
         "unit": [truth, packets, seed],
-        "loss": {"true": TRUTHS[truth].loss, "interval": shown.interval, "independent": shown.independent},
+        "loss": {"true": TRUTHS[truth].loss, **ends},
         "parameters": parameters_of(truth, models),
         "seconds": {"all": round(time.process_time() - began, 3)},
     }
 
 
 def measure(truth: str, packets: int, seed: int, curve: Curve) -> dict:
-    """One trace: drawn, fitted, compared."""
-    link = TRUTHS[truth]
+    """One trace: drawn, fitted, sent over."""
     lost, rng = drawn(truth, packets, seed)
     began = time.process_time()
-    names = {*BASIC, "drift"} | ({truth} if truth != "hidden-markov" or packets <= TESTED else set())
-    models = fit(lost, tuple(names))
+    asked = {*BASIC, truth} - ({"hidden-markov"} if packets > FITTED else set())
+    models = fit(lost, tuple(asked))
     fitting = time.process_time() - began
-    shown = statistics(lost, seed)
-    settings = settings_of(curve)
-    losses = draw_losses(settings, lost, models)
-    found = {
-        channel: [
-            [
-                Reception(float(value), None, bool(hidden))
-                for value, hidden in zip(*curve.receive(place, np.array(draws)), strict=True)
-            ]
-            for place, draws in enumerate(drawn)
-        ]
-        for channel, drawn in losses.items()
-    }
-    outcomes = figures_of(settings, found, len(lost), shown.block)
-    result = judged(settings, outcomes, lost, models, JUDGED)
+    losses = draw_losses(settings_of(curve), lost, models)
+    channels = {}
+    for channel in (REPLAYED, *(model.name for model in models)):
+        received = [curve.receive(np.array(draws)) for draws in losses[channel]]
+        channels[channel] = {
+            "psnr": [np.round(values[place], 3).tolist() for place, (values, _) in enumerate(received)],
+            "concealed": [hidden.astype(int).tolist() for _, hidden in received],
+        }
     return {
         "unit": [truth, packets, seed],
-        "loss": {"true": link.loss, "interval": shown.interval, "independent": shown.independent},
         "parameters": parameters_of(truth, models),
-        "best": best(models).name,
         "bic": {model.name: model.bic for model in models},
-        "changes": len(next(model for model in models if model.name == "drift").changes),
-        "link": {key: outcomes.figure(REPLAYED, key) for key in JUDGED},
-        "endless": {
-            "link": curve.endless(link, rng, packets),
-            **{model.name: curve.endless(model, rng, packets) for model in models},
-        },
-        "result": {key: value for key, value in result.items() if key != "verdicts"},
-        "refuted": {model.name: goodness(model, lost, seed).refuted_by for model in models}
-        if packets <= TESTED
-        else {},
+        "block": bootstrap_block(lost),
+        "channels": channels,
+        "endless": {model.name: curve.endless(model, rng, packets) for model in models},
         "seconds": {"fit": round(fitting, 3), "all": round(time.process_time() - began, 3)},
     }
+
+
+def refutations(truth: str, packets: int, seed: int, curve: Curve | None) -> dict:
+    """One trace: what `goodness` says of each model."""
+    lost, _ = drawn(truth, packets, seed)
+    began = time.process_time()
+    models = fit(lost, tuple({*BASIC, truth}))
+    return {
+        "unit": [truth, packets, seed],
+        "refuted": {model.name: goodness(model, lost, seed).refuted_by for model in models},
+        "seconds": {"all": round(time.process_time() - began, 3)},
+    }
+
+
+def endless(folder: Path, curve: Curve) -> dict[str, dict[str, float]]:
+    """What each link would give in an endless run; of the drifting one, in its parts' shares."""
+    path = folder / "endless.json"
+    found = json.loads(path.read_text()) if path.is_file() else {}
+    for number, (truth, link) in enumerate(TRUTHS.items()):
+        if truth not in found:
+            found[truth] = curve.endless(link, np.random.default_rng([1, number]), max(SIZES), ENDLESS)
+            path.write_text(json.dumps(found, indent=1))
+    return found
 
 
 def units(sizes: list[int], traces: int, truths: list[str]) -> Iterator[tuple[str, int, int]]:
@@ -174,13 +185,15 @@ def read(path: Path) -> list[dict]:
     return found
 
 
-def run(folder: Path, sizes: list[int], traces: int, truths: list[str], minutes: float, fits: bool) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    curve = None
-    if not fits:
-        curve = Curve(folder / "curve.json")
+WORK = {UNITS: measure, FITS: measure_fit, TESTS: refutations}
+
+
+def run(path: Path, sizes: list[int], traces: int, truths: list[str], minutes: float) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    curve = Curve(path.parent / "curve.json")
+    if path.name == UNITS:
         curve.measure()
-    path, work = (folder / FITS, measure_fit) if fits else (folder / UNITS, measure)
+        endless(path.parent, curve)
     done = {tuple(one["unit"]) for one in read(path)}
     waiting = [unit for unit in units(sizes, traces, truths) if unit not in done]
     began = time.monotonic()
@@ -189,19 +202,19 @@ def run(folder: Path, sizes: list[int], traces: int, truths: list[str], minutes:
             if time.monotonic() - began > 60 * minutes:
                 print(f"stopped after {minutes:g} minutes: {len(waiting) - number + 1} units are left")
                 return
-            file.write(json.dumps(work(*unit, curve)) + "\n")
+            file.write(json.dumps(WORK[path.name](*unit, curve)) + "\n")
             file.flush()
             left = (time.monotonic() - began) / number * (len(waiting) - number)
             print(f"\r{number} of {len(waiting)} units, {left / 60:.0f} min left ", end="", flush=True)
     print()
 
 
-def share(hits: int, count: int) -> str:
-    """``95.0 % [88.8, 97.9]``: Wilson's interval."""
-    if not count:
+def share(hits: list[bool]) -> str:
+    """``95 % [89, 98]`` with Wilson's interval, and of how many."""
+    if not hits:
         return "–"
-    low, high = wilson(hits, count)
-    return f"{hits / count:.0%} [{low:.0%}, {high:.0%}]"
+    low, high = (100 * end for end in wilson(sum(hits), len(hits)))
+    return f"{100 * sum(hits) / len(hits):.0f} % [{low:.0f}, {high:.0f}] of {len(hits)}"
 
 
 def within(interval: list | tuple, value: float) -> bool:
@@ -209,109 +222,107 @@ def within(interval: list | tuple, value: float) -> bool:
     return interval[0] - 1e-9 <= value <= interval[1] + 1e-9
 
 
-def really_wrong(unit: dict, name: str) -> bool:
+def now(unit: dict, curve: Curve) -> tuple[dict, dict]:
+    """The figures of the link, and how `compare` judges the emulations."""
+    _, packets, _ = unit["unit"]
+    received = {
+        name: [
+            [Reception(value, None, bool(hidden)) for value, hidden in zip(values, concealed, strict=True)]
+            for values, concealed in zip(channel["psnr"], channel["concealed"], strict=True)
+        ]
+        for name, channel in unit["channels"].items()
+    }
+    settings = settings_of(curve)
+    outcomes = figures_of(settings, received, packets, unit["block"])
+    models = [SimpleNamespace(name=name, bic=bic) for name, bic in unit["bic"].items()]
+    # Only the trace's length matters here.
+    result = judged(settings, outcomes, np.zeros(packets, bool), models, JUDGED)
+    return {key: outcomes.figure(REPLAYED, key) for key in JUDGED}, result
+
+
+def wrong(link: dict, emulated: dict, margin: float) -> bool:
     """Whether an emulation, run without end, is off by more than counts as none in a figure that is judged."""
-    margin = unit["result"]["settings"]["margin"]
-    link, emulated = unit["endless"]["link"], unit["endless"][name]
     return any(abs(link[key] - emulated[key]) > (LOST_MARGIN if key == "concealed" else margin) for key in JUDGED)
 
 
-def single(result: dict) -> dict:
-    """The result as if each figure were judged by its own 95 % interval."""
-    differences = {
-        name: {key: value and {k: v for k, v in value.items() if k != "together"} for key, value in found.items()}
-        for name, found in result["differences"].items()
-    }
-    return result | {"differences": differences}
+class Tally:
+    """What became of all traces of one link and length."""
 
-
-def rows(found: list[dict]) -> Iterator[list[str]]:
-    """Lines of the tables."""
-    kinds = sorted({(unit["unit"][1], list(TRUTHS).index(unit["unit"][0])) for unit in found})
-    yield ["link", "packets", "traces", "loss rate", "parameters", "PSNR", "worst 5 %", "no base layer", "difference"]
-    grouped = {
-        (packets, truth): [u for u in found if u["unit"][:2] == [list(TRUTHS)[truth], packets]]
-        for packets, truth in kinds
-    }
-    for (packets, place), some in grouped.items():
-        truth = list(TRUTHS)[place]
-        fitted = [within(*both) for unit in some for values in unit["parameters"].values() for both in values.values()]
-        cells = [share(sum(within(u["loss"]["interval"], u["loss"]["true"]) for u in some), len(some))]
-        cells.append(share(sum(fitted), len(fitted)))
-        for key in JUDGED:
-            hits = [within((u["link"][key]["low"], u["link"][key]["high"]), u["endless"]["link"][key]) for u in some]
-            cells.append(share(sum(hits), len(hits)))
-        gaps = []
+    def __init__(self, truth: str, some: list[dict], link: dict, curve: Curve):
+        self.covered = {key: [] for key in (*JUDGED, "difference", "zero")}
+        self.verdicts: dict[str, list[str]] = {"true": [], "right": [], "wrong": [], "iid": []}
         for unit in some:
-            for name, difference in unit["result"]["differences"].items():
-                true = unit["endless"]["link"]["psnr"] - unit["endless"][name]["psnr"]
-                gaps.append(within((difference["psnr"]["low"], difference["psnr"]["high"]), true))
-        yield [truth, str(packets), str(len(some)), *cells, share(sum(gaps), len(gaps))]
-    yield []
-    yield [
-        "link", "packets", "BIC right", "changed", "true model refuted by its draws", "false one not",
-        "true called false, each at 95 %", "together", "wrong called false, each at 95 %", "together",
-        "wrong called true",
-    ]  # fmt: skip
-    for (packets, place), some in grouped.items():
+            figures, result = now(unit, curve)
+            for key, figure in figures.items():
+                self.covered[key].append(within((figure["low"], figure["high"]), link[key]))
+            for name, differences in result["differences"].items():
+                ends = differences["psnr"]["low"], differences["psnr"]["high"]
+                endless_here = unit["endless"][name]
+                self.covered["difference"].append(within(ends, link["psnr"] - endless_here["psnr"]))
+                verdict = result["verdicts"][name]
+                if name == truth:
+                    self.covered["zero"].append(within(ends, 0.0))
+                if name in HOLDS[truth]:
+                    self.verdicts["true"].append(verdict)
+                off = wrong(link, endless_here, result["settings"]["margin"])
+                self.verdicts["wrong" if off else "right"].append(verdict)
+                if name == "iid" and truth != "iid" and off:
+                    self.verdicts["iid"].append(verdict)
+
+    def said(self, kind: str, *verdicts: str) -> str:
+        """How often ``kind`` of emulations got one of the ``verdicts``."""
+        return share([verdict in verdicts for verdict in self.verdicts[kind]])
+
+
+def grouped(found: list[dict]) -> Iterator[tuple[str, int, list[dict]]]:
+    """Units by link and length."""
+    for packets, place in sorted({(unit["unit"][1], list(TRUTHS).index(unit["unit"][0])) for unit in found}):
         truth = list(TRUTHS)[place]
-        right = [unit["best"] == truth for unit in some]
-        tests = [(name in HOLDS[truth], bool(by)) for unit in some for name, by in unit["refuted"].items()]
-        cells = [share(sum(right), len(right)), share(sum(unit["best"] == "drift" for unit in some), len(some))]
-        cells.append(share(sum(by for true, by in tests if true), sum(true for true, _ in tests)))
-        cells.append(share(sum(not by for true, by in tests if not true), sum(not true for true, _ in tests)))
-        verdicts = {
-            kind: [
-                (really_wrong(unit, name), verdict)
-                for unit in some
-                for name, verdict in judge(of(unit["result"])).items()
-                if name != "interleaving"
-            ]
-            for kind, of in (("single", single), ("together", lambda result: result))
-        }
-        called = ("optimistic", "pessimistic")
-        for wrong in (False, True):
-            for kind in ("single", "together"):
-                chosen = [verdict in called for is_wrong, verdict in verdicts[kind] if is_wrong == wrong]
-                cells.append(share(sum(chosen), len(chosen)))
-        chosen = [verdict == "true" for is_wrong, verdict in verdicts["together"] if is_wrong]
-        cells.append(share(sum(chosen), len(chosen)))
-        yield [truth, str(packets), *cells]
+        yield truth, packets, [unit for unit in found if unit["unit"][:2] == [truth, packets]]
 
 
-INTERVALS = ("interval", "independent")
+def printed(head: list[str], rows: list[list[str]]) -> None:
+    for row in [head, ["---"] * len(head), *rows]:
+        print(f"| {' | '.join(row)} |")
+    print()
 
 
 def table(folder: Path) -> None:
-    found, fitted = read(folder / UNITS), read(folder / FITS)
-    if not found and not fitted:
+    found, fitted, tested = (read(folder / name) for name in WORK)
+    if not found and not fitted and not tested:
         sys.exit(f"{folder}: no units yet; run without --table first")
-    print("| link | packets | traces | loss rate | the same by Wilson | parameters |\n|---|---|---|---|---|---|")
-    for packets, place in sorted({(u["unit"][1], list(TRUTHS).index(u["unit"][0])) for u in fitted}):
-        truth = list(TRUTHS)[place]
-        some = [u for u in fitted if u["unit"][:2] == [truth, packets]]
-        rates = [share(sum(within(u["loss"][k], u["loss"]["true"]) for u in some), len(some)) for k in INTERVALS]
-        named = [(name, within(*both)) for u in some for name, both in u["parameters"].get(truth, {}).items()]
+    lines = []
+    for truth, packets, some in grouped(fitted):
+        rates = [share([within(u["loss"][kind], u["loss"]["true"]) for u in some]) for kind in INTERVALS]
         each = [
-            f"{name} {share(sum(hit for other, hit in named if other == name), len(some))}"
+            f"{name} {share([within(*u['parameters'][truth][name]) for u in some if truth in u['parameters']])}"
             for name in PARAMETERS.get(truth, {})
         ]
-        print(f"| {truth} | {packets} | {len(some)} | {' | '.join(rates)} | {', '.join(each) or '–'} |")
-    print()
-    if not found:
-        return
-    headed = False
-    for row in rows(found):
-        if not row:
-            headed = False
-            print()
-            continue
-        print(f"| {' | '.join(row)} |")
-        if not headed:
-            print(f"|{'---|' * len(row)}")
-            headed = True
-    seconds = sum(unit["seconds"]["all"] for unit in found)
-    print(f"\n{len(found)} traces, {seconds / 60:.0f} minutes of processor time")
+        lines.append([truth, str(packets), *rates, ", ".join(each) or "–"])
+    printed(["link", "packets", "loss rate", "the same by Wilson", "parameters"], lines)
+    curve = Curve(folder / "curve.json")
+    links = endless(folder, curve) if found else {}
+    covered, called = [], []
+    for truth, packets, some in grouped(found):
+        tally = Tally(truth, some, links[truth], curve)
+        covered.append([truth, str(packets), *(share(hits) for hits in tally.covered.values())])
+        right = [min(u["bic"], key=u["bic"].get) == truth for u in some]
+        called.append(
+            [truth, str(packets), share(right)]
+            + [tally.said(kind, *CALLED_WRONG) for kind in ("true", "right", "wrong", "iid")]
+            + [tally.said(kind, "true") for kind in ("wrong", "iid")]
+        )
+    printed(["link", "packets", "PSNR", "worst 5 %", "no base layer", "difference", "0, of the true model"], covered)
+    head = ["link", "packets", "BIC right", "true called false", "right within the margin called false"]
+    head += ["wrong called false", "i.i.d. called false", "wrong called true", "i.i.d. called true"]
+    printed(head, called)
+    lines = []
+    for truth, packets, some in grouped(tested):
+        kinds = [(name in HOLDS[truth], bool(by)) for unit in some for name, by in unit["refuted"].items()]
+        lines.append([truth, str(packets), *(share([by for true, by in kinds if true == k]) for k in (True, False))])
+    printed(["link", "packets", "true model refuted by its draws", "false model refuted"], lines)
+    seconds = sum(unit["seconds"]["all"] for unit in [*found, *fitted, *tested])
+    print(f"{len(found)}, {len(fitted)} and {len(tested)} traces, {seconds / 60:.0f} minutes of processor time")
 
 
 def main() -> None:
@@ -321,13 +332,15 @@ def main() -> None:
     parser.add_argument("--traces", type=int, default=100)
     parser.add_argument("--links", nargs="+", choices=list(TRUTHS), default=list(TRUTHS))
     parser.add_argument("--minutes", type=float, default=math.inf, help="begin nothing new after so many")
-    parser.add_argument("--fits", action="store_true", help="intervals of `trace fit` alone, in little time")
+    parser.add_argument("--fits", action="store_true", help="intervals of `trace fit` alone")
+    parser.add_argument("--tests", action="store_true", help="what refutes a model of many links")
     parser.add_argument("--table", action="store_true", help="print what is known so far")
     asked = parser.parse_args()
     if asked.table:
         table(asked.folder)
     else:
-        run(asked.folder, asked.packets, asked.traces, asked.links, asked.minutes, asked.fits)
+        name = FITS if asked.fits else TESTS if asked.tests else UNITS
+        run(asked.folder / name, asked.packets, asked.traces, asked.links, asked.minutes)
 
 
 if __name__ == "__main__":

@@ -55,25 +55,21 @@ class Curve:
     def grey(self) -> np.ndarray:
         return np.array([found["grey"] for found in self.found.values()])
 
-    def receive(self, picture: int, lost: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """PSNR and whether the base layer is lost of frames ``bool[F, N]``."""
+    def receive(self, lost: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """PSNR of every picture over frames ``bool[F, N]``, ``float[pictures, F]``, and whether their base layer is
+        lost, ``bool[F]``."""
         # A symbol more than there are sources counts as enough (RFC 6330, 5.8: 1 in 10 000 is not).
-        concealed = (~lost) @ np.diff(STREAM.share_symbols) < STREAM.base_sources + 1
-        return np.where(concealed, self.grey[picture], self.table[picture, lost.sum(axis=1)]), concealed
+        arrived = (~lost).astype(np.float32) @ np.diff(STREAM.share_symbols).astype(np.float32)
+        concealed = arrived < STREAM.base_sources + 1
+        return np.where(concealed, self.grey[:, None], self.table[:, lost.sum(axis=1)]), concealed
 
-    def endless(self, model, rng: np.random.Generator, packets: int) -> dict[str, float]:  # noqa: ANN001
-        """The three figures that are judged of ``FRAMES`` frames of a link that ``draw`` makes."""
+    def endless(self, model, rng: np.random.Generator, packets: int, frames: int = FRAMES) -> dict[str, float]:  # noqa: ANN001
+        """The three figures that are judged of so many frames of a link that ``draw`` makes."""
         if model.name == "drift":
             # Every part as often as it is there.
-            rounds = -(-FRAMES * STREAM.blocks // packets)
+            rounds = -(-frames * STREAM.blocks // packets)
             lost = np.concatenate([model.draw(packets, rng) for _ in range(rounds)])
         else:
-            lost = model.draw(FRAMES * STREAM.blocks, rng)
-        frames = lost[: len(lost) // STREAM.blocks * STREAM.blocks].reshape(-1, STREAM.blocks)
-        both = [self.receive(picture, frames) for picture in range(len(self.grey))]
-        values = np.concatenate([one for one, _ in both])
-        return {
-            "psnr": float(values.mean()),
-            "worst-5": worst(values),
-            "concealed": float(np.mean([hidden.mean() for _, hidden in both])),
-        }
+            lost = model.draw(frames * STREAM.blocks, rng)
+        values, concealed = self.receive(lost[: len(lost) // STREAM.blocks * STREAM.blocks].reshape(-1, STREAM.blocks))
+        return {"psnr": float(values.mean()), "worst-5": worst(values), "concealed": float(concealed.mean())}

@@ -148,7 +148,7 @@ def _compared(
     from ds2c2.traces.losstrace import TraceError
 
     lost = recorded.lost()
-    models, shown = fit_noticed(lost, names), statistics(lost, settings.seed)
+    models, shown = fit_noticed(lost, names), statistics(lost)
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
     )  # fmt: skip

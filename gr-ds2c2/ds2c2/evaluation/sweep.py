@@ -23,7 +23,7 @@ from ds2c2.links.linkframes import ModemCounts
 from ds2c2.stream.interleaver import Interleaver
 from ds2c2.stream.packets import FRAME_MODULUS, Packetizer, PacketParser
 from ds2c2.stream.streamformat import StreamFormat
-from ds2c2.traces.lossmodels import statistics
+from ds2c2.traces.lossmodels import batch_interval
 from ds2c2.traces.losstrace import HOST_DROP, LossTrace
 from ds2c2.traces.tracerecorder import TraceRecorder
 from ds2c2.transport.packetsource import Arrivals
@@ -44,8 +44,8 @@ class SweepPoint:
 
     ``packets`` were sent; ``missed`` ones were not noticed, ``header`` and ``crc`` ones were and
     failed there, ``host`` ones this computer dropped; ``false_alarms`` were no packets.
-    ``per_low`` and ``per_high`` are the 95 % interval of the packet error rate, by a bootstrap that
-    respects bursts. ``snr_estimate`` is the receiver's, in dB. ``psnr`` (dB) and ``ms_ssim`` are
+    ``per_low`` and ``per_high`` are the 95 % interval of the packet error rate, by batch means,
+    which respect bursts. ``snr_estimate`` is the receiver's, in dB. ``psnr`` (dB) and ``ms_ssim`` are
     means over ``pictures`` received ones, those of concealed frames too, ``psnr_low`` the worst;
     ``concealed`` ones had no base layer.
     """
@@ -141,9 +141,7 @@ class SweepStream:
         trace = recorder.finish(self.frames)
         lost = trace.lost(host_drops=True)
         host = int((trace.status == HOST_DROP).sum())
-        known = statistics(lost)
-        # Where all packets fare alike, resampling them shows no spread.
-        interval = known.interval if 0 < known.lost < known.packets else known.independent
+        low, high = batch_interval(lost)
         # False alarms fail, too, and are no packets.
         crc = min(counts.crc_failed, len(self.packets) - counts.passed)
         header = min(counts.header_failed, len(self.packets) - counts.passed - crc)
@@ -161,8 +159,8 @@ class SweepStream:
             host=host,
             false_alarms=max(0, counts.detected - counts.passed - crc - header),
             per=1 - counts.passed / len(self.packets),
-            per_low=interval[0],
-            per_high=interval[1],
+            per_low=low,
+            per_high=high,
             snr_estimate=float(np.median(seen)) if len(seen) else math.nan,
             pictures=len(psnrs),
             psnr=float(np.mean(psnrs)),

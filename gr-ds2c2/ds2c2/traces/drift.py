@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ds2c2.traces.criteria import Criteria
-from ds2c2.traces.hiddenmarkov import first_of
 from ds2c2.traces.lossstatistics import LAGS
 from ds2c2.traces.twostates import LossModel, fit_general, fit_iid, fit_markov
 
@@ -117,7 +116,16 @@ class Drift(Criteria):
 
     def draw(self, count: int, rng: np.random.Generator) -> np.ndarray:
         """Losses of ``count`` packets, ``bool[count]``, begun anywhere in the trace."""
-        return first_of(self.pieces(rng, int(rng.integers(self.packets))), count)
+        ends = np.cumsum(self.lengths)
+        start = int(rng.integers(self.packets))
+        place = int(np.searchsorted(ends, start, side="right"))
+        left = int(ends[place]) - start
+        # A part at a time: `pieces` goes by stays in a state, each dear.
+        drawn = [self.parts[place].draw(min(left, count), rng)]
+        while (missing := count - sum(map(len, drawn))) > 0:
+            place = (place + 1) % len(self.parts)
+            drawn.append(self.parts[place].draw(min(self.lengths[place], missing), rng))
+        return np.concatenate(drawn)
 
     def described(self) -> dict:
         """What the figures of all models do not say, ready for JSON."""

@@ -50,15 +50,48 @@ def variants(streams: tuple[StreamFormat, ...], packets: int) -> Iterator[Varian
     if first.survive is not None:
         found += [("survive", value, {"survive": value}) for value in SURVIVES if value != first.survive]
     sizes = [int(first.block_size * scale) for scale in SCALES]
-    found += [("block-size", size, {"block_size": size}) for size in sizes if size >= SMALLEST_BLOCK]
+    found += [("block-size", size, {"block_size": size}) for size in sizes]
     for option, value, changes in found:
-        try:
-            changed = Variant(option, value, tuple(replace(stream, **changes) for stream in streams))
-            _ = [stream.blocks for stream in changed.streams]
-        except FormatError:
-            continue  # no such stream
-        if changed.window <= packets:
+        if changed := _variant(option, value, changes, streams, packets):
             yield changed
+
+
+def _variant(
+    option: str, value: float, changes: dict, streams: tuple[StreamFormat, ...], packets: int
+) -> Variant | None:
+    """None where there is no such stream, its blocks are too small, or the trace is shorter than its frames."""
+    try:
+        changed = Variant(option, value, tuple(replace(stream, **changes) for stream in streams))
+        whole = changed.window <= packets
+    except FormatError:
+        return None
+    small = option == "block-size" and value < SMALLEST_BLOCK
+    return changed if whole and not small else None
+
+
+def further(
+    streams: tuple[StreamFormat, ...],
+    tried: list[Variant],
+    packets: int,
+    now: float,
+    mean_of: Callable[[Variant], float],
+) -> list[Variant]:
+    """Blocks beyond half and double the size, halved and doubled for as long as each step gains ``WORTH`` on the mean
+    PSNR. ``now`` is that of the streams as they are, ``mean_of`` receives the pictures and tells a variant's."""
+    found = []
+    for one in tried:
+        if one.option != "block-size":
+            continue
+        scale = min(SCALES) if one.value < streams[0].block_size else max(SCALES)
+        last, before, mean = one, now, mean_of(one)
+        while mean - before >= WORTH:
+            size = int(last.value * scale)
+            last = _variant(one.option, size, {"block_size": size}, streams, packets)
+            if last is None:
+                break
+            found.append(last)
+            before, mean = mean, mean_of(last)
+    return found
 
 
 def gains(figures: ChannelFigures, names: dict[str, str], replayed: str) -> dict[str, dict]:

@@ -15,7 +15,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from ds2c2.evaluation.compare.advice import Variant, advice_words, gains, measured, variants
+from ds2c2.evaluation.compare.advice import Variant, advice_words, further, gains, measured, variants
 from ds2c2.evaluation.compare.figures import FIGURES, ChannelFigures
 from ds2c2.evaluation.compare.words import judge, said
 from ds2c2.evaluation.outcomes import Reception, Source, quality
@@ -248,7 +248,13 @@ def compare(
     sent = Sent(settings, jobs, device)
     # As many again of each variant, at the most.
     more = sum(settings.draws * len(settings.streams) for _ in tried)
-    found = sent.measure(losses, lambda total: started(total + more), advance)
+    expected = [0]
+
+    def begun(total: int) -> None:
+        expected[0] = total + more
+        started(expected[0])
+
+    found = sent.measure(losses, begun, advance)
     outcomes = figures_of(settings, found, len(lost), shown.block)
 
     def measure(streams: tuple[StreamFormat, ...], replays: list[list[np.ndarray]]) -> list[list[Reception]]:
@@ -258,6 +264,16 @@ def compare(
 
     places = [replay_places(settings, len(lost), place) for place in range(len(settings.streams))]
     others = measured(tried, places, lost, measure)
+
+    def mean_of(variant: Variant) -> float:
+        if variant.name not in others:
+            # More than were counted on.
+            started(total := expected[0] + settings.draws * len(settings.streams))
+            expected[0] = total
+            others.update(measured([variant], places, lost, measure))
+        return _mean(others[variant.name])
+
+    tried += further(settings.streams, tried, len(lost), _mean(found[REPLAYED]), mean_of)
     channels = {
         name: {
             "label": CHANNEL_LABELS[name],
@@ -285,6 +301,11 @@ def compare(
     result["words"] = [advice_words(result), *said(result, models)]
     shown_channels = list(dict.fromkeys([REPLAYED, best(models).name, "iid"]))
     return result, sent.examples(losses, found, shown_channels)
+
+
+def _mean(received: list[list[Reception]]) -> float:
+    """Mean PSNR in dB."""
+    return float(np.mean([one.psnr for draws in received for one in draws]))
 
 
 def _advice(settings: ComparisonSettings, tried: list[Variant], found: dict, packets: int, block: int) -> dict:
@@ -319,7 +340,7 @@ def figures_of(
     hang together over ``block`` of them; ``replays`` are the channels that are its stretches."""
     # Neighbouring replays share packets and fades: as many draws as that reaches belong together.
     together = math.ceil((settings.window + block) * settings.draws / packets)
-    return ChannelFigures(found, set(replays), together, settings.seed)
+    return ChannelFigures(found, set(replays), together, settings.window / packets, settings.seed)
 
 
 def judged(

@@ -156,7 +156,7 @@ def statistics_rows(shown: dict) -> list[list[str]]:
     return [
         ["packets", str(shown["packets"])],
         ["lost on the link", str(shown["lost"])],
-        ["loss rate", f"{shown['rate']:.2%} [{low:.2%}, {high:.2%}], bootstrap in blocks of {shown['block']} packets"],
+        ["loss rate", f"{shown['rate']:.2%} [{low:.2%}, {high:.2%}], by batch means"],
         ["the same if independent", "[{:.2%}, {:.2%}], Wilson".format(*shown["independent"])],
         ["mean burst", mean_run(shown["loss_runs"])],
         ["longest burst", f"{len(shown['loss_runs'])} packets"],
@@ -255,7 +255,7 @@ def render(result: dict, plots: list[Path], sheet: np.ndarray) -> str:
         ["pictures fitted by", settings["fit"]],
         ["difference that counts as none", f"{settings['margin']:g} dB of mean PSNR"],
         ["frames in the trace", f"{result['frames']:g}"],
-        ["bootstrap block", f"{result['bootstrap-block']} draws"],
+        ["draws that belong together", f"{result['bootstrap-block']} draws"],
         *([key, str(value)] for key, value in result["machine"].items()),
     ]
     return TEMPLATES.get_template(TEMPLATE).render(

@@ -18,8 +18,9 @@ def judge(result: dict) -> dict[str, str]:
     An emulation is ``optimistic`` or ``pessimistic`` where an interval leaves 0 out and the difference
     is larger than the margin: that of the mean PSNR, else of the worst 5 % of frames, else of the
     frames without base layer. It is ``true`` where the whole interval of the mean lies within the
-    margin, else ``unclear``. Interleaving over one frame is ``enough`` where spreading losses over
-    more gains less than that by each of the three figures, and ``not-enough`` where it surely gains.
+    margin and the other two figures differ by no more, else ``unclear``. Interleaving over one frame is
+    ``enough`` where spreading losses over more gains less than that by each of the three figures, and
+    ``not-enough`` where it surely gains.
     """
     margin = result["settings"]["margin"]
     pieces = result["settings"]["draws"] / result["bootstrap-block"]
@@ -33,6 +34,7 @@ def judge(result: dict) -> dict[str, str]:
             found[name] = refuted[1]
         else:
             within = -margin <= difference["psnr"]["low"] and difference["psnr"]["high"] <= margin
+            within &= all(abs(difference[figure]["value"]) <= _least(figure, margin) for figure in JUDGED)
             found[name] = TRUE if within else UNCLEAR
     over = result["interleaving"]["over-frames"]
     if short or over is None:
@@ -46,13 +48,24 @@ def judge(result: dict) -> dict[str, str]:
     return found
 
 
+def _least(figure: str, margin: float) -> float:
+    """What counts as none of a figure's difference."""
+    return LOST_MARGIN if figure == "concealed" else margin
+
+
+def _deciding(found: dict) -> dict:
+    """A difference with the interval that verdicts are drawn from."""
+    low, high = found.get("together", (found["low"], found["high"]))
+    return found | {"low": low, "high": high}
+
+
 def _refuted(difference: dict, margin: float, gains: bool = False) -> tuple[str, str] | None:
     """The figure that refutes an emulation and how, None where none does; ``gains``: only a gain of
     the first over the second counts."""
     for figure in JUDGED:
-        found, least = difference[figure], LOST_MARGIN if figure == "concealed" else margin
-        low, high = found.get("together", (found["low"], found["high"]))
-        if abs(found["value"]) > least and not low <= 0 <= high:
+        found, least = difference[figure], _least(figure, margin)
+        decided = _deciding(found)
+        if abs(found["value"]) > least and not decided["low"] <= 0 <= decided["high"]:
             # More lost base layers on the link, or less PSNR there, and the emulation is too good.
             too_good = (found["value"] > 0) == (figure == "concealed")
             if not (gains and too_good):
@@ -81,7 +94,7 @@ def _off(result: dict, name: str) -> str:
     if figure == "concealed":
         return f"{WRONG[kind]} in frames without base layer"
     what = " in the worst 5 % of frames" if figure == "worst-5" else ""
-    return f"{span(difference[figure], turned=kind == OPTIMISTIC)} {WRONG[kind]}{what}"
+    return f"{span(_deciding(difference[figure]), turned=kind == OPTIMISTIC)} {WRONG[kind]}{what}"
 
 
 def told(result: dict, name: str) -> str:
@@ -135,6 +148,10 @@ def interleaving_answer(result: dict) -> str:
     over = found["over-frames"]
     if over is None:
         return "The trace is too short to say what interleaving over several frames would gain."
+    kind = result["verdicts"]["interleaving"]
+    if kind == NOT_ENOUGH:
+        figure, _ = _refuted(over, result["settings"]["margin"], gains=True)
+        over = over | {figure: _deciding(over[figure])}
     changes = {
         "psnr": f"the mean by {span(over['psnr'])}",
         "worst-5": f"the worst 5 % of frames by {span(over['worst-5'])}",
@@ -143,10 +160,8 @@ def interleaving_answer(result: dict) -> str:
         ),
     }
     spread = f"spreading the same losses over {found['frames']} frames"
-    kind = result["verdicts"]["interleaving"]
     if kind == NOT_ENOUGH:
         # What decided comes first, and is called that.
-        figure, _ = _refuted(over, result["settings"]["margin"], gains=True)
         others = " and ".join(words for name, words in changes.items() if name != figure)
         return f"No: {spread} changes {changes[figure]}, which decides it; beside that {others}."
     every = f"{changes['psnr']}, {changes['worst-5']} and {changes['concealed']}"
