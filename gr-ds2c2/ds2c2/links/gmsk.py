@@ -75,8 +75,8 @@ class GmskFormat:
 
     @property
     def dc_window(self) -> DcWindow:
-        """Over what a DC offset is looked for. GMSK has a mean of its own: the preamble's phase goes to and fro within a
-        quarter of a turn, which is up to 4 % of the power of short packets, and packets bear 5 %."""
+        """Over what a DC offset is looked for. GMSK has a mean of its own: the preamble's phase goes to and fro
+        within a quarter of a turn, which is up to 4 % of the power of short packets, and packets bear 5 %."""
         return DcWindow(256 * self.samples_per_symbol, least=8, share=0.05)
 
     @property

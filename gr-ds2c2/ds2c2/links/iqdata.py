@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where the bytes of a SigMF recording lie: a pair of files, a file that ``core:dataset`` names, or an archive (tar)."""
+"""Where the bytes of a SigMF recording lie: a pair of files, a file that ``core:dataset`` names, or an archive."""
 
 import json
 import tarfile
