@@ -3,7 +3,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ds2c2.links.dcblocker import DcBlocker, DcWindow
@@ -32,6 +32,7 @@ def test_an_offset_is_gone_once_it_is_known(offset):
     np.testing.assert_allclose(np.abs(out[4096:] - samples[4096:]), 0, atol=0.05)
 
 
+@settings(max_examples=30)
 @given(st.lists(st.integers(1, 300), max_size=20), st.floats(0, 2))
 def test_it_does_not_matter_where_the_stream_is_cut(cuts, offset):
     samples = noise(2000) + np.complex64(offset)
