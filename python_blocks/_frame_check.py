@@ -54,5 +54,6 @@ class frame_check(Stage):
 
     def stop(self) -> bool:
         if self.owner:
-            say(self.owner, self._counts.line())
+            unheard = self._counts.unheard
+            say(self.owner, f"{self._counts.line()}{f'; {unheard}' if unheard else ''}")
         return True

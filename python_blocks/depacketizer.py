@@ -129,6 +129,8 @@ class depacketizer(Stage):
             self._tell_difference()
             others = counts.other_format + counts.malformed
             record(self.name(), NothingReceived(f"no packet of this stream came, but {others} others"))
+        elif not counts.received:
+            record(self.name(), NothingReceived("no packet came; is there a sender?"))
         say(self.name(), counts.line())
         return True
 

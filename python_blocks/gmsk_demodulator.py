@@ -54,7 +54,8 @@ class gmsk_demodulator(PacketDemodulator):
         stream_format = as_format(stream_format)
         PacketDemodulator.__init__(self, "gmsk_demodulator", stream_format)
         self.gmsk = GmskFormat(self.packet_bytes, samples_per_symbol, bt)
-        trigger = burst_trigger(self.gmsk.preamble, threshold, stream_format)
+        trigger = burst_trigger(self.gmsk.preamble, threshold, stream_format, self.gmsk.dc_window)
+        self.counts.levels = trigger.levels
         channel = filter.fir_filter_ccf(1, firdes.low_pass(1, samples_per_symbol, CUTOFF, TRANSITION))
         discriminator = analog.quadrature_demod_cf(samples_per_symbol / (math.pi / 2))
         discriminator.set_output_multiple(VECTOR)

@@ -8,6 +8,7 @@ from gnuradio import blocks, digital, fft
 from gnuradio import fec as codes
 
 from ds2c2.links.burstfinder import OFDM_PREAMBLE, OFDM_THRESHOLD
+from ds2c2.links.dcblocker import DcWindow
 from ds2c2.links.ofdm import (
     CC_LENGTH,
     CC_POLYNOMIALS,
@@ -64,7 +65,8 @@ class ofdm_demodulator(PacketDemodulator):
         PacketDemodulator.__init__(self, "ofdm_demodulator", stream_format)
         self.ofdm = OfdmFormat(self.packet_bytes, modulation, fec, payload_level)
         data, pilots = carriers()
-        trigger = burst_trigger(OFDM_PREAMBLE, threshold, stream_format)
+        trigger = burst_trigger(OFDM_PREAMBLE, threshold, stream_format, DcWindow())
+        self.counts.levels = trigger.levels
         demux = digital.header_payload_demux(
             PREAMBLE_SYMBOLS + HEADER_SYMBOLS, FFT_SIZE, PREFIX, SYMBOLS, TRIGGER, True
         )

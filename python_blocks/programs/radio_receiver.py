@@ -38,7 +38,7 @@ class radio_receiver(gr.top_block):
         gr.top_block.__init__(self, "ds2c2 radio receiver")
         clear_errors(raised_later=True)
         about = dict(link.lines()) | {name.replace("backend", "radio"): value for name, value in radio.lines()}
-        self.packets = QueuedSource(stream_format, about, self._leave)
+        self.packets = QueuedSource(stream_format, about, self._leave, unheard=lambda: self.demodulator.counts.unheard)
         # Everything else ends by itself, and whoever leaves early lets its sender wait.
         self.packets.live = radio.on_air
         self.packets.ordered = True  # bursts are heard as they were sent

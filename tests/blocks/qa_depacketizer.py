@@ -306,3 +306,15 @@ def test_frames_of_21000_blocks():
     known = out != 0
     assert 0.85 < known.mean() < 0.95
     np.testing.assert_array_equal(out[known], truth[known])
+
+
+def test_a_stream_of_which_nothing_came_is_an_error(stream_format):
+    """A recording in which no packet was found, replayed by a flowgraph, ended with exit code 0."""
+    block = ds2c2.depacketizer(stream_format, timeout=TIMEOUT)
+    graph = gr.top_block()
+    size = stream_format.packet_bytes
+    graph.connect(blocks.vector_source_b([], False, size), block, blocks.null_sink(8 * stream_format.block_size))
+    run_to_error(graph)
+    (error,) = ds2c2.errors()
+    ds2c2.clear_errors()
+    assert isinstance(error, NothingReceived) and "no packet came" in str(error)

@@ -87,3 +87,26 @@ def test_a_transmitter_that_is_killed_and_restarted(modem):
     assert counts.passed == 49 + PACKETS
     assert counts.header_failed + counts.crc_failed <= 1
     assert (trace.status == OK).sum() + trace.counts()["duplicate"] == 49 + PACKETS
+
+
+@pytest.mark.parametrize("modem", MODEMS)
+@pytest.mark.parametrize("offset", [0.5, 3j])
+def test_a_dc_offset_loses_nothing_once_it_is_known(modem, offset):
+    """Of a radio without intermediate frequency; without the blocker none passed at 6 dB below the bursts."""
+    packets = packets_of(STREAM, PACKETS)
+    silence = np.zeros(10_000, np.complex64)
+    samples = np.concatenate([silence, bursts_of(modem, packets).reshape(-1)]) + np.complex64(offset)
+    got, counts, _ = heard(modem, samples)
+    np.testing.assert_array_equal(got, packets)
+    assert counts.unheard == ""
+
+
+def test_energy_without_packets_is_told_from_nothing():
+    """A burst of the other modem, and zeros."""
+    samples = bursts_of("gmsk", packets_of(STREAM, 3)).reshape(-1)
+    demodulator = ds2c2.ofdm_demodulator(STREAM)
+    assert not len(received(np.concatenate([samples, 0 * samples]), demodulator, 100))
+    assert "there is energy that comes and goes, up to 0" in demodulator.counts.unheard.replace("-0", "0")
+    demodulator = ds2c2.ofdm_demodulator(STREAM)
+    assert not len(received(0 * samples, demodulator, 100))
+    assert demodulator.counts.unheard == "all samples are zeros: the radio or the recording is silent"

@@ -216,3 +216,9 @@ def test_training_names_the_picture_that_is_smaller_than_a_crop(ds2c2, photograp
     assert process.returncode == errors.PictureError.exit_code
     assert process.stderr.count("\n") == 1
     assert ".png: 160x128 is smaller than the crop of 256" in process.stderr
+
+
+@pytest.mark.parametrize("name", ["film.mp4", "-"])
+def test_serve_takes_still_pictures_alone_and_says_so(refused, name):
+    line = refused(errors.PictureError.exit_code, "serve", "encode", name)
+    assert f"{name}: serve encode takes still pictures alone" in line

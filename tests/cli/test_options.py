@@ -84,3 +84,10 @@ def test_a_new_option_is_one_field():
     other = changed(Toy, ("size",), colour="green")
     assert list(inspect.signature(other).parameters) == ["colour"]
     assert other().colour == "green"
+
+
+@pytest.mark.parametrize(("words", "completed"), [("ds2c2 rec", "receive"), ("ds2c2 receive --vie", "--view")])
+def test_the_shell_completes_commands_and_options(words, completed):
+    place = str(len(words.split()) - 1)
+    asked = {"_DS2C2_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": place}
+    assert CliRunner().invoke(app, prog_name="ds2c2", env=asked).output.split() == [completed]

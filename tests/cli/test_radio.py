@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from ds2c2.cli.program import app
-from ds2c2.errors import DeviceError, FormatError, LinkError, UserError
+from ds2c2.errors import DeviceError, FormatError, LinkError, NothingReceived, UserError
 from ds2c2.links.iqrecording import IqWriter
 from ds2c2.links.radiosettings import RadioError
 from ds2c2.stream.streamformat import StreamFormat
@@ -135,6 +135,17 @@ def test_a_recording_says_itself_what_it_is_of(command, tmp_path):
     assert f"recorded as {recorded.text}, not as {other.text}; leave --format out" in str(error)
 
 
+def test_a_silent_recording_is_told_from_one_with_energy(command, tmp_path):
+    text = StreamFormat(160, 128, bpp=0.6, block_size=48).text
+    samples = 0.1 * np.random.default_rng(1).standard_normal((20_000, 2), np.float32).view(np.complex64)[:, 0]
+    for name, heard, said in (("silent", 0 * samples, "all samples are zeros"), ("noisy", samples, "there is energy")):
+        writer = IqWriter(tmp_path / name, 1e6)
+        writer.write(heard)
+        writer.close()
+        _, error = command("receive", "--radio", "file", "--address", name, "--format", text, "--out", "r")
+        assert isinstance(error, NothingReceived) and said in str(error), error
+
+
 @pytest.mark.parametrize(
     ("arguments", "kind", "named"),
     [
@@ -159,6 +170,21 @@ def test_a_recording_says_itself_what_it_is_of(command, tmp_path):
             ("send", "{}", *OPTIONS, "--radio", "zmq", "--link", "gmsk", "--fec", "cc"),
             RadioError,
             "that link gmsk heeds",
+        ),
+        (
+            ("receive", "--out", "r", "--radio", "zmq", "--gain", "20", "--format", "F"),
+            RadioError,
+            "--gain: nothing that radio zmq heeds",
+        ),
+        (
+            ("receive", "--out", "r", "--radio", "file", "--address", "s", "--frequency", "1e9"),
+            RadioError,
+            "--frequency: nothing that radio file heeds",
+        ),
+        (
+            ("trace", "record", "--out", "t.csv", "--radio", "zmq", "--samples-per-symbol", "8", "--format", "F"),
+            RadioError,
+            "that link ofdm heeds",
         ),
         (("receive", "--out", "r"), LinkError, "neither --from nor --radio is given"),
         (("receive", "--out", "r", "--radio", "zmq"), FormatError, "--format is needed"),

@@ -145,6 +145,65 @@ def test_what_others_put_before_and_behind_the_samples_is_left_out(samples, tmp_
         IqReader(data)
 
 
+def describe(meta, datatype, **more):
+    described = {"core:datatype": datatype, "core:version": "1.0.0"} | more
+    meta.write_text(json.dumps({"global": described, "captures": [{"core:sample_start": 0}], "annotations": []}))
+
+
+@pytest.mark.parametrize("order", ["le", "be"])
+@pytest.mark.parametrize("kind", ["f64", "f32", "i32", "u32", "i16", "u16", "i8", "u8"])
+def test_every_complex_type_is_read_as_the_sigmf_library_reads_it(tmp_path, kind, order):
+    numbers = (
+        np.random.default_rng(2).integers(0, 127, 40).astype(f"{'<>'[order == 'be']}{kind[0]}{int(kind[1:]) // 8}")
+    )
+    data, meta = recording_paths(tmp_path / "other")
+    numbers.tofile(data)
+    describe(meta, f"c{kind}" if kind.endswith("8") else f"c{kind}_{order}")
+    reader = IqReader(data)
+    samples = np.concatenate([reader.read(0, 3), reader.read(3, 99)])
+    assert samples.dtype == np.complex64 and reader.samples == 20
+    np.testing.assert_allclose(samples, sigmf.fromfile(str(meta)).read_samples(), rtol=1e-6)
+    if kind.endswith("8"):
+        np.testing.assert_allclose(samples.real * 128 + (128 if kind == "u8" else 0), numbers[::2])
+
+
+def test_samples_of_no_modem_are_named(samples, tmp_path):
+    data, meta = recording_paths(tmp_path / "other")
+    samples.tofile(data)
+    describe(meta, "ru8")
+    with pytest.raises(FormatError, match="complex samples of one channel are wanted, not ru8"):
+        IqReader(data)
+    describe(meta, "cf32_le", **{"core:num_channels": 2})
+    with pytest.raises(FormatError, match="not 2 channels of cf32_le"):
+        IqReader(data)
+
+
+def test_a_file_that_the_metadata_name_is_read(samples, tmp_path):
+    samples.tofile(tmp_path / "radio.raw")
+    describe(tmp_path / "other.sigmf-meta", "cf32_le", **{"core:dataset": "radio.raw"})
+    np.testing.assert_array_equal(IqReader(tmp_path / "other").read(0, 10**6), samples)
+    describe(tmp_path / "other.sigmf-meta", "cf32_le", **{"core:dataset": "gone.raw"})
+    with pytest.raises(LinkError, match="gone.raw: no such file"):
+        IqReader(tmp_path / "other")
+    describe(tmp_path / "other.sigmf-meta", "cf32_le", **{"core:dataset": "../radio.raw"})
+    with pytest.raises(FormatError, match="no file beside it"):
+        IqReader(tmp_path / "other")
+
+
+def test_an_archive_is_read_as_it_is(samples, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write("run", samples, stream_format="ds2c2/1 text").close()
+    sigmf.fromfile("run.sigmf-meta").archive("packed")
+    (tmp_path / "run.sigmf-data").unlink()
+    for name in ("packed", "packed.sigmf"):
+        reader = IqReader(name)
+        np.testing.assert_array_equal(np.concatenate([reader.read(0, 7), reader.read(7, 10**6)]), samples)
+        assert (reader.stream_format, reader.rate, reader.trouble) == ("ds2c2/1 text", RATE, "")
+    (tmp_path / "torn.sigmf").write_bytes(b"none" * 200)
+    with pytest.raises(FormatError, match="no tar file"):
+        IqReader("torn.sigmf")
+
+
 def test_an_empty_recording_has_no_samples(tmp_path):
     IqWriter(tmp_path / "run", RATE).close()
     reader = IqReader(tmp_path / "run")

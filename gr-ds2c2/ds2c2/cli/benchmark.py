@@ -3,6 +3,7 @@
 
 import json
 import os
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -129,7 +130,8 @@ def benchmark(
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
     )  # fmt: skip
-    with Progress(*columns, console=console) as progress:
+    # Units take minutes: what is left is told by all of them, not by those of the last half minute.
+    with Progress(*columns, console=console, speed_estimate_period=float("inf")) as progress:
         bar = progress.add_task("picture x rate x codec", total=None)
 
         def started(done: int, total: int) -> None:
@@ -137,8 +139,14 @@ def benchmark(
                 progress.print(f"{done} of {total} were finished before")
             progress.update(bar, total=total, completed=done)
 
+        def ahead(seconds: float) -> None:
+            rest = "; the rivals' come on top" if settings.rivals else ""
+            progress.print(f"our codec's units will take about {timedelta(seconds=round(seconds))}{rest}")
+
         cores = len(os.sched_getaffinity(0))
-        units = run(settings, folder, jobs or cores, device, known, started, lambda count: progress.advance(bar, count))
+        units = run(
+            settings, folder, jobs or cores, device, known, started, lambda count: progress.advance(bar, count), ahead
+        )
     results = summarise(settings, units)
     file = write_text(folder / RESULTS, json.dumps(results, indent=1, allow_nan=False) + "\n")
     written = [file, *_plots(results, folder)]

@@ -72,12 +72,21 @@ class RadioOptions:
         return LinkSettings(**{entry.name: getattr(self, entry.name) for entry in _shared(self, LinkSettings)})
 
     def check_used(self) -> None:
-        """Raises ``RadioError`` for options of a radio where there is none."""
-        others = (entry for entry in fields(self) if entry.name != "radio")
-        given = [entry.name for entry in others if getattr(self, entry.name) != entry.default]
+        """Raises ``RadioError`` for options of a radio where there is none, and for what this radio or modem has not
+        got: a gain of a recording's, say."""
+        given = [entry.name for entry in fields(self) if getattr(self, entry.name) != entry.default]
         if given and not self.radio:
             names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
             raise RadioError(f"{names}: nothing without a radio; add --radio, or leave it out")
+        for name in given:
+            if name not in ("radio", "dry_run") and SETTINGS.get(name, name) not in self._heeded:
+                owner = f"link {self.link}" if hasattr(LinkSettings, name) else f"radio {self.radio}"
+                raise RadioError(f"--{name.replace('_', '-')}: nothing that {owner} heeds; leave it out")
+
+    @property
+    def _heeded(self) -> set[str]:
+        """Settings that are looked at."""
+        return {*BACKENDS[self.radio].fields, "link", *self.link_settings.modem}
 
     @property
     def place(self) -> str:
@@ -101,18 +110,6 @@ class SendingOptions(RadioOptions):
     max_duration: _radio(float, "Seconds on the air at most, on a real radio.") = DEFAULT_MAX_DURATION
     wait: _radio(float, "zmq: seconds without a receiver after which to stop.") = WAIT_SECONDS
 
-    def check_used(self) -> None:
-        """As for all, and ``RadioError`` for what this radio or modem has not got: a gain of a recording's, say."""
-        super().check_used()
-        if not self.radio:
-            return
-        heeded = BACKENDS[self.radio].fields | {"radio", "link", "dry_run", *self.link_settings.modem}
-        given = [entry.name for entry in fields(self) if getattr(self, entry.name) != entry.default]
-        for name in given:
-            if SETTINGS.get(name, name) not in heeded:
-                owner = f"link {self.link}" if hasattr(LinkSettings, name) else f"radio {self.radio}"
-                raise RadioError(f"--{name.replace('_', '-')}: nothing that {owner} heeds; leave it out")
-
     @property
     def settings(self) -> TransmitSettings:
         """The radio. Raises ``RadioError``."""
@@ -131,6 +128,12 @@ class ReceivingOptions(RadioOptions):
     ) = ""
     peer: _radio(str, "zmq: name of the sender's key, where --keys has several.") = ""
     threshold: _link(float, "Of the receiver's burst finder, 0 to 1; default: the modem's own.") = 0.0
+
+    @property
+    def _heeded(self) -> set[str]:
+        # A recording that is replayed has its frequency already.
+        replayed = {"frequency"} if self.radio == "file" else set()
+        return (super()._heeded | {"threshold"}) - replayed
 
     @property
     def settings(self) -> ReceiveSettings:

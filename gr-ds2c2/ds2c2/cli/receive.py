@@ -18,7 +18,7 @@ from ds2c2.stream.assembler import FrameAssembler
 from ds2c2.stream.packetcheck import check_key
 from ds2c2.stream.packetkey import read_key
 from ds2c2.stream.packets import known_difference
-from ds2c2.transport.packetsource import Listener
+from ds2c2.transport.packetsource import Listener, PacketSource
 from ds2c2.transport.recording import RecordingWriter
 from ds2c2.watch.reception import Reception
 
@@ -146,7 +146,7 @@ def receive(
             teller.say("the window was closed: stopping")
         teller.counts(assembler.counts, listener.trouble)
         if not receiving.frames:
-            explain_nothing(assembler, link.misfit)
+            explain_nothing(assembler, link)
         if recorder:
             teller.say(f"wrote loss trace {write_trace(trace, recorder.finish())}")
         if packets:
@@ -167,7 +167,7 @@ def stop_when_told(listener: Listener) -> None:
     signal.signal(signal.SIGTERM, stop)
 
 
-def explain_nothing(assembler: FrameAssembler, misfit: str) -> None:
+def explain_nothing(assembler: FrameAssembler, link: PacketSource) -> None:
     counts, stream = assembler.counts, assembler.format
     if counts.other_format:
         difference = known_difference(stream, assembler.other_digest)
@@ -175,6 +175,11 @@ def explain_nothing(assembler: FrameAssembler, misfit: str) -> None:
             f"{counts.other_format} packets came with another stream format than {stream.text}{difference}; "
             "give the sender's with --format"
         )
-    if misfit:
-        raise NothingReceived(f"no picture: {misfit}; {same_size(stream)}")
+    if link.misfit:
+        raise NothingReceived(f"no picture: {link.misfit}; {same_size(stream)}")
+    if link.unheard:
+        raise NothingReceived(
+            f"no picture: {link.unheard}; check the sender, the address, --link and its settings, --sample-rate, "
+            "frequency and gain"
+        )
     raise NothingReceived("no picture: no packet of this stream came; check the address, --stream and --format")

@@ -12,7 +12,7 @@ from ds2c2.cli.options import StreamOptions
 from ds2c2.cli.receivewords import describe
 from ds2c2.cli.spread import takes
 from ds2c2.cli.stopping import until_signalled
-from ds2c2.errors import LinkError, NothingReceived
+from ds2c2.errors import LinkError, NothingReceived, PictureError
 from ds2c2.stream.streamformat import StreamFormat
 
 console = Console(highlight=False, soft_wrap=True)
@@ -43,7 +43,7 @@ def address_and_keys(at: str, keys: str):  # noqa: ANN201 - Address and Keys; im
 @takes(stream=StreamOptions)
 def encode(
     stream: StreamOptions,
-    pictures: Annotated[list[str], typer.Argument(help="Files, folders or globs.")],
+    pictures: Annotated[list[str], typer.Argument(help="Still pictures: files, folders or globs.")],
     at: Annotated[
         str, typer.Option(metavar="ADDRESS", help="Where the flowgraph's ZMQ PULL Source connects, or its relay.")
     ] = ENCODE_AT,
@@ -58,9 +58,15 @@ def encode(
     strict: options.Strict = False,
 ) -> None:
     """Encode pictures for a flowgraph: its ZMQ PULL Source takes the code blocks."""
+    from ds2c2.pictures.moving.sources import moves
     from ds2c2.pictures.pictures import list_pictures
     from ds2c2.serve.pipe import Pipe
 
+    for name in filter(lambda name: moves([name]), pictures):
+        raise PictureError(
+            f"{name}: serve encode takes still pictures alone; films, cameras, addresses and the standard input "
+            "are for `ds2c2 send` and the Encoder Source"
+        )
     address, ring = address_and_keys(at, keys)
     from ds2c2.codec.codec import Codec
     from ds2c2.ends.session import PictureFeed, SendingEnd, common_size

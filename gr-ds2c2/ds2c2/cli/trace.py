@@ -70,8 +70,8 @@ def record(
         console.print(f"no packet for {wait:g} s and no end of stream: stopping")
     trace = recorder.finish()
     write_trace(out, trace)
-    if listener.trouble:
-        console.print(listener.trouble, markup=False)
+    for line in filter(None, (listener.trouble, link.unheard)):
+        console.print(line, markup=False)
     counts = ", ".join(f"{count} {status}" for status, count in trace.counts().items())
     others = ", ".join(f"{count} {kind}" for kind, count in recorder.counts.items() if count and kind != "end")
     console.print(f"{counts}{f'; no row: {others}' if others else ''}", markup=False)

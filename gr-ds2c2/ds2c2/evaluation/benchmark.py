@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ds2c2.channels.channel import BlockChannel
 from ds2c2.errors import ExitCode, UserError
+from ds2c2.evaluation.ahead import own_seconds
 from ds2c2.evaluation.outcomes import BOTH, CHANNELS, OURS, BenchmarkSettings, measure_ours, measure_rival
 from ds2c2.evaluation.progress import ProgressFile
 from ds2c2.evaluation.rivals.rivals import RIVALS
@@ -107,11 +108,12 @@ def run(
     known: list[dict] | None = None,
     started: Callable[[int, int], None] = lambda done, total: None,
     advance: Callable[[int], None] = lambda units: None,
+    ahead: Callable[[float], None] | None = None,
 ) -> list[dict]:
     """Compute what is left of a benchmark; all units, in the settings' order.
 
     ``known`` are units from elsewhere, taken over. ``started`` is told how many units there are
-    already and in all, ``advance`` how many more.
+    already and in all, ``advance`` how many more, ``ahead`` about how many seconds our codec will take.
     Raises ``UserError``.
     """
     with _progress(folder).opened(settings.identity()) as (finished, add):
@@ -122,6 +124,8 @@ def run(
                 by_unit[tuple(unit["unit"])] = unit
         left = tasks(settings, set(by_unit))
         started(len(by_unit), len(settings.units()))
+        if ahead and (seconds := own_seconds(settings, left, device)):
+            ahead(seconds / min(jobs, len(left)))
         with contextlib.closing(_spread(settings, left, min(jobs, len(left)), device)) as results:
             for entries in results:
                 for entry in entries:

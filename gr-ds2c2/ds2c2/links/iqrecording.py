@@ -9,7 +9,7 @@ over all samples, with the label ``ds2c2 run``, holds the stream format and the 
 
 import contextlib
 import hashlib
-import json
+import re
 import time
 import warnings
 from dataclasses import dataclass
@@ -22,10 +22,10 @@ import numpy as np
 from ds2c2 import __version__
 from ds2c2.errors import FileError, FormatError, LinkError, UserError
 from ds2c2.files import unwritable, write_text
+from ds2c2.links.iqdata import find_recording, recording_paths
 
 DATATYPE = "cf32_le"
 SAMPLE_BYTES = 8
-DATA, META = ".sigmf-data", ".sigmf-meta"
 RUN_LABEL = "ds2c2 run"
 EXTENSION = {"name": "ds2c2", "version": "1.0.0", "optional": True}
 # Metadata that changed are written so often at most while recording.
@@ -38,13 +38,6 @@ def _sigmf():
     except ImportError:
         raise UserError("recordings of samples need the package sigmf: pip install sigmf") from None
     return sigmf
-
-
-def recording_paths(path: str | Path) -> tuple[Path, Path]:
-    """Data and metadata file of a recording that is named with either extension or none."""
-    path = Path(path)
-    stem = path.name.removesuffix(DATA).removesuffix(META)
-    return path.with_name(stem + DATA), path.with_name(stem + META)
 
 
 def utc(seconds: float) -> str:
@@ -198,7 +191,7 @@ class Capture:
 
 
 class IqReader:
-    """Reads a recording, ours or anybody's, of one channel and any complex type.
+    """Reads a recording, ours or anybody's, of one channel and any complex type: two files, or an archive.
 
     ``samples`` is their number, ``rate`` samples/s, ``stream_format`` and ``about`` what our own
     recordings tell of the run. ``trouble`` says in words what is wrong with it: interrupted, torn or
@@ -211,34 +204,34 @@ class IqReader:
         sigmf = _sigmf()
         import jsonschema  # which sigmf validates with
 
-        self.data_path, meta = recording_paths(path)
-        for wanted in (meta, self.data_path):
-            if not wanted.is_file():
-                raise LinkError(f"{wanted}: no such file; a SigMF recording is a pair of {META} and {DATA}")
+        meta = recording_paths(path)[1]
         try:
             with warnings.catch_warnings():
                 # What they say of length is in ``trouble``.
                 warnings.simplefilter("ignore")
-                metadata = json.loads(meta.read_text(encoding="utf-8"))
+                meta, metadata, data = find_recording(path)
                 self._signal = sigmf.SigMFFile(metadata=metadata)
                 self._signal.validate()
-                sample_bytes = self._signal.get_sample_size()
-                begin, size = self._extent(self.data_path.stat().st_size)
-                whole = size // sample_bytes * sample_bytes
-                if whole:
-                    self._signal.set_data_file(self.data_path, skip_checksum=True, offset=begin, size_bytes=whole)
+                about = self._signal.get_global_info()
+                self._form = _components(about["core:datatype"])
+                self._data = data.without(*self._around())
         except (
             ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError,
             sigmf.error.SigMFError, jsonschema.ValidationError,
         ) as error:  # fmt: skip
             reason = getattr(error, "message", error)
             raise FormatError(f"{meta}: no SigMF recording that can be read ({reason})") from None
-        about = self._signal.get_global_info()
-        if not about["core:datatype"].startswith("c") or about.get("core:num_channels", 1) != 1:
-            raise FormatError(f"{meta}: complex samples of one channel are wanted, not {about['core:datatype']}")
+        channels = about.get("core:num_channels", 1)
+        if self._form is None or channels != 1:
+            several = f"{channels} channels of " if channels != 1 else ""
+            raise FormatError(
+                f"{meta}: complex samples of one channel are wanted, not {several}{about['core:datatype']}"
+            )
+        self.data_path = data.path
         self.rate = about.get("core:sample_rate")
         self.hardware = about.get("core:hw", "")
-        self.samples = size // sample_bytes
+        sample_bytes = 2 * self._form.itemsize
+        self.samples = self._data.size // sample_bytes
         self.captures = [
             Capture(entry["core:sample_start"], entry.get("core:frequency"), entry.get("core:datetime"))
             for entry in self._signal.get_captures()
@@ -251,19 +244,20 @@ class IqReader:
         self.events = [
             (entry["core:sample_start"], entry.get("core:label", "")) for entry in annotations if entry is not run
         ]
-        self.trouble = self._trouble(about.get("ds2c2:complete"), size % sample_bytes, run.get("core:sample_count"))
+        torn = self._data.size % sample_bytes
+        self.trouble = self._trouble(about.get("ds2c2:complete"), torn, run.get("core:sample_count"))
 
-    def _extent(self, length: int) -> tuple[int, int]:
-        """Where the samples of a file of so many bytes begin, and how many bytes they are: others put headers before
-        and notes behind them. Raises ``ValueError`` for headers amid the samples."""
+    def _around(self) -> tuple[int, int]:
+        """Bytes before and behind the samples: others put headers and notes there. Raises ``ValueError`` for headers
+        amid the samples."""
         headers = [int(capture.get("core:header_bytes", 0)) for capture in self._signal.get_captures()]
         if any(headers[1:]):
             raise ValueError("core:header_bytes of a capture that is not the first")
-        begin = headers[0] if headers else 0
+        before = headers[0] if headers else 0
         behind = int(self._signal.get_global_info().get("core:trailing_bytes", 0))
-        if min(begin, behind) < 0:
+        if min(before, behind) < 0:
             raise ValueError("negative core:header_bytes or core:trailing_bytes")
-        return begin, max(0, length - begin - behind)
+        return before, behind
 
     def _trouble(self, complete: bool | None, torn: int, told: int | None) -> str:
         words = []
@@ -276,6 +270,20 @@ class IqReader:
         return ", ".join(words)
 
     def read(self, start: int, count: int) -> np.ndarray:
-        """Up to ``count`` samples from ``start`` on, ``complex64[n]``; n = 0 at the end."""
-        count = min(count, self.samples - start)
-        return self._signal.read_samples(start, count) if count > 0 else np.zeros(0, np.complex64)
+        """Up to ``count`` samples from ``start`` on, ``complex64[n]``; n = 0 at the end. Whole numbers of others become
+        -1 to 1."""
+        count = max(0, min(count, self.samples - start))
+        values = self._data.read(self._form, 2 * start, 2 * count)
+        if self._form.kind != "f":
+            half = 2.0 ** (8 * self._form.itemsize - 1)
+            values = (values - half if self._form.kind == "u" else values) / half
+        return values[: len(values) // 2 * 2].astype(np.float32, copy=False).view(np.complex64)
+
+
+def _components(datatype: str) -> np.dtype | None:
+    """What real and imaginary parts are stored as, None for samples that are not complex. Raises ``ValueError``."""
+    known = re.fullmatch(r"([cr])([fiu])(8|16|32|64)(_le|_be)?", datatype)
+    if not known:
+        raise ValueError(f"core:datatype {datatype!r}")
+    domain, kind, bits, order = known.groups()
+    return np.dtype(f"{'>' if order == '_be' else '<'}{kind}{int(bits) // 8}") if domain == "c" else None

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ds2c2.links.dcblocker import Levels
+
 CRC_BYTES = 4  # CRC-32 of IEEE 802.3, least significant byte first, as GNU Radio's crc32_bb appends it
 
 # Additive scrambler of GNU Radio's ofdm_tx: a shift register of 8 bits, started anew in every packet.
@@ -16,7 +18,7 @@ SCRAMBLER_TOP = 7  # place of the bit that comes in
 
 @dataclass
 class ModemCounts:
-    """Packets on a link. ``sent`` is None where the sender is elsewhere.
+    """Packets on a link. ``sent`` is None where the sender is elsewhere, ``levels`` where nobody looks at them.
 
     ``detected`` counts what looked like the beginning of a packet, false alarms too: they end in
     ``header_failed``, for modems without a header in ``crc_failed``.
@@ -27,6 +29,7 @@ class ModemCounts:
     header_failed: int = 0
     crc_failed: int = 0
     passed: int = 0
+    levels: Levels | None = None
 
     @property
     def missed(self) -> int | None:
@@ -34,6 +37,14 @@ class ModemCounts:
         if self.sent is None:
             return None
         return max(0, self.sent - self.passed - self.crc_failed - self.header_failed)
+
+    @property
+    def unheard(self) -> str:
+        """Where no packet passed: whether there was energy, in words for the user; else empty."""
+        if self.passed or self.levels is None:
+            return ""
+        noticed = f"of {self.detected} beginnings of packets none passed; " if self.detected else ""
+        return noticed + self.levels.words()
 
     def line(self) -> str:
         """The counts as one line for people."""

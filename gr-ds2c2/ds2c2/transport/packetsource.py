@@ -98,6 +98,12 @@ class PacketSource(ABC):
         """What came in a size that no packet of this stream has, as words for the user; empty if nothing."""
         return ""
 
+    @property
+    def unheard(self) -> str:
+        """Where no packet came: whether there was anything, as words for the user; empty where the source cannot tell,
+        or packets came."""
+        return ""
+
     def nothing(self) -> np.ndarray:
         """No packets, ``uint8[0, packet_bytes]``."""
         return np.zeros((0, self.stream.packet_bytes), np.uint8)
@@ -168,7 +174,8 @@ class UdpSource(PacketSource):
 class QueuedSource(PacketSource):
     """For links with a thread or a flowgraph of their own: they ``put``, the command ``read``s.
 
-    ``put``, ``finish`` and ``trouble`` may be called from any thread; ``close`` calls ``stop`` once.
+    ``put``, ``finish`` and ``trouble`` may be called from any thread; ``close`` calls ``stop`` once, and ``unheard``
+    says what was there where no packet came.
     More than ``limit`` waiting packets are dropped, counted and an overrun.
     """
 
@@ -178,11 +185,12 @@ class QueuedSource(PacketSource):
         about: dict[str, str],
         stop: Callable[[], None] = lambda: None,
         limit: int = QUEUE_PACKETS,
+        unheard: Callable[[], str] = str,
     ):
         self.stream = stream
         self.about = about
         self.dropped = 0
-        self._stop = stop
+        self._stop, self._unheard = stop, unheard
         self._stopped = False
         self._limit = limit
         self._waiting: deque[Arrivals] = deque()
@@ -224,6 +232,10 @@ class QueuedSource(PacketSource):
         if not self._stopped:
             self._stopped = True
             self._stop()
+
+    @property
+    def unheard(self) -> str:
+        return self._unheard()
 
     @property
     def trouble(self) -> str:
