@@ -20,6 +20,7 @@ from ds2c2.stream.packetkey import read_key
 from ds2c2.stream.packets import known_difference
 from ds2c2.transport.packetsource import Listener, PacketSource
 from ds2c2.transport.recording import RecordingWriter
+from ds2c2.transport.stations import StationsSource
 from ds2c2.watch.reception import Reception
 
 DEFAULT_WAIT = 30.0  # seconds
@@ -30,7 +31,7 @@ def receive(
     place: BoundedPlaceOptions,
     watch: WatchOptions,
     radio: ReceivingOptions,
-    source: sources.From = "",
+    places: sources.Stations = [],  # noqa: B006
     format_: options.Format = "",
     originals: options.Originals = [],  # noqa: B006
     fit: options.Fit = "pad",
@@ -61,7 +62,7 @@ def receive(
     from ds2c2.traces.losstrace import check_place, write_trace
     from ds2c2.traces.tracerecorder import TraceRecorder
 
-    teller = Teller(as_json)
+    teller, source = Teller(as_json), " ".join(places)
     if sources.only_asked(radio, source):
         return
     watch.check_used()
@@ -73,7 +74,7 @@ def receive(
     if trace:
         check_place(trace)
     with ExitStack() as opened:
-        link = opened.enter_context(sources.open_source(radio, source, format_, off_loopback, bool(watch.http)))
+        link = opened.enter_context(sources.open_stations(radio, places, format_, off_loopback, bool(watch.http)))
         wanted = link.stream
         check_key(wanted, secret)
         if stay and not link.live:
@@ -128,6 +129,8 @@ def receive(
                 with reception.working():
                     results = way.push(arrivals.good)
                 tell(results)
+                if isinstance(link, StationsSource):
+                    link.credit(assembler.counts.used)
                 reception.arrived(arrivals, assembler.counts)
                 if way.full or watchers.left:
                     listener.stop()
@@ -145,13 +148,15 @@ def receive(
         if watchers.left:
             teller.say("the window was closed: stopping")
         teller.counts(assembler.counts, listener.trouble)
+        stations = link.counts if isinstance(link, StationsSource) else {}
+        teller.stations(stations)
         if not receiving.frames:
             explain_nothing(assembler, link)
         if recorder:
             teller.say(f"wrote loss trace {write_trace(trace, recorder.finish())}")
         if packets:
             teller.say(f"wrote packet recording {packets.finish()}")
-        teller.done(receiving, assembler.counts, put.words, put.written(receiving), listener.trouble)
+        teller.done(receiving, assembler.counts, put.words, put.written(receiving), listener.trouble, stations)
         reception.end()
         watchers.linger()
 

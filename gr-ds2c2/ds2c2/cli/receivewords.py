@@ -3,8 +3,9 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
+from types import MappingProxyType
 
 import typer
 from rich.console import Console
@@ -13,6 +14,7 @@ from rich.table import Table
 from ds2c2.cli import options
 from ds2c2.stream.assembler import LinkCounts
 from ds2c2.stream.streamformat import StreamFormat
+from ds2c2.transport.stations import StationCounts
 
 
 class Teller:
@@ -49,7 +51,22 @@ class Teller:
     def counts(self, counts: LinkCounts, trouble: str) -> None:
         self.say(f"packets: {counts.line()}{f', {trouble}' if trouble else ''}")
 
-    def done(self, receiving, counts: LinkCounts, out: str, written: int, trouble: str) -> None:  # noqa: ANN001
+    def stations(self, stations: Mapping[str, StationCounts]) -> None:
+        """A line for each station by its name."""
+        for name, counts in stations.items():
+            self.say(
+                f"{name}: {options.counted(counts.received, 'packet')}, {counts.first} of them the first of their kind"
+            )
+
+    def done(
+        self,
+        receiving,  # noqa: ANN001
+        counts: LinkCounts,
+        out: str,
+        written: int,
+        trouble: str,
+        stations: Mapping[str, StationCounts] = MappingProxyType({}),
+    ) -> None:
         """The end of what a ``ReceivingEnd`` received: ``written`` pictures went to ``out``, if that is not empty."""
         self.say(totals(receiving, out, written))
         if self._json:
@@ -59,6 +76,8 @@ class Teller:
                 "written": written,
             }  # fmt: skip
             end = {"event": "end", "frames": frames, "packets": vars(counts), "out": out or None, "trouble": trouble}
+            if stations:
+                end["stations"] = {name: vars(heard) for name, heard in stations.items()}
             typer.echo(json.dumps(end))
 
 

@@ -2,6 +2,7 @@
 """The packet sources that commands know by name, and their options."""
 
 import re
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,7 @@ from ds2c2.errors import FormatError, LinkError
 from ds2c2.networks.modelfiles import pinned
 from ds2c2.stream.streamformat import StreamFormat
 from ds2c2.transport.packetsource import PacketSource, RecordingSource, UdpSource
+from ds2c2.transport.stations import StationsSource
 from ds2c2.transport.udp import is_loopback, parse_address, parse_multicast
 
 From = Annotated[
@@ -21,6 +23,15 @@ From = Annotated[
         "--from",
         metavar="WHERE",
         help="udp://host:port to listen on, a recording of packets, or with --format a file of packets alone.",
+    ),
+]
+Stations = Annotated[
+    list[str],
+    typer.Option(
+        "--from",
+        metavar="WHERE",
+        help="udp://host:port to listen on, a recording of packets, or with --format a file of packets alone; several "
+        "addresses where several stations send on what they hear of one stream.",
     ),
 ]
 END_SILENCE = 1.0  # seconds without a packet after which an announced end is believed
@@ -48,6 +59,25 @@ def open_source(
     if not is_loopback(group.interface or host) and not off_loopback:
         raise LinkError(f"{where}: others can reach it and UDP knows no keys; add --off-loopback if meant")
     return UdpSource(host, port, pinned(StreamFormat.parse(format_)), group.interface)
+
+
+def open_stations(
+    radio: ReceivingOptions, places: list[str], format_: str, off_loopback: bool, constellation: bool = False
+) -> PacketSource:
+    """As ``open_source``, of one place or of several stations' addresses. Raises ``UserError``s."""
+    if len(places) < 2:
+        return open_source(radio, "".join(places), format_, off_loopback, constellation)
+    one_place("--from", " ".join(places), radio)
+    for place in places:
+        if "://" not in place:
+            raise LinkError(f"--from {place}: several stations are addresses; `ds2c2 merge` puts recordings together")
+        if places.count(place) > 1:
+            raise LinkError(f"--from {place} is given twice; give each station an address of its own")
+    with ExitStack() as opened:
+        stations = {place: opened.enter_context(open_source(radio, place, format_, off_loopback)) for place in places}
+        source = StationsSource(stations)
+        opened.pop_all()
+    return source
 
 
 def one_place(option: str, where: str, radio: RadioOptions) -> None:

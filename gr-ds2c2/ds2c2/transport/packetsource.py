@@ -36,6 +36,7 @@ class Arrivals:
         unreadable: packets that were detected and whose bytes are not known (their header failed)
         events: the host's, ``("underrun" | "overrun" | "late", seconds)``
         points: ``complex64[m]``, some equalized symbols of it, where somebody looks at a constellation
+        station: whose packets they are, where several are heard
     """
 
     packets: np.ndarray
@@ -46,6 +47,7 @@ class Arrivals:
     unreadable: int = 0
     events: tuple[tuple[str, float], ...] = ()
     points: np.ndarray | None = None
+    station: str = ""
 
     @property
     def good(self) -> np.ndarray:
