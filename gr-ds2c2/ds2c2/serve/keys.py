@@ -10,7 +10,7 @@ from pathlib import Path
 from zmq.auth import create_certificates, load_certificate
 
 from ds2c2.errors import LinkError
-from ds2c2.files import part_of
+from ds2c2.files import no_room, part_of, unwritable
 
 PUBLIC, SECRET = ".key", ".key_secret"
 KEY_LENGTH = 40  # characters of a key in Z85 (ZeroMQ RFC 32)
@@ -67,6 +67,8 @@ def make_keys(folder: str | Path, name: str) -> tuple[Path, Path]:
         made.rmdir()
     except OSError as error:
         shutil.rmtree(part_of(folder / name), ignore_errors=True)
+        if no_room(error):
+            raise unwritable(folder, error) from None
         raise LinkError(f"{folder}: no place for keys ({error.strerror})") from None
     finally:
         os.umask(before)

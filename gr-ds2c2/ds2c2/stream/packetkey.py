@@ -8,7 +8,7 @@ import stat
 from pathlib import Path
 
 from ds2c2.errors import LinkError
-from ds2c2.files import part_of
+from ds2c2.files import no_room, part_of, unwritable
 
 KEY_BYTES = 32  # BLAKE2s takes 32 at most
 
@@ -27,6 +27,8 @@ def make_key(path: str | Path) -> bytes:
     except FileExistsError:
         raise LinkError(f"{path}: is there already, and a key is not replaced; choose another name") from None
     except OSError as error:
+        if no_room(error):
+            raise unwritable(path, error) from None
         raise LinkError(f"{path}: no place for a key ({error.strerror})") from None
     finally:
         with contextlib.suppress(OSError):
