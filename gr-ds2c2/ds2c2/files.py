@@ -38,6 +38,12 @@ def part_of(path: str | Path) -> Path:
     return path.with_name(f".{path.name}.part")
 
 
+def is_file(path: str | Path) -> bool:
+    """Whether there is a file, for names from anywhere: none whose name is too long, or in a folder that is closed to
+    us, where ``Path.is_file`` raises."""
+    return os.path.isfile(path)
+
+
 def no_room(error: OSError) -> bool:
     """The disk, a quota or the process's own limit left no room for a file."""
     return error.errno in _NO_ROOM

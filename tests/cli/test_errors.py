@@ -222,3 +222,9 @@ def test_training_names_the_picture_that_is_smaller_than_a_crop(ds2c2, photograp
 def test_serve_takes_still_pictures_alone_and_says_so(refused, name):
     line = refused(errors.PictureError.exit_code, "serve", "encode", name)
     assert f"{name}: serve encode takes still pictures alone" in line
+
+
+def test_names_that_are_too_long(refused):
+    name = "a" * 300
+    assert f"{name}: cannot be looked at" in refused(errors.ExitCode.PLACE, "trace", "show", name)
+    assert f"model {name!r} is unknown" in refused(errors.ExitCode.WEIGHTS, "pack", name, "--out", "a.safetensors")

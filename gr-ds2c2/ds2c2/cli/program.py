@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """All commands together, and what becomes of their errors."""
 
+import errno
 import gc
 import sys
 from typing import Annotated
@@ -35,6 +36,9 @@ from ds2c2.cli import (
 )
 from ds2c2.errors import ExitCode, UserError
 from ds2c2.files import no_room, unwritable
+
+# Of names that are given to be read: too long, or in a folder that is closed to us.
+NO_NAMES = {errno.ENAMETOOLONG, errno.EACCES}
 
 
 def say_version(asked: bool) -> None:
@@ -98,11 +102,13 @@ def _run() -> int:
         )
         return ExitCode.OTHER
     except OSError as error:
-        if not no_room(error):
+        if no_room(error):
+            line = str(unwritable(error.filename or "a file", error))
+        elif error.errno in NO_NAMES and error.filename:
+            line = f"{error.filename}: cannot be looked at ({error.strerror}); name another file"
+        else:
             raise
-        Console(stderr=True, soft_wrap=True, highlight=False).print(
-            f"ds2c2: {unwritable(error.filename or 'a file', error)}", markup=False
-        )
+        Console(stderr=True, soft_wrap=True, highlight=False).print(f"ds2c2: {line}", markup=False)
         return ExitCode.PLACE
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED

@@ -9,7 +9,7 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 
 from ds2c2.errors import FormatError, WeightsError
-from ds2c2.files import MODELS_VARIABLE, shipped_folders
+from ds2c2.files import MODELS_VARIABLE, is_file, shipped_folders
 from ds2c2.networks.profiles import PROFILES
 from ds2c2.stream.streamformat import DIGEST_HEX, WEIGHTS_SUFFIX, StreamFormat
 
@@ -34,11 +34,11 @@ def find_weights(model: str | Path) -> Path:
     """A model's name (``binary``) or a path to the file. Raises ``WeightsError``."""
     path = Path(model)
     if path.suffix == SUFFIX or path.parent != Path("."):
-        if path.is_file():
+        if is_file(path):
             return path
         raise WeightsError(f"{model}: no such weights; train some with `ds2c2 train`, or use a name from models/")
     for folder in models_folders():
-        if (folder / f"{model}{SUFFIX}").is_file():
+        if is_file(folder / f"{model}{SUFFIX}"):
             return folder / f"{model}{SUFFIX}"
     known = sorted({p.stem for folder in models_folders() for p in folder.glob(f"*{SUFFIX}")})
     raise WeightsError(

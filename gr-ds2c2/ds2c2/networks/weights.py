@@ -14,7 +14,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from ds2c2.errors import DeviceError, UserError, WeightsError
-from ds2c2.files import make_folder, write_bytes
+from ds2c2.files import is_file, make_folder, write_bytes
 from ds2c2.networks.modelfiles import (
     PART_VERSION,
     REST_NOTE,
@@ -103,7 +103,7 @@ def _find_rest(path: Path, rest_from: str) -> Path:
         raise WeightsError(f"{path}: names {rest_from!r} as the weights with its rest, which is no model's name")
     beside = path.with_name(f"{name}{SUFFIX}")
     try:
-        found = beside if beside.is_file() else find_weights(name)
+        found = beside if is_file(beside) else find_weights(name)
     except WeightsError:
         raise WeightsError(
             f"{path}: holds a part of its networks, the rest is in {rest_from}, which is not here; put "

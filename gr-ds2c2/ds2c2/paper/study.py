@@ -22,6 +22,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
+from ds2c2.files import is_file
 from ds2c2.training.recipefile import SUFFIX, PaperRecipe, RecipeError, read_recipe, recipe_folders
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")  # it becomes a file's name
@@ -48,8 +49,8 @@ class Study:
 def read_study(name: str) -> Study:
     """A study by path or by name, every model's recipe checked. Raises ``UserError``."""
     path = Path(name)
-    if not path.is_file():
-        path = next((p for p in (folder / f"{name}{SUFFIX}" for folder in recipe_folders()) if p.is_file()), None)
+    if not is_file(path):
+        path = next((p for p in (folder / f"{name}{SUFFIX}" for folder in recipe_folders()) if is_file(p)), None)
     if path is None:
         raise RecipeError(f"{name}: no such study; give a file, or a name from recipes/, such as camvid-study")
     try:
@@ -70,7 +71,7 @@ def _study(tables: dict, path: Path) -> Study:
         raise RecipeError('a study names its recipe = "NAME" and one [[model]] or more')
     # A recipe's file is looked up beside the study, too.
     beside = path.parent / f"{recipe}{SUFFIX}"
-    recipe = str(beside) if beside.is_file() else recipe
+    recipe = str(beside) if is_file(beside) else recipe
     common = _changes(tables.get("set", []), "set")
     models: dict[str, StudyModel] = {}
     for table in given:

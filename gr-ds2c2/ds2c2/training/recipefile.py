@@ -16,7 +16,7 @@ import numpy as np
 
 from ds2c2.channels.symbolchannel import SymbolChannel
 from ds2c2.errors import ExitCode, UserError
-from ds2c2.files import shipped_folders
+from ds2c2.files import is_file, shipped_folders
 from ds2c2.networks.paper import PaperShape
 from ds2c2.networks.segnet import STRIDE, SegNetShape
 from ds2c2.pictures.labelsets import label_set_of
@@ -267,8 +267,8 @@ def recipe_names() -> set[str]:
 def read_recipe(name: str, changes: list[str] | tuple[str, ...] = ()) -> PaperRecipe | SegNetRecipe:
     """A recipe by path or by name, with changes ``SECTION.KEY=VALUE``. Raises ``UserError``."""
     path = Path(name)
-    if not path.is_file():
-        path = next((p for p in (folder / f"{name}{SUFFIX}" for folder in recipe_folders()) if p.is_file()), None)
+    if not is_file(path):
+        path = next((p for p in (folder / f"{name}{SUFFIX}" for folder in recipe_folders()) if is_file(p)), None)
     if path is None:
         known = sorted(recipe_names())
         raise RecipeError(f"{name}: no such recipe; give a file, or one of {', '.join(known) or 'none installed'}")
