@@ -20,7 +20,6 @@ from ds2c2.stream.packetkey import read_key
 from ds2c2.stream.packets import known_difference
 from ds2c2.transport.packetsource import Listener, PacketSource
 from ds2c2.transport.recording import RecordingWriter
-from ds2c2.transport.stations import StationsSource
 from ds2c2.watch.reception import Reception
 
 DEFAULT_WAIT = 30.0  # seconds
@@ -129,8 +128,7 @@ def receive(
                 with reception.working():
                     results = way.push(arrivals.good)
                 tell(results)
-                if isinstance(link, StationsSource):
-                    link.credit(assembler.counts.used)
+                link.credit(assembler.counts.used)
                 reception.arrived(arrivals, assembler.counts)
                 if way.full or watchers.left:
                     listener.stop()
@@ -148,15 +146,14 @@ def receive(
         if watchers.left:
             teller.say("the window was closed: stopping")
         teller.counts(assembler.counts, listener.trouble)
-        stations = link.counts if isinstance(link, StationsSource) else {}
-        teller.stations(stations)
+        teller.stations(link.stations)
         if not receiving.frames:
             explain_nothing(assembler, link)
         if recorder:
             teller.say(f"wrote loss trace {write_trace(trace, recorder.finish())}")
         if packets:
             teller.say(f"wrote packet recording {packets.finish()}")
-        teller.done(receiving, assembler.counts, put.words, put.written(receiving), listener.trouble, stations)
+        teller.done(receiving, assembler.counts, put.words, put.written(receiving), listener.trouble, link.stations)
         reception.end()
         watchers.linger()
 

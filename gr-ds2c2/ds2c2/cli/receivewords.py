@@ -14,7 +14,7 @@ from rich.table import Table
 from ds2c2.cli import options
 from ds2c2.stream.assembler import LinkCounts
 from ds2c2.stream.streamformat import StreamFormat
-from ds2c2.transport.stations import StationCounts
+from ds2c2.transport.packetsource import StationCounts
 
 
 class Teller:

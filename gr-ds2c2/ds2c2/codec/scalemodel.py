@@ -22,13 +22,8 @@ VALUE_BITS = 12  # of the hidden values and of the result
 MOST_WEIGHT = 2**17 - 1
 MOST_HIDDEN = 2**24 - 1
 # So many cells stay in a processor's cache; a graphics card has enough to do with so many.
-CELLS_AT_ONCE = {"cpu": 1024}
+CELLS_AT_ONCE = 1024
 CELLS_ON_A_CARD = 1 << 16
-
-
-def cells_at_once(device: torch.device) -> int:
-    """How many cells are worked on together."""
-    return CELLS_AT_ONCE.get(device.type, CELLS_ON_A_CARD)
 
 
 class ScaleModel:
@@ -89,6 +84,6 @@ class ScaleModel:
 
 def pieces(cells: int, device: torch.device) -> Iterator[slice]:
     """Cells, so many at a time as are worked on together."""
-    count = cells_at_once(device)
+    count = CELLS_AT_ONCE if device.type == "cpu" else CELLS_ON_A_CARD
     for first in range(0, cells, count):
         yield slice(first, first + count)

@@ -248,7 +248,7 @@ def fresh_folder(out: str) -> str:
     return str(folder) if runs > 1 else out
 
 
-KEPT_RESULTS = 1 << 16
+KEPT_RESULTS = 1 << 16  # of frames, about 1 kB each
 
 
 class ReceivingEnd:

@@ -10,7 +10,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,6 +60,14 @@ class Arrivals:
         return not (len(self.packets) or self.unreadable or self.events)
 
 
+@dataclass
+class StationCounts:
+    """Packets of one station: ``received``, and of them the code blocks that it was the ``first`` to bring."""
+
+    received: int = 0
+    first: int = 0
+
+
 def misfit_words(sizes: Counter[int], what: str, wanted: int) -> str:
     """``12 datagrams of 100 bytes where 110 are wanted``; empty without any."""
     if not sizes:
@@ -105,6 +113,14 @@ class PacketSource(ABC):
         """Where no packet came: whether there was anything, as words for the user; empty where the source cannot tell,
         or packets came."""
         return ""
+
+    @property
+    def stations(self) -> Mapping[str, StationCounts]:
+        """Where several are heard, what each brought, by their names."""
+        return {}
+
+    def credit(self, used: int) -> None:  # noqa: B027 - most have nobody to credit
+        """What was read last has been taken: ``used`` packets of the stream counted so far."""
 
     def nothing(self) -> np.ndarray:
         """No packets, ``uint8[0, packet_bytes]``."""

@@ -3,31 +3,22 @@
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from ds2c2.transport.packetsource import Arrivals, PacketSource, QueuedSource
+from ds2c2.transport.packetsource import Arrivals, PacketSource, QueuedSource, StationCounts
 
 READ_SECONDS = 0.2  # so often a station's thread looks whether it is to end
 
 
-@dataclass
-class StationCounts:
-    """Packets of one station: ``received``, and of them the code blocks that it was the ``first`` to bring."""
-
-    received: int = 0
-    first: int = 0
-
-
 class StationsSource(QueuedSource):
-    """The packets of several live sources of one stream, in the order of their arrival here.
+    """The packets of several live sources of one stream, by their names, in the order of their arrival here.
 
-    Each source is read by a thread of its own and closed with this one. ``counts`` has the stations by the names that
-    they are given with; ``credit`` tells who was first. Raises what a source raises.
+    Each source is read by a thread of its own and closed with this one. Raises what a source raises.
     """
 
     def __init__(self, stations: Mapping[str, PacketSource]):
         self._sources = dict(stations)
-        self.counts = {name: StationCounts() for name in self._sources}
+        self._counts = {name: StationCounts() for name in self._sources}
         self._leaving = threading.Event()
         self._from, self._used = "", 0
         stream = next(iter(self._sources.values())).stream
@@ -43,13 +34,16 @@ class StationsSource(QueuedSource):
         arrivals = super().read(wait)
         if arrivals is not None and arrivals.station:
             self._from = arrivals.station
-            self.counts[self._from].received += len(arrivals.packets)
+            self._counts[self._from].received += len(arrivals.packets)
         return arrivals
 
+    @property
+    def stations(self) -> Mapping[str, StationCounts]:
+        return self._counts
+
     def credit(self, used: int) -> None:
-        """After what was read has been taken: ``used`` packets of the stream counted so far."""
         if self._from:
-            self.counts[self._from].first += used - self._used
+            self._counts[self._from].first += used - self._used
         self._used = used
 
     def _listen(self, name: str, source: PacketSource) -> None:
