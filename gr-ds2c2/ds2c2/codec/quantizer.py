@@ -105,12 +105,6 @@ class Quantizer:
                 second[place][:, some] = torch.copysign(self._magnitudes(value.abs(), which + 1), value)
         return tables, found
 
-    def start(self, scaled: Tensor, index: Tensor) -> Tensor:
-        """Coefficients in steps ``float32[K, cells]``, moved so that the nearest whole number is what ``symbols``
-        rounds them to."""
-        size = scaled.abs()
-        return torch.copysign((size - (0.5 - self._offset(size, index.int() + 1))).clamp_(min=0), scaled)
-
     def _cost(self, log_step: int, cells: Cells, share: float) -> float:
         """Bits of all symbols and copies, as many times ``share``; infinite where they are more than an index
         can name, which a larger step mends."""

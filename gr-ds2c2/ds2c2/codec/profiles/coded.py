@@ -14,13 +14,13 @@ import torch
 from torch import Tensor
 
 from ds2c2.codec import codeblocks, impliedblocks
-from ds2c2.codec.annealing import Annealing, Placed
 from ds2c2.codec.baselayer import BaseLayer, BaseLayerError, pack_base, with_side_info
 from ds2c2.codec.codeblocks import SPARE_BITS
 from ds2c2.codec.favour import FAVOUR_COUNTS, cell_favour
 from ds2c2.codec.mapcoder import MapError, decode_map, encode_map
 from ds2c2.codec.profiles.profile import Base, EncodedLayers, Profile
-from ds2c2.codec.quantizer import COARSEST, FINEST, USUAL_SLOPE, Cells, Quantizer
+from ds2c2.codec.quantizer import COARSEST, FINEST, Cells, Quantizer
+from ds2c2.codec.refinement import Placed, Refinement
 from ds2c2.codec.smallpicture import reduce_picture
 from ds2c2.errors import PictureError
 from ds2c2.networks.coded import CodedNetworks
@@ -118,8 +118,8 @@ class CodedProfile(Profile):
         log_step, symbols, tables = self._fill(coefficients, base.layer, maps, shifts)
         if effort:
             pixels = to_tensor(picture).to(self.device)
-            found = self._anneal(effort, log_step, coefficients, base, pixels, maps, shifts)
-            log_step, symbols, tables = found or (log_step, symbols, tables)
+            found = self._refine(effort, log_step, coefficients, base, pixels, maps, shifts)
+            symbols, tables = found or (symbols, tables)
         enhancement, unit = self._pack(symbols, tables)
         side = SIDE.pack(log_step, unit, *map(len, coded), len(favour_bytes))
         side += b"".join(coded) + favour_bytes + side_info
@@ -249,7 +249,7 @@ class CodedProfile(Profile):
         begun = self.scales.begin(self.scales.features(layer.small, maps))
         return Cells(values.contiguous(), begun, None if shifts is None else shifts.reshape(-1))
 
-    def _anneal(
+    def _refine(
         self,
         effort: int,
         log_step: int,
@@ -258,41 +258,32 @@ class CodedProfile(Profile):
         pixels: torch.Tensor,
         maps: np.ndarray,
         shifts: np.ndarray | None,
-    ) -> tuple[int, np.ndarray, np.ndarray] | None:
-        """What ``_fill`` gives, refined; None where that is not better. A quarter of the work finds out how many
-        bits a refined picture saves, so that the rest goes on at the finer step that these pay for."""
+    ) -> tuple[np.ndarray, np.ndarray] | None:
+        """Symbols and tables as ``_fill`` gives them, refined in ``effort`` steps; None where that is not better."""
         cells = self._cells(coefficients[0].flatten(1), base.layer, maps, shifts)
         features = self.scales.features(base.layer.small, maps)
+        tables, usual = (x.cpu().numpy() for x in self.quantizer.symbols(log_step, cells))
+        symbols, copies = np.split(usual, 2)
         survive = DEFAULT_SURVIVE if self.stream.survive is None else self.stream.survive
         with torch.inference_mode(False), torch.enable_grad():
+            placed = self._placed(log_step, cells, features, tables, copies)
+            repeated = tables[len(copies) :]
+            budget = self._payload_bits()
+            budget -= float(self.tables.bits[repeated[repeated >= 0], np.abs(copies[repeated >= 0])].sum())
             # Copies, since autograd takes no tensor of inference mode.
-            picture, small = pixels.clone(), base.picture.clone()
-
-            def at(step: int) -> tuple[Annealing, np.ndarray, np.ndarray, float]:
-                tables, symbols = (x.cpu().numpy() for x in self.quantizer.symbols(step, cells))
-                placed = self._placed(step, cells, features, tables, symbols)
-                kept = tables[len(symbols) // 2 :]
-                repeated = self.tables.bits[kept[kept >= 0], np.abs(placed.copies[kept >= 0])].sum()
-                annealing = Annealing(self.networks, self.tables, picture, small, placed, survive)
-                return annealing, tables, symbols[: len(symbols) // 2], self._payload_bits() - float(repeated)
-
-            annealing, _, before, budget = at(log_step)
-            usual = annealing.judge(annealing.at(before))
-            pilot = annealing.run(annealing.placed.scaled, budget, max(1, effort // 4), fill=False)
-            saved = float(annealing.cost(pilot.round()).sum()) / budget
-            move = round(float(np.clip(np.log(max(saved, 0.1)), -0.4, 0.1)) / USUAL_SLOPE)
-            step = int(np.clip(log_step + move, FINEST, COARSEST))
-            annealing, tables, _, budget = at(step)
-            refined = annealing.run(annealing.placed.scaled, budget, effort, fill=True)
-            whole = annealing.fitted(refined, budget)
-            if whole is None or annealing.judge(whole) >= usual:
+            refinement = Refinement(
+                self.networks, self.tables, pixels.clone(), base.picture.clone(), placed, survive, budget
+            )
+            before = refinement.at(symbols)
+            found = refinement.run(before, effort)
+            if found is None or refinement.judge(found) >= refinement.judge(before):
                 return None
-            symbols = np.concatenate([annealing.symbols(whole), annealing.placed.copies])
-        return step, *self._sent(*(torch.from_numpy(x).to(self.device) for x in (symbols, tables)))
+            symbols = np.concatenate([refinement.symbols(found), copies])
+        return self._sent(*(torch.from_numpy(x).to(self.device) for x in (symbols, tables)))
 
-    def _placed(self, log_step: int, cells: Cells, features: Tensor, tables: np.ndarray, symbols: np.ndarray) -> Placed:
-        """A picture at a step, for annealing."""
-        index, copies = tables[: len(tables) // 2], symbols[len(symbols) // 2 :]
+    def _placed(self, log_step: int, cells: Cells, features: Tensor, tables: np.ndarray, copies: np.ndarray) -> Placed:
+        """A picture at a step, for refinement."""
+        index = tables[: len(copies)]
         steps = self.quantizer.cell_steps(log_step, cells.shifts, self.rows * self.columns)
         grid = (1, -1, self.rows, self.columns)
         log_steps = torch.from_numpy((steps / 256).astype(np.float32)).view(grid).to(self.device)
@@ -301,8 +292,8 @@ class CodedProfile(Profile):
         with torch.no_grad():
             hidden = self.networks.scale_features(context)
             sizes = self.quantizer.step_sizes(steps, False)
-        start = self.quantizer.start(cells.values / sizes, torch.from_numpy(index).to(self.device)).cpu().numpy()
-        return Placed(index, start, index >= self.quantizer.copy_table, copies, sizes.view(grid), hidden, log_steps)
+            scaled = (cells.values / sizes).cpu().numpy()
+        return Placed(index, scaled, index >= self.quantizer.copy_table, copies, sizes.view(grid), hidden, log_steps)
 
 
 def copy_table(stream: StreamFormat) -> int:
