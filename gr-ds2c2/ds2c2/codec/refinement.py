@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Refinement of one picture's symbols at the encoder, against the decoder and the losses that it may meet.
 
-The transform is nearly orthonormal, so what a symbol does to the squared error is nearly a parabola of its own:
-its width is known, and one gradient of the decoder says where the lowest point of each is. Step by step the
-coefficients move there (Newton's method with a diagonal Hessian), and are rounded anew by what is to be gained
-in error and bits together (rate-distortion optimal quantization), at the price of a bit that fills the budget.
-What is sent is an ordinary stream: decoders need not know.
+The transform is nearly orthonormal, so what a symbol does to the squared error is nearly a parabola of its own,
+and one gradient of the decoder says where the lowest point of each is. Step by step the coefficients move there
+(Newton's method with a diagonal Hessian), and are rounded anew by what is to be gained in error and bits together
+(rate-distortion optimal quantization), at the price of a bit that fills the budget. How narrow the parabolas are is
+measured, a channel at a time: on some the decoder hears what they say of others, and a step of theirs weighs up to
+a hundred times what the transform makes of it. What is sent is an ordinary stream: decoders need not know.
 
 Against stochastic Gumbel annealing (Yang, Bamler, Mandt, NeurIPS 2020), which it replaced, a tenth of the work
 gives more (docs/benchmark.md, "Effort").
@@ -25,7 +26,12 @@ from ds2c2.stream.geometry import LEVELS
 
 # How far the first step goes towards the lowest point, and how soon later ones go less far: what a drawn loss says of
 # a symbol is in part chance.
-FIRST_MOVE, SLOWING = 0.4, 0.25
+FIRST_MOVE, SLOWING = 0.4, 0.2
+# How narrow the parabolas are over what the transform says: bounds, steps by which all symbols are moved to measure it
+# at the start, and what later steps leave of what was measured before them.
+NARROWNESS = (1.0, 100.0)
+PROBE = 0.5
+REMEMBERED = 0.7
 # Losses that every step looks at, and those that both results are judged by, as shares of what is to survive.
 LOOKED_AT = (0.0, 0.32)
 JUDGED = (0.0, 0.32, 1.0)
@@ -74,6 +80,7 @@ class Refinement:
         norms = networks.decoder.transform.detach().square().sum(0).view(1, -1, 1, 1)
         bends = 2 * placed.steps.square() * norms / picture.numel()
         self.bends = bends.expand(1, *placed.tables.shape[:1], *placed.hidden.shape[2:]).reshape(-1)[self.places]
+        self.channels = self.places // placed.tables.shape[1]
 
     def at(self, values: np.ndarray) -> Tensor:
         """Of ``[K, cells]`` what is sent, flat."""
@@ -114,31 +121,40 @@ class Refinement:
         nothing is within it."""
         aims = self.at(self.placed.scaled)
         generator = torch.Generator().manual_seed(SEED)
+        losses = sorted({share * self.survive for share in LOOKED_AT})
+        narrowness = _Narrowness(self.channels, self.placed.tables.shape[0])
+        found = self._slope(whole, *self.lose(0.0, generator))
+        signs = torch.randint(0, 2, whole.shape, generator=generator).to(whole) * (2 * PROBE) - PROBE
+        moved = self._slope(whole + signs, *self.lose(0.0, generator))
+        narrowness.learn(signs, moved[1] - found[1], self.bends)
+        before = None
         for number in range(count):
-            slope, seen, bends = self._look(whole, generator)
-            move = FIRST_MOVE / (1 + SLOWING * number)
-            aims = torch.lerp(aims, whole - slope / seen, move)
-            whole = self._fitted(aims, bends)
+            slope, seen, bends = (torch.zeros_like(whole) for _ in range(3))
+            for loss in losses:
+                lost, copy = self.lose(loss, generator)
+                error, gradient = found if number == loss == 0 else self._slope(whole, lost, copy)
+                if loss == 0:
+                    if before is not None:
+                        narrowness.learn(whole - before[0], gradient - before[1], self.bends)
+                    before = whole, gradient
+                weight = DECIBELS / max(error, LEAST_ERROR) / len(losses)
+                slope += weight * gradient
+                # Without any loss all are known, so none stays 0.
+                seen += weight * self.bends * ~lost[self.places]
+                bends += weight * self.bends * (1 - loss)
+            factor = narrowness.factors()
+            aims = torch.lerp(aims, whole - slope / (seen * factor), FIRST_MOVE / (1 + SLOWING * number))
+            whole = self._fitted(aims, bends * factor)
             if whole is None:
                 return None
         return whole
 
-    def _look(self, whole: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """First and second derivatives of the error in dB, a mean over the losses, after each symbol; and the second
-        as it is to be expected, whichever symbols the draw has lost."""
-        slope, seen, bends = (torch.zeros_like(whole) for _ in range(3))
-        losses = sorted({share * self.survive for share in LOOKED_AT})
-        for loss in losses:
-            lost, copy = self.lose(loss, generator)
-            values = whole.clone().requires_grad_(True)
-            error = self.error(values, lost, copy)
-            (gradient,) = torch.autograd.grad(error, values)
-            weight = DECIBELS / max(error.item(), LEAST_ERROR) / len(losses)
-            slope += weight * gradient
-            # Without any loss all are known, so none stays 0.
-            seen += weight * self.bends * ~lost[self.places]
-            bends += weight * self.bends * (1 - loss)
-        return slope, seen, bends
+    def _slope(self, whole: Tensor, lost: Tensor, copy: Tensor) -> tuple[float, Tensor]:
+        """The squared error and its first derivative after each symbol."""
+        values = whole.clone().requires_grad_(True)
+        error = self.error(values, lost, copy)
+        (gradient,) = torch.autograd.grad(error, values)
+        return error.item(), gradient
 
     def _fitted(self, aims: Tensor, bends: Tensor) -> Tensor | None:
         """Whole symbols at the price that fills the budget."""
@@ -168,3 +184,21 @@ class Refinement:
         """Whole symbols, flat, to ``int16[K, cells]``."""
         full = torch.zeros(self.sent.shape, device=values.device).index_copy(0, self.places, values)
         return full.view(self.placed.tables.shape).cpu().numpy().astype(np.int16)
+
+
+class _Narrowness:
+    """Second derivatives of the decoder's squared error over what the transform says, a factor a channel, from how
+    the slopes change as symbols move (a secant for each channel)."""
+
+    def __init__(self, channels: Tensor, count: int):
+        self._channels = channels
+        self._found, self._expected = torch.zeros(2, count, device=channels.device).unbind()
+
+    def learn(self, moves: Tensor, changes: Tensor, bends: Tensor) -> None:
+        for sums, seen in ((self._found, changes * moves), (self._expected, bends * moves.square())):
+            sums.mul_(REMEMBERED).index_add_(0, self._channels, seen)
+
+    def factors(self) -> Tensor:
+        """Of every symbol that is sent."""
+        least = torch.finfo(torch.float32).tiny
+        return (self._found / self._expected.clamp(min=least)).clamp(*NARROWNESS)[self._channels]
