@@ -150,6 +150,48 @@ def test_pictures_and_trace_agree_on_any_mess_of_packets(mess):
     assert shifts.get(0, {0}) == {0}
 
 
+@pytest.mark.parametrize("first", [0, 5, 12], ids=["from 0", "within", "going on"])
+@pytest.mark.parametrize("batch", [1, 1000])
+def test_behind_an_end_and_silence_the_first_packets_are_a_sender_that_begins_anew(first, batch):
+    """Pictures of three packets each, twelve in a run: fewer than move a stream that is under way."""
+    blocks = FEW_BLOCKS.blocks
+    assembler, recorder = FrameAssembler(FEW_BLOCKS), TraceRecorder(FEW_BLOCKS)
+    frames, sent = [], 0
+    for begin in (0, first, first):
+        rows = packets(np.arange(begin * blocks, (begin + 12) * blocks), FEW_BLOCKS, first=sent)
+        sent += len(rows)
+        for start in range(0, len(rows), batch):
+            frames += assembler.push(rows[start : start + batch])
+            recorder.push(rows[start : start + batch], None)
+        last = ends(begin + 12, FEW_BLOCKS)
+        frames += assembler.push(last) + assembler.flush()
+        recorder.push(last, None)
+        recorder.settle()
+        assert assembler.ended and not assembler.waiting
+    assert [frame.number for frame in frames] == [*range(12), *range(first, first + 12), *range(first, first + 12)]
+    assert all(frame.arrived.all() for frame in frames)
+    counts = assembler.counts
+    assert (counts.used, counts.resyncs, counts.end) == (sent, 2, 3 * END_COPIES)
+    assert counts.received == counts.used + counts.end
+    trace = recorder.finish()
+    assert len(trace) == sent and (trace.status == OK).all() and len(trace.resumes) == 2
+
+
+def test_behind_an_end_and_silence_a_few_strays_begin_nothing():
+    assembler = FrameAssembler(FORMAT)
+    assembler.push(packets(np.arange(5 * N)))
+    assembler.push(ends(5))
+    assembler.flush()
+    strays = packets([7, 400 * N, 9000 * N, 3 * N])  # one late, the others from anywhere
+    assert assembler.push(strays) == [] and assembler.waiting
+    assert assembler.flush() == [] and assembler.ended and not assembler.waiting
+    counts = assembler.counts
+    assert (counts.out_of_range, counts.resyncs, counts.used) == (4, 0, 5 * N)
+    # The sender goes on to be heard.
+    frames = assembler.push(packets(np.arange(2 * N))) + assembler.flush()
+    assert [frame.number for frame in frames] == [0, 1] and counts.resyncs == 1
+
+
 def test_jumps_in_the_numbering_cost_no_frames_of_memory():
     """Each time as many packets as it takes are 64 frames ahead of those before; the frames between are all given,
     and share one empty content."""

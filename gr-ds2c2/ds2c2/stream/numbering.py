@@ -102,7 +102,8 @@ class SequenceTracker:
     The stream begins where the first few packets agree that it does. From there each packet either belongs to it,
     and may move it on, or is a stray; ``RESYNC_PACKETS`` strays that agree, with less than half as many packets of
     the stream among them, move it on to a frame ahead (``Recall``) or are a sender that has restarted (``Restart``).
-    What is kept, and the work a packet, do not grow with what comes.
+    Behind an announced end and silence the first few that agree are one. What is kept, and the work a packet, do not
+    grow with what comes.
 
     Args:
         blocks: code blocks a frame, N
@@ -134,6 +135,7 @@ class SequenceTracker:
         self._clock = 0  # packets so far
         self._ends: dict[int, tuple[int, int]] = {}  # frames announced: how often, and when last
         self._held = _HeldStrays(2 * (1 + self.reach))
+        self._over = False  # silence has followed the stream's end
 
     @property
     def total(self) -> int | None:
@@ -154,7 +156,12 @@ class SequenceTracker:
     def undecided(self) -> bool:
         """Strays wait that silence would decide upon."""
         last = self._held.last
-        return last is not None and (self.newest is None or last.frame is None)
+        return last is not None and (self._between or last.frame is None)
+
+    @property
+    def _between(self) -> bool:
+        """No stream is under way: it was not joined yet, or has ended."""
+        return self.newest is None or self._over
 
     def judge(self, parsed: ParsedPackets, payload: np.ndarray) -> Iterator[Judgement]:
         """Judge packets in the order in which they came, ``payload[n, ...]`` what is kept of each code block.
@@ -175,11 +182,12 @@ class SequenceTracker:
 
     def settle(self) -> Iterator[Judgement]:
         """Silence, or nothing will come any more: a few strays that agree are enough now, the others are dropped."""
-        group = self._held.largest() if self.newest is None else self._last_word()
-        if group:
+        group = self._held.largest() if self._between else self._last_word()
+        if len(group) >= (self._several if self._over else 1):
             yield from self._follow(group)
         for stray in self._held.take(self._held.all()):
             yield Dropped(stray)
+        self._over = self.total is not None
 
     def passed(self, frame: int) -> bool:
         """Where packets keep their order: nothing more comes of a frame. The last few packets say so together: all of
@@ -199,7 +207,7 @@ class SequenceTracker:
     def _take(self, packets: Packets) -> Iterator[Judgement]:
         if self.newest is None and self._held.last is None and len(packets) >= self._several:
             self._join(packets.number)
-        if self.newest is not None:
+        if not self._between:
             frame = self._continued(packets.number)
             late = self.newest_sequence - (frame + 1) * self.blocks > self.reorder
             if self.floor <= frame <= self.newest + self.ahead and not late:
@@ -227,7 +235,7 @@ class SequenceTracker:
             this, rest = slice(place, place + 1), slice(place + 1, None)
             # A copy: what waits must not keep all that came with it.
             one = Packets(packets.number, packets.indices[this].copy(), packets.payload[this].copy())
-            late = None if self.newest is None else self.near(packets.number)
+            late = None if self._between else self.near(packets.number)
             stray = Stray(late if late is None or late <= self.newest else None, one)
             self._clock += 1
             yield stray
@@ -249,8 +257,8 @@ class SequenceTracker:
         if len(many) == RESYNC_PACKETS and self._ours - held.ours[many[0]] < RESYNC_PACKETS // 2:
             return many
         few = places[-self._several :]
-        if self.newest is None and len(few) == self._several:
-            # Before the stream was joined all are strays: the majority of those since the first.
+        if self._between and len(few) == self._several:
+            # Where no stream is under way all are strays: the majority of those since the first.
             return few if self._clock - held.clock[few[0]] < 2 * self._several else []
         return []
 
@@ -271,7 +279,7 @@ class SequenceTracker:
         if self.newest is None:
             yield Recall(strays)
             self._join(number)
-        elif self.newest < (frame := self._continued(number)) <= self.newest + self.gap:
+        elif not self._over and self.newest < (frame := self._continued(number)) <= self.newest + self.gap:
             yield Recall(strays)
             self._stand_at(frame)
         else:
@@ -285,6 +293,7 @@ class SequenceTracker:
             yield from self._take(stray.packets)
 
     def _join(self, number: int) -> None:
+        self._over = False
         self._stand_at(number)
         self.floor = max(0, number - self.reach)
 
