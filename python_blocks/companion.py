@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 from ds2c2.channels.channel import FITTED
 from ds2c2.channels.packetchannel import PacketChannel
+from ds2c2.codec.effort import check_effort
 from ds2c2.errors import FormatError, PictureError, UserError, WeightsError
 from ds2c2.links.air import AirSettings
 from ds2c2.links.radiosettings import RadioSettings, ReceiveSettings, TransmitSettings
@@ -149,7 +150,7 @@ def stream_format(block, *sizes, **settings) -> None:
 
 @_answered
 def encoder_source(
-    block, stream_format, pictures, device, frame_rate, favour, labels, count=0, follow=False, live=False
+    block, stream_format, pictures, device, frame_rate, favour, labels, count=0, follow=False, live=False, effort=0
 ) -> None:
     from ds2c2.codec.labels import FavourMaps, names_segmenter
 
@@ -163,6 +164,7 @@ def encoder_source(
         # Of a model that sends label maps, labels says where they come from.
         by_class = "" if weights_profile(form.model_name) == "paper" else labels
         FavourMaps(favour, by_class, (), form.width, form.height)
+        check_effort(form, weights_profile(form.model_name), effort)
     if count < 0:
         raise UserError(f"count {count} is negative; give a number of pictures, or 0 for no limit")
     if follow:

@@ -45,6 +45,7 @@ class encoder_source(Lasting, gr.sync_block):
         count: end after so many frames, 0 for no limit
         follow: ``pictures`` is a folder that grows
         live: drop what is late of a film, of the standard input or of a growing folder, as of a camera
+        effort: steps, 0 to 1000, that refine each picture before it is sent, for models of profile coded
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class encoder_source(Lasting, gr.sync_block):
         count: int = 0,
         follow: bool = False,
         live: bool = False,
+        effort: int = 0,
     ):
         # Here and not above: torch takes seconds to load, GRC and the link blocks need none of it.
         from ds2c2.codec.codec import Codec
@@ -80,7 +82,7 @@ class encoder_source(Lasting, gr.sync_block):
             self._pace = Pace(frame_rate)
             for line in feed.skipped_lines:
                 say("encoder_source", line)
-        self.sender = SendingEnd(Codec(self.format, device), feed, favour, labels)
+        self.sender = SendingEnd(Codec(self.format, device), feed, favour, labels, effort)
         self._sent: np.ndarray | None = None  # blocks of the frame sent last
         self._told = 0  # lines about the source
         gr.sync_block.__init__(self, name="encoder_source", in_sig=None, out_sig=[(np.uint8, self.format.block_size)])

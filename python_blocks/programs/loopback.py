@@ -31,7 +31,7 @@ class loopback(gr.top_block):
         device: auto, cpu, cuda or cuda:N
         fit: how pictures of another size are brought to the stream's: pad or scale
         timeout: seconds without packets after which unfinished frames go out
-        favour, labels: of the Encoder Source
+        favour, labels, effort: of the Encoder Source
     """
 
     def __init__(
@@ -53,10 +53,11 @@ class loopback(gr.top_block):
         favour: Sequence[str] = (),
         labels: str = "",
         unit: str = "block",
+        effort: int = 0,
     ):
         gr.top_block.__init__(self, "ds2c2 loopback")
         self.format = stream_format = as_format(stream_format)
-        self.source = encoder_source(stream_format, pictures, device, fit, favour=favour, labels=labels)
+        self.source = encoder_source(stream_format, pictures, device, fit, favour=favour, labels=labels, effort=effort)
         self.interleaver = interleaver(stream_format)
         self.packetizer = packetizer(stream_format)
         self.channel = block_erasure_channel(stream_format, loss, model, effect, burst, seed, trace, protect_base, unit)

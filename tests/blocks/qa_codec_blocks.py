@@ -185,6 +185,17 @@ def test_damaged_blocks_are_said(stream_format, picture_folder, capfd):
     assert f"{damaged} damaged blocks" in capfd.readouterr().err
 
 
+def test_encoder_source_refines_its_pictures(stream_format, picture_folder):
+    """As the library does; a model that cannot is refused."""
+    if stream_format.model == "binary":
+        with pytest.raises(FormatError, match="effort; use one of profile coded"):
+            ds2c2.encoder_source(stream_format, str(picture_folder), "cpu", effort=2)
+        return
+    source = ds2c2.encoder_source(stream_format, str(picture_folder), "cpu", effort=2)
+    expected = codec_of(stream_format).encode(pictures_of(picture_folder)[0], effort=2).blocks
+    np.testing.assert_array_equal(source.sender.next_frame().blocks, expected)
+
+
 def test_encoder_source_favours_a_region(stream_format, picture_folder):
     """The library's blocks for the same gains; a model that cannot is refused."""
     wishes = ["0,0,96x64=2"]
@@ -325,6 +336,7 @@ def test_run_to_end_raises_the_first_error(stream_format, own_pictures, tmp_path
         ({"pictures": ""}, PictureError, "no pictures are named"),
         ({"device": "abacus"}, DeviceError, "abacus"),
         ({"frame_rate": -1.0}, UserError, "frame rate -1"),
+        ({"effort": 1001}, FormatError, "effort 1001 is out of range"),
     ],
 )
 def test_encoder_source_refuses(stream_format, picture_folder, arguments, error, message):

@@ -154,6 +154,7 @@ WRONG = [
     ("encoder_source", {"pictures": "'/nowhere'", "follow": "True"}, "/nowhere: one folder can be followed"),
     ("encoder_source", {"live": "True"}, "still pictures are never late"),
     ("encoder_source", {"count": "-1"}, "count -1 is negative"),
+    ("encoder_source", {"effort": "1001"}, "effort 1001 is out of range"),
     ("packets_to_pdus", {"rate": "-1"}, "rate -1 is out of range"),
     ("encoder_source", {"labels": "/nowhere"}, "labels /nowhere: no such folder of label maps"),
     ("encoder_source", {"favour": "['sing=2']"}, "favour 'sing=2': class 'sing' is unknown"),

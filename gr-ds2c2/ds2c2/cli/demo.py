@@ -51,6 +51,7 @@ def demo(
     out: Annotated[str, typer.Option(metavar="FOLDER", help="Where pictures and contact sheets go.")] = "out/demo",
     favour: options.Favour = [],  # noqa: B006
     labels: options.Labels = "",
+    effort: options.Effort = 0,
     device: options.Device = "auto",
 ) -> None:
     """Send photographs through a GNU Radio flowgraph that loses code blocks; show what arrives."""
@@ -59,7 +60,7 @@ def demo(
     paths = list_pictures(pictures or sample_photographs())
     emulated = channel.settings()
     emulated["model"] = channel.channel or ("exact" if channel.unit == "block" else "iid")
-    link = emulated | {"device": device, "favour": favour, "labels": labels}
+    link = emulated | {"device": device, "favour": favour, "labels": labels, "effort": effort}
     if warning := unsuited_effect(channel.effect, stream.model):
         warnings.print(f"warning: {warning}", markup=False)
     base = "never hit" if channel.protect_base else "lost like the rest"

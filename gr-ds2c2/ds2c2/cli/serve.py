@@ -50,6 +50,7 @@ def encode(
     fit: options.Fit = "pad",
     favour: options.Favour = [],  # noqa: B006
     labels: options.Labels = "",
+    effort: options.Effort = 0,
     device: options.Device = "auto",
     repeat: Annotated[bool, typer.Option("--repeat", help="Start over for ever.")] = False,
     frame_rate: Annotated[float, typer.Option(help="Pictures a second at most; 0 for no limit.")] = 0.0,
@@ -76,7 +77,7 @@ def encode(
     feed = PictureFeed(pictures, stream_format.width, stream_format.height, fit, repeat, strict)
     for line in feed.skipped_lines:
         say(line)
-    sending = SendingEnd(Codec(stream_format, device), feed, favour, labels)
+    sending = SendingEnd(Codec(stream_format, device), feed, favour, labels, effort)
     host = EncodeHost(sending, Pipe(address, sends=True, listens=True, keys=ring), wait, say, frame_rate)
     until_signalled(host)
     say(f"stream format: {sending.codec.stream.text}")

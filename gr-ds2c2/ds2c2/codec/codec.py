@@ -14,6 +14,7 @@ import torch
 
 from ds2c2.codec.baselayer import BaseLayerError, protect_base, recover_base
 from ds2c2.codec.baseshares import gather_base, share_base
+from ds2c2.codec.effort import check_effort
 from ds2c2.codec.profiles import Base, make_profile
 from ds2c2.errors import FormatError, PictureError
 from ds2c2.networks.modelfiles import agreed_digest
@@ -22,10 +23,6 @@ from ds2c2.pictures.pictures import pad_to_multiple, to_picture
 from ds2c2.stream.geometry import MID_GREY
 from ds2c2.stream.softbits import to_hard
 from ds2c2.stream.streamformat import StreamFormat
-
-MOST_EFFORT = 1000  # steps
-# Pixels of a picture that is refined, all of it at once: its gradients take about 1 kB a pixel.
-MOST_REFINED = 2 << 20
 
 
 @dataclass(frozen=True)
@@ -139,15 +136,7 @@ class Codec:
 
     def check_effort(self, effort: int) -> None:
         """Raises ``FormatError`` where this codec cannot give so much effort to a picture."""
-        if not 0 <= effort <= MOST_EFFORT:
-            raise FormatError(f"effort {effort} is out of range; 0 to {MOST_EFFORT} steps are possible")
-        if effort and not self.profile.refines:
-            raise FormatError(f"model {self.stream.model_name} cannot be refined by effort; use one of profile coded")
-        if effort and self.stream.pixels > MOST_REFINED:
-            raise FormatError(
-                f"effort {effort} for pictures of {self.stream.width}x{self.stream.height}: it takes "
-                f"{MOST_REFINED} pixels at most; leave it out"
-            )
+        check_effort(self.stream, self.profile.networks.profile, effort)
 
     @torch.inference_mode()
     def decode(self, soft: np.ndarray, read_base: Callable[[bytes], Base] | None = None) -> DecodedPicture:

@@ -23,6 +23,7 @@ class ProfileSpec:
         interleave: what the interleaver does when nobody says otherwise
         layout: where its base layer goes in version 2 of the wire format
         bears_flips: pictures survive wrong bits; else damaged packets must not arrive
+        refines: its encoder takes ``effort``, as ``Codec.encode`` does
         packs: its weights may be rounded to 8 bits as they are
         recipe: how ``ds2c2 train`` trains it; empty: it does not
         judge: what its weights give on pictures, ``(weights, pictures, losses, device) -> judgements``
@@ -36,6 +37,7 @@ class ProfileSpec:
     interleave: str = "none"
     layout: str = "apart"
     bears_flips: bool = False
+    refines: bool = False
     packs: bool = True
     recipe: str = ""
     judge: str = ""
@@ -71,6 +73,7 @@ PROFILES = {
             interleave="none",
             # Damaged blocks do not arrive, so every one can carry a share.
             layout="spread",
+            refines=True,
             # Its entropy coder's tables were counted with the weights as they are.
             packs=False,
             recipe="ds2c2.training.recipes:CodedRecipe",

@@ -58,8 +58,6 @@ PLACES_AT_ONCE = 1 << 18
 class CodedProfile(Profile):
     """Raises ``FormatError`` for interleave=bit, which would tear blocks that decode alone."""
 
-    refines = True
-
     def __init__(self, networks: CodedNetworks, stream: StreamFormat):
         super().__init__(networks, stream)
         check_interleave(stream, networks.profile)

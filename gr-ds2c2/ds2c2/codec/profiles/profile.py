@@ -36,9 +36,8 @@ class Base:
 class Profile(ABC):
     """Networks at work for one stream format. H and W below are padded to whole cells of
     ``cell`` pixels each way. ``label_set`` names what the profile's label maps are made of;
-    ``none``: it sends none. ``refines``: its ``encode`` takes ``effort``, as ``Codec.encode`` does."""
+    ``none``: it sends none."""
 
-    refines = False
     cell = CELL
     label_set = "none"
 
