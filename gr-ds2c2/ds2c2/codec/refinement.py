@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ds2c2.codec.quantizer import Cells, Quantizer
 from ds2c2.codec.symboltables import SymbolTables
 from ds2c2.networks.coded import CodedNetworks
 from ds2c2.networks.scales import COPY_MASK, COPY_OCTAVES
@@ -56,6 +57,25 @@ class Placed:
     steps: Tensor
     hidden: Tensor
     log_steps: Tensor
+
+
+def place(
+    quantizer: Quantizer, log_step: int, cells: Cells, features: Tensor, tables: np.ndarray, copies: np.ndarray,
+    grid: tuple[int, int],
+) -> Placed:  # fmt: skip
+    """A picture at a step: its ``features`` (``ScaleModel.features``), ``tables`` ``int16[2K, cells]`` of symbols and
+    copies and what the ``copies`` hold (``Quantizer.symbols``); ``grid``: rows and columns of its cells."""
+    networks, device, shape = quantizer.networks, quantizer.scales.device, (1, -1, *grid)
+    steps = quantizer.cell_steps(log_step, cells.shifts, len(cells))
+    log_steps = torch.from_numpy((steps / 256).astype(np.float32)).view(shape).to(device)
+    context = (features / 1024).float().view(shape)
+    context[:, -1:] = log_steps / 2
+    index = tables[: len(copies)]
+    with torch.no_grad():
+        hidden = networks.scale_features(context)
+        sizes = quantizer.step_sizes(steps, False)
+        scaled = (cells.values / sizes).cpu().numpy()
+    return Placed(index, scaled, index >= quantizer.copy_table, copies, sizes.view(shape), hidden, log_steps)
 
 
 class Refinement:

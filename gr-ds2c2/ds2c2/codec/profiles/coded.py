@@ -20,7 +20,7 @@ from ds2c2.codec.favour import FAVOUR_COUNTS, cell_favour
 from ds2c2.codec.mapcoder import MapError, decode_map, encode_map
 from ds2c2.codec.profiles.profile import Base, EncodedLayers, Profile
 from ds2c2.codec.quantizer import COARSEST, FINEST, Cells, Quantizer
-from ds2c2.codec.refinement import Placed, Refinement
+from ds2c2.codec.refinement import Refinement, place
 from ds2c2.codec.smallpicture import reduce_picture
 from ds2c2.errors import PictureError
 from ds2c2.networks.coded import CodedNetworks
@@ -264,7 +264,7 @@ class CodedProfile(Profile):
         symbols, copies = np.split(usual, 2)
         survive = DEFAULT_SURVIVE if self.stream.survive is None else self.stream.survive
         with torch.inference_mode(False), torch.enable_grad():
-            placed = self._placed(log_step, cells, features, tables, copies)
+            placed = place(self.quantizer, log_step, cells, features, tables, copies, (self.rows, self.columns))
             repeated = tables[len(copies) :]
             budget = self._payload_bits()
             budget -= float(self.tables.bits[repeated[repeated >= 0], np.abs(copies[repeated >= 0])].sum())
@@ -278,20 +278,6 @@ class CodedProfile(Profile):
                 return None
             symbols = np.concatenate([refinement.symbols(found), copies])
         return self._sent(*(torch.from_numpy(x).to(self.device) for x in (symbols, tables)))
-
-    def _placed(self, log_step: int, cells: Cells, features: Tensor, tables: np.ndarray, copies: np.ndarray) -> Placed:
-        """A picture at a step, for refinement."""
-        index = tables[: len(copies)]
-        steps = self.quantizer.cell_steps(log_step, cells.shifts, self.rows * self.columns)
-        grid = (1, -1, self.rows, self.columns)
-        log_steps = torch.from_numpy((steps / 256).astype(np.float32)).view(grid).to(self.device)
-        context = (features / 1024).float().view(grid)
-        context[:, -1:] = log_steps / 2
-        with torch.no_grad():
-            hidden = self.networks.scale_features(context)
-            sizes = self.quantizer.step_sizes(steps, False)
-            scaled = (cells.values / sizes).cpu().numpy()
-        return Placed(index, scaled, index >= self.quantizer.copy_table, copies, sizes.view(grid), hidden, log_steps)
 
 
 def copy_table(stream: StreamFormat) -> int:
