@@ -47,7 +47,7 @@ Effort = Annotated[
     typer.Option(
         metavar="STEPS",
         help="Steps, 0 to 1000, that refine each picture before it is sent, for models of profile coded: 16 give up to "
-        "0.3 dB and take some 40 s for 768x512. Receivers need not know.",
+        "0.3 dB and take some 50 s for 768x512. Receivers need not know.",
     ),
 ]
 Labels = Annotated[
