@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A reception while it runs: its numbers, and the page that shows them, over real sockets."""
 
+import contextlib
 import http.client
 import io
 import json
@@ -18,7 +19,7 @@ from ds2c2.stream.assembler import LinkCounts
 from ds2c2.stream.streamformat import StreamFormat
 from ds2c2.transport.packetsource import Arrivals
 from ds2c2.watch.metrics import metrics_text
-from ds2c2.watch.pageserver import BOUNDARY, MOST_CLIENTS, PageServer, parse_http_address
+from ds2c2.watch.pageserver import BOUNDARY, MOST_CLIENTS, MOST_OF_ONE, PageServer, parse_http_address
 from ds2c2.watch.reception import HISTORY_SECONDS, SILENT_SECONDS, Reception
 from ds2c2.watch.silence import Silence
 from ds2c2.watch.window import FIELDS, Window, numbers
@@ -263,13 +264,24 @@ def test_a_browser_gets_the_next_pictures_headers_early(reception, page):
         assert file.read(len(expected)) == expected
 
 
-def test_no_more_clients_than_are_allowed(reception, page):
-    """Those who only connect keep others out of the page, and never the reception out of anything."""
-    open_ = [socket.create_connection(page.server_address) for _ in range(MOST_CLIENTS)]
+def connected(page: PageServer, count: int, address: str) -> list[socket.socket]:
+    return [socket.create_connection(page.server_address, source_address=(address, 0)) for _ in range(count)]
+
+
+@pytest.mark.parametrize(("others", "full_for"), [(0, "127.0.0.1"), (MOST_CLIENTS - MOST_OF_ONE, "127.0.0.3")])
+def test_no_more_clients_than_are_allowed(reception, page, others, full_for):
+    """Those who only connect keep others out of the page, one address alone only itself, and never the reception out of
+    anything."""
+    open_ = connected(page, MOST_OF_ONE, "127.0.0.1") + connected(page, others, "127.0.0.2")
     try:
-        with socket.create_connection(page.server_address) as refused:
+        with connected(page, 1, full_for)[0] as refused:
             refused.settimeout(60)
             assert refused.recv(100).startswith(b"HTTP/1.1 503 ")
+        if not others:
+            with connected(page, 1, "127.0.0.2")[0] as other:
+                other.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                other.settimeout(60)
+                assert other.recv(100).startswith(b"HTTP/1.1 200 ")
     finally:
         for one in open_:
             one.close()
@@ -277,6 +289,26 @@ def test_no_more_clients_than_are_allowed(reception, page):
     while page.clients and not left.wait(0.01):
         pass
     assert ask(page, "/metrics").status == 200
+
+
+@pytest.mark.parametrize("begin", [b"G", b"GET / HTTP/1.1\r\nHost: localhost\r\nX: "])
+def test_a_request_that_drips_is_let_go(reception, begin):
+    """However often a byte of it comes: it ends when the server closes the connection."""
+    with PageServer(reception, "127.0.0.1", 0, head_seconds=0.3) as page:
+        with socket.create_connection(page.server_address) as dripping:
+            dripping.sendall(begin)
+            dripping.settimeout(0.02)  # between two bytes, far less than the server waits for
+            with contextlib.suppress(ConnectionError):
+                while True:
+                    try:
+                        assert dripping.recv(100) == b""
+                        break
+                    except TimeoutError:
+                        dripping.sendall(b"a")
+        left = threading.Event()
+        while page.clients and not left.wait(0.01):
+            pass
+        assert ask(page, "/metrics").status == 200
 
 
 def test_closing_ends_streams_and_frees_the_port(reception):
