@@ -8,6 +8,8 @@ import json
 import re
 import socket
 import threading
+from dataclasses import fields
+from importlib import resources
 
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ from ds2c2.ends.session import FrameResult
 from ds2c2.errors import LinkError, UserError
 from ds2c2.stream.assembler import LinkCounts
 from ds2c2.stream.streamformat import StreamFormat
+from ds2c2.transport.fates import FATES, TURNED_AWAY
 from ds2c2.transport.packetsource import Arrivals
 from ds2c2.watch.metrics import metrics_text
 from ds2c2.watch.pageserver import BOUNDARY, MOST_CLIENTS, MOST_OF_ONE, PageServer, parse_http_address
@@ -169,6 +172,27 @@ def test_metrics_are_of_the_text_format(reception):
     assert values["ds2c2_frame_loss_ratio", None] == round(8 / STREAM.blocks, 5)
     assert "ds2c2_frame_ms_ssim" not in types and "ds2c2_snr_decibels" not in types  # not known
     assert 'source="udp://127.0.0.1:4000 \\"a\\\\b\\""' in text
+
+
+def test_every_fate_is_shown_and_all_together_are_what_came(reception):
+    """Whoever counts a packet: a count that ``LinkCounts`` gets and nobody shows is found here."""
+    beside = {"received", "missing", "frames", "lost_frames", "resyncs"}  # of other things than packets that came
+    fates = {field.name for field in fields(LinkCounts)} - beside
+    assert set(FATES) == fates | {"failed_crc", "unreadable", *TURNED_AWAY}
+    counts = LinkCounts(received=1000, **{name: 1 << place for place, name in enumerate(sorted(fates))})
+    nothing = np.zeros((5, STREAM.packet_bytes), np.uint8)
+    heard = Arrivals(nothing, intact=np.zeros(5, bool), unreadable=7)
+    reception.arrived(heard, counts, dict.fromkeys(TURNED_AWAY, 1 << 20))
+    shown = reception.stats()["packets"]
+    assert shown["received"] == sum(shown[name] for name in FATES) == (1 << len(fates)) - 1 + 12 + (3 << 20)
+    samples = [SAMPLE.fullmatch(line) for line in metrics_text(reception).splitlines() if not line.startswith("#")]
+    by_fate = {one[2]: float(one[3]) for one in samples if one[1] == "ds2c2_packets_total"}
+    assert by_fate == {f'fate="{name}"': shown[name] for name in FATES}
+    (total,) = [float(one[3]) for one in samples if one[1] == "ds2c2_packets_received_total"]
+    assert total == sum(by_fate.values())
+    script = (resources.files("ds2c2.watch") / "page.js").read_text()
+    listed = re.search(r"const FATES = \{(.*?)\n\};", script, re.DOTALL)[1]
+    assert set(re.findall(r"(\w+): \[", listed)) == {*FATES, "missing"}
 
 
 def test_every_address_of_the_page(reception, page):

@@ -18,6 +18,7 @@ from ds2c2.stream.assembler import FrameAssembler
 from ds2c2.stream.packetcheck import check_key
 from ds2c2.stream.packetkey import read_key
 from ds2c2.stream.packets import known_difference
+from ds2c2.transport.fates import packet_counts
 from ds2c2.transport.packetsource import Listener, PacketSource
 from ds2c2.transport.recording import RecordingWriter
 from ds2c2.watch.reception import Reception
@@ -129,7 +130,7 @@ def receive(
                     results = way.push(arrivals.good)
                 tell(results)
                 link.credit(assembler.counts.used)
-                reception.arrived(arrivals, assembler.counts)
+                reception.arrived(arrivals, assembler.counts, link.turned_away)
                 if way.full or watchers.left:
                     listener.stop()
         except KeyboardInterrupt:
@@ -153,7 +154,8 @@ def receive(
             teller.say(f"wrote loss trace {write_trace(trace, recorder.finish())}")
         if packets:
             teller.say(f"wrote packet recording {packets.finish()}")
-        teller.done(receiving, assembler.counts, put.words, put.written(receiving), listener.trouble, link.stations)
+        came = packet_counts(assembler.counts, listener.failed, listener.unreadable, link.turned_away)
+        teller.done(receiving, came, put.words, put.written(receiving), listener.trouble, link.stations)
         reception.end()
         watchers.linger()
 
@@ -175,7 +177,7 @@ def explain_nothing(assembler: FrameAssembler, link: PacketSource) -> None:
         difference = known_difference(stream, assembler.other_digest)
         raise NothingReceived(
             f"{counts.other_format} packets came with another stream format than {stream.text}{difference}; "
-            "give the sender's with --format"
+            "if the sender sent them, give its --format"
         )
     if link.misfit:
         raise NothingReceived(f"no picture: {link.misfit}; {same_size(stream)}")
