@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Packets of version 2: a check over what the model needs whole, and signatures that nobody can forge."""
 
+import re
 import zlib
 
 import numpy as np
@@ -99,8 +100,12 @@ def test_without_the_key_nothing_is_taken():
         PacketParser(SIGNED, 3)
     with pytest.raises(FormatError, match="give both ends the same"):
         PacketParser(SIGNED, 3, OTHER)
-    with pytest.raises(FormatError, match="the stream is not signed"):
+    with pytest.raises(FormatError, match="the stream is not signed") as unsigned:
         PacketParser(SPREAD, 3, KEY)
+    words = re.search("add (.*) to the text of the stream format", str(unsigned.value))[1]
+    assert StreamFormat.parse(f"{SPREAD.text} {words}") == SIGNED
+    with pytest.raises(FormatError, match="of version 1, which never is; leave the key out"):
+        PacketParser(StreamFormat(192, 128, base_redundancy=1), 3, KEY)
     with pytest.raises(FormatError, match="not in version 1"):
         signed_with(StreamFormat(192, 128, base_redundancy=1), KEY)
     # Who knows all but the key makes packets that count as forged.

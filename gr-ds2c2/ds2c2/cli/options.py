@@ -132,13 +132,13 @@ class RateOptions:
         # An empty name of a model is as good as none.
         return {name: value for name, value in values.items() if value not in (None, "")}
 
-    def check_unused(self) -> None:
+    def check_unused(self, said_by: str = "the text of --format") -> None:
         """Raises ``FormatError`` for options beside a whole stream format, which says all that they would."""
         others = (entry for entry in fields(self) if entry.name != "format_")
         given = [entry.name for entry in others if getattr(self, entry.name) != entry.default]
         if given:
             names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
-            raise FormatError(f"{names}: the text of --format says that already; leave one of them out")
+            raise FormatError(f"{names}: {said_by} says that already; leave one of them out")
 
     def of_size(self, size: tuple[int, int]) -> StreamFormat:
         """The stream format of pictures of a size. Raises ``FormatError`` and ``WeightsError``."""

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ds2c2.errors import FormatError
-from ds2c2.stream.packetcheck import PacketCheck
+from ds2c2.stream.packetcheck import PacketCheck, check_key
 from ds2c2.stream.stamps import Stamp, pack_stamp, read_stamp
 from ds2c2.stream.streamformat import PACKET_V1_BYTES, SESSION_BYTES, StreamFormat
 
@@ -116,6 +116,7 @@ class Packetizer:
         self.stream_number = stream_number
         self.sent = 0
         self.session = int(time.time()) if session is None else session
+        check_key(stream_format, key)
         self._check = PacketCheck(stream_format, key) if stream_format.version > 1 else None
 
     def _build(self, kind: int, frames: np.ndarray, indices: np.ndarray, blocks: np.ndarray) -> np.ndarray:
@@ -183,6 +184,7 @@ class PacketParser:
     def __init__(self, stream_format: StreamFormat, stream_number: int = 0, key: bytes = b""):
         self.format = stream_format
         self.stream_number = stream_number
+        check_key(stream_format, key)
         self._check = PacketCheck(stream_format, key) if stream_format.version > 1 else None
 
     def parse(self, packets: np.ndarray, damaged: bool = False) -> ParsedPackets:
