@@ -83,6 +83,13 @@ def test_a_host_that_is_none_is_named(host):
         UdpSender(host, 5005)
 
 
+def test_a_host_that_nobody_knows_is_not_listened_at():
+    with pytest.raises(
+        LinkError, match=r"host nohost\.invalid cannot be found \(.*\); write an address, 127.0.0.1:5005"
+    ):
+        UdpReceiver("nohost.invalid", 5005, 48)
+
+
 @pytest.mark.parametrize("rate", [0.0, -1.0, math.nan, math.inf])
 def test_a_rate_that_is_none_is_named(rate):
     with pytest.raises(LinkError, match="rate"):

@@ -367,6 +367,14 @@ def test_where_a_page_may_be(reception, page):
         assert ask(open_, "/metrics").status == 200
 
 
+@pytest.mark.parametrize("anyone", [False, True])
+def test_a_page_at_a_host_that_nobody_knows(reception, anyone):
+    with pytest.raises(LinkError, match=r"--http nohost\.invalid:8080: host nohost\.invalid cannot be found"):
+        PageServer(reception, "nohost.invalid", 8080, anyone)
+    with pytest.raises(LinkError, match="no address with a port"):
+        parse_http_address("nohost.invalid")
+
+
 def test_a_sender_that_pauses_is_not_yet_silent(clock):
     silence = Silence(clock)
     clock.now += 100

@@ -97,6 +97,15 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def find_host(host: str, port: int, kind: int = socket.SOCK_DGRAM) -> tuple:
+    """Where a host is, as ``socket.getaddrinfo`` says it. Raises ``LinkError`` for a name that nobody knows."""
+    try:
+        return socket.getaddrinfo(host, port, type=kind)[0]
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise LinkError(f"host {host} cannot be found ({reason}); write an address, 127.0.0.1:{port}") from None
+
+
 class UdpSender:
     """Sends packets at a steady rate, each by itself, in packets per second; to a multicast group too. Raises
     ``LinkError``."""
@@ -162,8 +171,8 @@ class UdpReceiver:
         self.empty = 0
         self.dropped = 0
         self.overflowed = 0
+        family, kind, protocol, _, address = find_host(host, port)
         try:
-            family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
             self._socket = socket.socket(family, kind, protocol)
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
             if is_group(host):

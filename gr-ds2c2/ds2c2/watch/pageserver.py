@@ -21,7 +21,7 @@ from importlib.resources import files
 from urllib.parse import urlsplit
 
 from ds2c2.errors import LinkError
-from ds2c2.transport.udp import is_loopback
+from ds2c2.transport.udp import find_host, is_loopback
 from ds2c2.watch.metrics import CONTENT_TYPE, metrics_text
 from ds2c2.watch.reception import Reception
 
@@ -54,7 +54,7 @@ def parse_http_address(text: str) -> tuple[str, int]:
     """``127.0.0.1:8080``, ``[::1]:8080`` or ``8080`` to host and port; port 0 is any free one. Raises ``LinkError``."""
     match = re.fullmatch(r"(?:(?:\[([0-9a-fA-F:.]+)\]|([^\s:/\[\]]+)):)?([0-9]{1,5})", text)
     if not match or int(match[3]) > 65535:
-        raise LinkError(f"--http {text}: no address; write 127.0.0.1:8080")
+        raise LinkError(f"--http {text}: no address with a port; write 127.0.0.1:8080")
     return match[1] or match[2] or "127.0.0.1", int(match[3])
 
 
@@ -91,12 +91,15 @@ class PageServer(ThreadingHTTPServer):
         self._streams = 0
         self._counting = threading.Lock()
         where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        try:
+            self.address_family, *_, self._place = find_host(host, port, socket.SOCK_STREAM)
+        except LinkError as error:
+            raise LinkError(f"--http {where}: {error}") from None
         if not is_loopback(host) and not anyone:
             raise LinkError(
                 f"--http {where}: others can reach it and whoever does sees the pictures; add --http-anyone if meant"
             )
         try:
-            self.address_family, *_, self._place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
             super().__init__(self._place[:2], _Handler)
         except (OSError, UnicodeError) as error:
             reason = getattr(error, "strerror", None) or error
