@@ -3,6 +3,7 @@
 
 import re
 import zlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from ds2c2.errors import FormatError, LinkError
 from ds2c2.stream.assembler import FrameAssembler
 from ds2c2.stream.packetcheck import key_id, signed_with
 from ds2c2.stream.packetkey import KEY_BYTES, make_key, read_key
-from ds2c2.stream.packets import Packetizer, PacketParser
+from ds2c2.stream.packets import Packetizer, PacketParser, known_difference
 from ds2c2.stream.streamformat import StreamFormat
 from ds2c2.traces.tracerecorder import TraceRecorder
 
@@ -92,6 +93,8 @@ def test_another_format_is_told_from_damage():
     parsed = parser.parse(packets_of(SPREAD))
     assert (parsed.other_format, parsed.damaged, len(parsed.frames)) == (2 * SPREAD.blocks, 0, 0)
     assert set(parser.other_digests(packets_of(SPREAD))) == {SPREAD.digest}
+    assert known_difference(other, SPREAD.digest) == ""
+    assert known_difference(SPREAD, replace(SPREAD, seed=7).digest) == ", perhaps only in seed: 7 there, 1 here"
 
 
 def test_without_the_key_nothing_is_taken():

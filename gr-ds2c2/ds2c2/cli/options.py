@@ -114,7 +114,9 @@ class RateOptions:
         "What the interleaver permutes; auto: what the model's profile wants, coded none, others bit.",
     ) = "auto"
     depth: _stream(int, "Frames that --interleave block spreads over.") = StreamFormat.depth
-    seed: _stream(int, "Seed of the permutation.", min=0) = StreamFormat.seed
+    seed: _stream(int, "Seed of the permutation; a part of the stream format, so both ends need the same.", min=0) = (
+        StreamFormat.seed
+    )
     model: _stream(str, "Weights: a name from models/.") = StreamFormat.model
 
     def format_settings(self) -> dict:
