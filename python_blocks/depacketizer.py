@@ -177,9 +177,9 @@ class depacketizer(Stage):
         # Of packets of another size some fit by chance and show another format.
         if digest is not None and packet_size_in(self._strange) in (None, ours.packet_bytes):
             words = (
-                f"the sender uses another stream format{known_difference(ours, digest)}: its digest is {digest:04x}, "
+                f"what comes has another stream format{known_difference(ours, digest)}: its digest is {digest:04x}, "
                 f"ours {ours.digest:04x} ({ours.text})"
             )
         else:
             words = misfit(self._strange, ours)
-        say(self.name(), f"{words}; give both ends the same")
+        say(self.name(), f"{words}; if the sender sends that, give both ends the same")

@@ -2,22 +2,19 @@
 """PDUs to packets: messages of a modem to a stream of packets."""
 
 import time
-from collections import Counter, deque
+from collections import deque
 
 import numpy as np
 import pmt
 from gnuradio import gr
 
 from ds2c2.stream.streamformat import StreamFormat
-from ds2c2.transport.packetsource import misfit_words
+from ds2c2.transport.sizes import OtherSizes
 
 from ._failures import guarded, say
 from ._lasting import Lasting
 from ._stage import NAP, as_format
 from .packets_to_pdus import PDUS_PORT
-
-OTHER_SIZES = 64  # that are told apart
-NO_PDU = -1  # in the place of a size
 
 
 class pdus_to_packets(Lasting, gr.sync_block):
@@ -40,19 +37,19 @@ class pdus_to_packets(Lasting, gr.sync_block):
         gr.sync_block.__init__(self, name="pdus_to_packets", in_sig=None, out_sig=[(np.uint8, self.packet_bytes)])
         self.message_port_register_in(PDUS_PORT)
         self.set_msg_handler(PDUS_PORT, self._hear)
-        self.other_sizes: Counter[int] = Counter()
+        self.other_sizes = OtherSizes()
+        self.no_pdus = 0  # messages of another kind
         self._waiting: deque[np.ndarray] = deque()
 
     def _hear(self, message) -> None:
         data = pmt.cdr(message) if pmt.is_pair(message) else message
         if not (pmt.is_u8vector(data) or pmt.is_s8vector(data)):
-            self.other_sizes[NO_PDU] += 1
+            self.no_pdus += 1
             return
         elements = pmt.u8vector_elements(data) if pmt.is_u8vector(data) else pmt.s8vector_elements(data)
         count, rest = divmod(len(elements), self.packet_bytes)
         if rest or not count:
-            known = len(elements) in self.other_sizes or len(self.other_sizes) < OTHER_SIZES
-            self.other_sizes[len(elements) if known else min(self.other_sizes)] += 1
+            self.other_sizes.note(len(elements))
             return
         self._waiting.extend(np.array(elements).astype(np.uint8).reshape(count, -1))
 
@@ -68,9 +65,9 @@ class pdus_to_packets(Lasting, gr.sync_block):
         return count
 
     def stop(self) -> bool:
-        strange = self.other_sizes.pop(NO_PDU, 0)
-        if strange:
-            say(self.name(), f"{strange} messages were no PDUs of bytes")
-        if words := misfit_words(self.other_sizes, "PDU", self.packet_bytes):
+        if self.no_pdus:
+            messages = "1 message was no PDU" if self.no_pdus == 1 else f"{self.no_pdus} messages were no PDUs"
+            say(self.name(), f"{messages} of bytes")
+        if words := self.other_sizes.words("PDU", self.packet_bytes):
             say(self.name(), f"{words}: a modem gives back what it was given, without header and check sum")
         return True

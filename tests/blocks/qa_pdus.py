@@ -58,8 +58,8 @@ def test_pdus_of_other_sizes_are_counted_and_said(stream_format, capfd):
     assert (out[:3] == 7).all() and not out[3].any()
     back.stop()
     said = capfd.readouterr().err
-    assert "1 messages were no PDUs of bytes" in said
-    assert f"2 PDUs of {size + 2} bytes and 1 other sizes where {size} are wanted" in said
+    assert "1 message was no PDU of bytes" in said
+    assert f"2 PDUs of 2 sizes, 1 of them of {size + 2} bytes, where {size} are wanted" in said
 
 
 def test_a_rate_that_is_none_is_refused(stream_format):

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Packets that others hand over: files of packets alone, datagrams of another size, places that are none."""
 
+import contextlib
+import json
 import re
 import socket
 import threading
+import urllib.request
 
 import numpy as np
 import pytest
@@ -11,8 +14,10 @@ import pytest
 from ds2c2 import errors
 from ds2c2.cli.options import ChannelOptions
 from ds2c2.cli.radio import ReceivingOptions, SendingOptions
+from ds2c2.networks.modelfiles import pinned
 from ds2c2.stream.packets import Packetizer
 from ds2c2.stream.streamformat import StreamFormat
+from ds2c2.transport.fates import FATES
 from freeport import free_port
 
 # Packets of 56 and of 58 bytes.
@@ -66,6 +71,45 @@ def test_datagrams_of_another_size_are_named(ds2c2):
     assert got.returncode == errors.ExitCode.NOTHING_RECEIVED
     assert len(re.findall(r"\d+ datagrams? of 100 bytes where 56 are wanted: ", got.stdout)) == 1
     assert re.search(r"\d+ datagrams of 100 bytes where 56 are wanted; .*--format.* payload size 56\n$", got.stderr)
+
+
+def test_what_is_no_packet_is_counted_while_it_comes_and_at_the_end(ds2c2):
+    """Datagrams of other sizes and empty ones, before any packet of the stream: on the page, then at the end."""
+    stream = pinned(StreamFormat.parse("ds2c2/1 160x128 bpp=0.6 block=48 redundancy=1 model=coded"))
+    packetizer = Packetizer(stream)
+    packets = [*packetizer.pack(np.zeros((stream.blocks, stream.block_size), np.uint8)), *packetizer.end()]
+    where, page, ended = ("127.0.0.1", free_port()), free_port(), threading.Event()
+    counted = re.compile(r'ds2c2_packets_total{fate="(wrong_size|empty)"} [1-9]')
+
+    def shown() -> str:
+        with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{page}/metrics") as answer:
+            return answer.read().decode()
+        return ""
+
+    def send():
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            while not ended.wait(0.02) and set(counted.findall(shown())) != {"wrong_size", "empty"}:
+                for size in (100, 9000, 0):
+                    sender.sendto(bytes(size), where)
+            for packet in packets:
+                sender.sendto(packet.tobytes(), where)
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    try:
+        words = ("receive", "--from", f"udp://127.0.0.1:{where[1]}", "--format", stream.text, "--json")
+        got = ds2c2(*words, "--timeout", "0.2", "--http", f"127.0.0.1:{page}")
+    finally:
+        ended.set()
+        thread.join()
+    assert got.returncode == 0, got.stderr
+    end = json.loads(got.stdout.splitlines()[-1])
+    counts = end["packets"]
+    assert counts["wrong_size"] == 2 * counts["empty"] > 0 and counts["used"] == stream.blocks
+    assert counts["received"] == sum(counts[fate] for fate in FATES)
+    assert re.search(
+        r"\d+ datagrams of 2 sizes, \d+ of them of .* where 56 are wanted, \d+ empty datagram", end["trouble"]
+    )
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,8 @@ from safetensors.torch import load_file
 
 from ds2c2 import errors
 from ds2c2.channels.channel import BlockChannel
+from ds2c2.stream.packetkey import read_key
+from ds2c2.stream.packets import END_COPIES, Packetizer
 from ds2c2.stream.streamformat import PACKET_BYTES, StreamFormat
 from ds2c2.transport.recording import RecordingReader, RecordingWriter
 from freeport import free_port
@@ -93,6 +95,22 @@ def test_signed_stream_of_version_2(ds2c2, photographs, tmp_path, model):
     assert got.returncode == 0, got.stderr
     assert "wrote 3 pictures to received, 0 of them concealed" in got.stdout
     assert f"{blocks - hit} used" in got.stdout and f"{hit} missing" in got.stdout
+
+
+def test_what_goes_with_a_key_is_said(ds2c2, tmp_path):
+    """The stream format that its packets come with, and what a recording has of them."""
+    assert ds2c2("key", "key.txt").returncode == 0
+    options = ("--key", "key.txt")
+    text = ds2c2("info", "160x128", *OPTIONS, *options).stdout.splitlines()[0]
+    stream, secret = StreamFormat.parse(text), read_key(tmp_path / "key.txt")
+    packetizer = Packetizer(stream, key=secret)
+    packets = packetizer.pack(np.zeros((stream.blocks, stream.block_size), np.uint8))
+    packets[0, -1] ^= 1
+    with RecordingWriter(tmp_path / "packets", stream) as recording:
+        recording.write(np.concatenate([packets, packetizer.end()]))
+    said = ds2c2("info", "--from", "packets", *options).stdout
+    assert said.startswith(f"{text}\n") and re.search(f"signed with key +{stream.key} ", said)
+    assert f"{stream.blocks + END_COPIES} packets, 1 of them forged" in said
 
 
 @pytest.mark.parametrize("grouping", [(), ("--interleave", "block", "--depth", "2"), ("--model", "binary")])
@@ -223,7 +241,7 @@ def test_receiver_set_up_otherwise_says_so(ds2c2, photographs, tmp_path):
     (tmp_path / "other.ds2c2").write_bytes(b"\n".join([magic, text.replace(b"seed=1", b"seed=2"), packets]))
     got = ds2c2("receive", "--from", "other.ds2c2", "--out", "received")
     assert got.returncode == 9
-    assert "another stream format" in got.stderr
+    assert "another stream format" in got.stderr and "perhaps only in seed: 1 there, 2 here; if the" in got.stderr
 
 
 def test_interleaving_follows_the_profile(ds2c2, photographs, tmp_path):

@@ -220,3 +220,15 @@ print(view._silent.text())
     assert int(shown[1]) > 0
     assert float(shown[2]) > 5
     assert re.search(r"^no signal for \d+ s$", done.stdout, re.M)  # the flowgraph has stopped
+
+
+@pytest.mark.parametrize("path", FLOWGRAPHS, ids=lambda path: path.stem)
+def test_no_plot_calls_frames_seconds(path):
+    """A Time Sink's horizontal axis is "Time (sec)", whatever comes, so it goes and the title says frames."""
+    graph = yaml.safe_load(path.read_text())
+    parameters = {block["name"]: block["parameters"] for block in graph["blocks"]}
+    code = "".join(block["parameters"]["code"] for block in graph["blocks"] if block["id"] == "snippet")
+    for _, port, to, _ in graph["connections"]:
+        if port == "loss":
+            assert "by frame" in parameters[to]["name"]
+            assert f'self._{to}_win.findChildren(Qt.QWidget, "QwtPlotAxisXBottom")' in code

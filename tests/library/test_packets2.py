@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Packets of version 2: a check over what the model needs whole, and signatures that nobody can forge."""
 
+import re
 import zlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from ds2c2.errors import FormatError, LinkError
 from ds2c2.stream.assembler import FrameAssembler
 from ds2c2.stream.packetcheck import key_id, signed_with
 from ds2c2.stream.packetkey import KEY_BYTES, make_key, read_key
-from ds2c2.stream.packets import Packetizer, PacketParser
+from ds2c2.stream.packets import Packetizer, PacketParser, known_difference
 from ds2c2.stream.streamformat import StreamFormat
 from ds2c2.traces.tracerecorder import TraceRecorder
 
@@ -91,6 +93,8 @@ def test_another_format_is_told_from_damage():
     parsed = parser.parse(packets_of(SPREAD))
     assert (parsed.other_format, parsed.damaged, len(parsed.frames)) == (2 * SPREAD.blocks, 0, 0)
     assert set(parser.other_digests(packets_of(SPREAD))) == {SPREAD.digest}
+    assert known_difference(other, SPREAD.digest) == ""
+    assert known_difference(SPREAD, replace(SPREAD, seed=7).digest) == ", perhaps only in seed: 7 there, 1 here"
 
 
 def test_without_the_key_nothing_is_taken():
@@ -99,8 +103,12 @@ def test_without_the_key_nothing_is_taken():
         PacketParser(SIGNED, 3)
     with pytest.raises(FormatError, match="give both ends the same"):
         PacketParser(SIGNED, 3, OTHER)
-    with pytest.raises(FormatError, match="the stream is not signed"):
+    with pytest.raises(FormatError, match="the stream is not signed") as unsigned:
         PacketParser(SPREAD, 3, KEY)
+    words = re.search("add (.*) to the text of the stream format", str(unsigned.value))[1]
+    assert StreamFormat.parse(f"{SPREAD.text} {words}") == SIGNED
+    with pytest.raises(FormatError, match="of version 1, which never is; leave the key out"):
+        PacketParser(StreamFormat(192, 128, base_redundancy=1), 3, KEY)
     with pytest.raises(FormatError, match="not in version 1"):
         signed_with(StreamFormat(192, 128, base_redundancy=1), KEY)
     # Who knows all but the key makes packets that count as forged.

@@ -14,6 +14,7 @@ from ds2c2.traces.losstrace import STATUSES
 from ds2c2.traces.tracerecorder import TraceRecorder
 from ds2c2.transport.packetsource import Arrivals, Listener, PacketSource, QueuedSource, RecordingSource, UdpSource
 from ds2c2.transport.recording import RecordingWriter
+from ds2c2.transport.stations import StationsSource
 from ds2c2.transport.udp import UdpSender
 
 FORMAT = StreamFormat(64, 64, bpp=0.9, block_size=32, base_bpp=0.1, model="binary@00000000", base_redundancy=1)
@@ -59,7 +60,7 @@ def test_what_a_link_knows_is_in_the_trace():
     assert trace.underruns.tolist() == [0, 0, 1] + 11 * [0]
     assert (trace.about["radio"], trace.about["unattributed"]) == ("zmq", "3")
     assert (listener.good, listener.failed, listener.unreadable) == (10, 2, 2)
-    assert listener.trouble == "2 failed the link's CRC, 2 unreadable, 1 times underrun"
+    assert listener.trouble == "2 failed the link's CRC, 2 unreadable, once underrun"
     assert not listener.gave_up
 
 
@@ -135,6 +136,24 @@ def test_a_recording_is_read_to_its_own_end(tmp_path):
     source = RecordingSource(str(tmp_path / "r"))
     assert len(collect(source)[0].packets) == 17
     assert source.trouble == f"{HEADER_BYTES + FORMAT.block_size - 1} bytes of a torn last packet"
+
+
+def test_what_a_link_turned_away_is_counted_of_all_stations_together():
+    link, other = QueuedSource(FORMAT, {}, limit=10), UdpSource("127.0.0.1", 0, FORMAT)
+    link.put(Arrivals(packets(11)))
+    sender = UdpSender("127.0.0.1", other._link._socket.getsockname()[1], rate=1e6)
+    sender.send(np.zeros((4, FORMAT.packet_bytes + 1), np.uint8))
+    sender.send(np.zeros((3, 0), np.uint8))
+    sender.send(packets(1))  # what came before it is counted
+    with StationsSource({"hill": link, "valley": other}) as source:
+        while not len(source.read(PATIENCE).packets):
+            pass
+        assert source.turned_away == {"wrong_size": 4, "empty": 3, "dropped": 11}
+        assert source.trouble == (
+            "hill: 11 packets dropped by a full queue, "
+            "valley: 4 datagrams of 41 bytes where 40 are wanted, 3 empty datagrams"
+        )
+    sender.close()
 
 
 def test_udp_packets_bring_their_times_and_the_kernels_drops_are_overruns(monkeypatch):

@@ -9,6 +9,7 @@ import pytest
 
 from ds2c2.errors import LinkError
 from ds2c2.transport.outbox import Outbox
+from ds2c2.transport.sizes import TOLD_APART, OtherSizes
 from ds2c2.transport.udp import Multicast, UdpReceiver, UdpSender, is_loopback, parse_address, parse_multicast
 
 PATIENCE = 10.0  # seconds that a datagram may take on a busy machine
@@ -25,6 +26,7 @@ def test_packets_arrive_and_other_lengths_are_counted():
     sender = UdpSender("127.0.0.1", port, rate=1e6)
     packets = np.random.default_rng(1).integers(0, 256, (100, 48), np.uint8)
     sender.send(packets[:, :20])
+    sender.send(packets[:3, :0])
     sender.send(packets)
     received = np.zeros((0, 48), np.uint8)
     while len(received) < 100 and len(more := receiver.read(PATIENCE)):
@@ -32,8 +34,23 @@ def test_packets_arrive_and_other_lengths_are_counted():
     sender.close()
     receiver.close()
     assert np.array_equal(received, packets)
-    assert (receiver.other_sizes, receiver.dropped) == ({20: 100}, 0)
-    assert (sender.sent, sender.refused) == (200, 0)
+    assert (receiver.other_sizes, receiver.empty, receiver.dropped) == ({20: 100}, 3, 0)
+    assert (sender.sent, sender.refused) == (203, 0)
+
+
+def test_other_sizes_in_words():
+    """Each number says what it counts; of a flood of sizes no more is kept than bounds allow."""
+    sizes = OtherSizes()
+    assert sizes.words("PDU", 110) == ""
+    sizes.note(1)
+    assert sizes.words("PDU", 110) == "1 PDU of 1 byte where 110 are wanted"
+    for size in (9000, 9000, 44):
+        sizes.note(size)
+    assert sizes.words("PDU", 110) == "4 PDUs of 3 sizes, 2 of them of 9000 bytes, where 110 are wanted"
+    for size in range(1000):
+        sizes.note(size)
+    assert len(sizes) == TOLD_APART + 1
+    assert sizes.words("PDU", 110) == "1004 PDUs of more than 64 sizes, 2 of them of 1 byte, where 110 are wanted"
 
 
 def test_silence_is_no_packets():
@@ -64,6 +81,13 @@ def test_a_port_in_use_is_named():
 def test_a_host_that_is_none_is_named(host):
     with pytest.raises(LinkError, match="cannot be reached"):
         UdpSender(host, 5005)
+
+
+def test_a_host_that_nobody_knows_is_not_listened_at():
+    with pytest.raises(
+        LinkError, match=r"host nohost\.invalid cannot be found \(.*\); write an address, 127.0.0.1:5005"
+    ):
+        UdpReceiver("nohost.invalid", 5005, 48)
 
 
 @pytest.mark.parametrize("rate", [0.0, -1.0, math.nan, math.inf])

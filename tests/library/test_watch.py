@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A reception while it runs: its numbers, and the page that shows them, over real sockets."""
 
+import contextlib
 import http.client
 import io
 import json
 import re
 import socket
 import threading
+from dataclasses import fields
+from importlib import resources
 
 import numpy as np
 import pytest
@@ -16,9 +19,10 @@ from ds2c2.ends.session import FrameResult
 from ds2c2.errors import LinkError, UserError
 from ds2c2.stream.assembler import LinkCounts
 from ds2c2.stream.streamformat import StreamFormat
+from ds2c2.transport.fates import FATES, TURNED_AWAY
 from ds2c2.transport.packetsource import Arrivals
 from ds2c2.watch.metrics import metrics_text
-from ds2c2.watch.pageserver import BOUNDARY, MOST_CLIENTS, PageServer, parse_http_address
+from ds2c2.watch.pageserver import BOUNDARY, MOST_CLIENTS, MOST_OF_ONE, PageServer, parse_http_address
 from ds2c2.watch.reception import HISTORY_SECONDS, SILENT_SECONDS, Reception
 from ds2c2.watch.silence import Silence
 from ds2c2.watch.window import FIELDS, Window, numbers
@@ -170,6 +174,27 @@ def test_metrics_are_of_the_text_format(reception):
     assert 'source="udp://127.0.0.1:4000 \\"a\\\\b\\""' in text
 
 
+def test_every_fate_is_shown_and_all_together_are_what_came(reception):
+    """Whoever counts a packet: a count that ``LinkCounts`` gets and nobody shows is found here."""
+    beside = {"received", "missing", "frames", "lost_frames", "resyncs"}  # of other things than packets that came
+    fates = {field.name for field in fields(LinkCounts)} - beside
+    assert set(FATES) == fates | {"failed_crc", "unreadable", *TURNED_AWAY}
+    counts = LinkCounts(received=1000, **{name: 1 << place for place, name in enumerate(sorted(fates))})
+    nothing = np.zeros((5, STREAM.packet_bytes), np.uint8)
+    heard = Arrivals(nothing, intact=np.zeros(5, bool), unreadable=7)
+    reception.arrived(heard, counts, dict.fromkeys(TURNED_AWAY, 1 << 20))
+    shown = reception.stats()["packets"]
+    assert shown["received"] == sum(shown[name] for name in FATES) == (1 << len(fates)) - 1 + 12 + (3 << 20)
+    samples = [SAMPLE.fullmatch(line) for line in metrics_text(reception).splitlines() if not line.startswith("#")]
+    by_fate = {one[2]: float(one[3]) for one in samples if one[1] == "ds2c2_packets_total"}
+    assert by_fate == {f'fate="{name}"': shown[name] for name in FATES}
+    (total,) = [float(one[3]) for one in samples if one[1] == "ds2c2_packets_received_total"]
+    assert total == sum(by_fate.values())
+    script = (resources.files("ds2c2.watch") / "page.js").read_text()
+    listed = re.search(r"const FATES = \{(.*?)\n\};", script, re.DOTALL)[1]
+    assert set(re.findall(r"(\w+): \[", listed)) == {*FATES, "missing"}
+
+
 def test_every_address_of_the_page(reception, page):
     assert ask(page, "/picture.png").status == 404
     reception.shown(frame(3), picture(77))
@@ -263,13 +288,24 @@ def test_a_browser_gets_the_next_pictures_headers_early(reception, page):
         assert file.read(len(expected)) == expected
 
 
-def test_no_more_clients_than_are_allowed(reception, page):
-    """Those who only connect keep others out of the page, and never the reception out of anything."""
-    open_ = [socket.create_connection(page.server_address) for _ in range(MOST_CLIENTS)]
+def connected(page: PageServer, count: int, address: str) -> list[socket.socket]:
+    return [socket.create_connection(page.server_address, source_address=(address, 0)) for _ in range(count)]
+
+
+@pytest.mark.parametrize(("others", "full_for"), [(0, "127.0.0.1"), (MOST_CLIENTS - MOST_OF_ONE, "127.0.0.3")])
+def test_no_more_clients_than_are_allowed(reception, page, others, full_for):
+    """Those who only connect keep others out of the page, one address alone only itself, and never the reception out of
+    anything."""
+    open_ = connected(page, MOST_OF_ONE, "127.0.0.1") + connected(page, others, "127.0.0.2")
     try:
-        with socket.create_connection(page.server_address) as refused:
+        with connected(page, 1, full_for)[0] as refused:
             refused.settimeout(60)
             assert refused.recv(100).startswith(b"HTTP/1.1 503 ")
+        if not others:
+            with connected(page, 1, "127.0.0.2")[0] as other:
+                other.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                other.settimeout(60)
+                assert other.recv(100).startswith(b"HTTP/1.1 200 ")
     finally:
         for one in open_:
             one.close()
@@ -277,6 +313,26 @@ def test_no_more_clients_than_are_allowed(reception, page):
     while page.clients and not left.wait(0.01):
         pass
     assert ask(page, "/metrics").status == 200
+
+
+@pytest.mark.parametrize("begin", [b"G", b"GET / HTTP/1.1\r\nHost: localhost\r\nX: "])
+def test_a_request_that_drips_is_let_go(reception, begin):
+    """However often a byte of it comes: it ends when the server closes the connection."""
+    with PageServer(reception, "127.0.0.1", 0, head_seconds=0.3) as page:
+        with socket.create_connection(page.server_address) as dripping:
+            dripping.sendall(begin)
+            dripping.settimeout(0.02)  # between two bytes, far less than the server waits for
+            with contextlib.suppress(ConnectionError):
+                while True:
+                    try:
+                        assert dripping.recv(100) == b""
+                        break
+                    except TimeoutError:
+                        dripping.sendall(b"a")
+        left = threading.Event()
+        while page.clients and not left.wait(0.01):
+            pass
+        assert ask(page, "/metrics").status == 200
 
 
 def test_closing_ends_streams_and_frees_the_port(reception):
@@ -309,6 +365,14 @@ def test_where_a_page_may_be(reception, page):
         PageServer(reception, "192.0.2.1", 8080, anyone=True)  # of a network that is nobody's (RFC 5737)
     with PageServer(reception, "0.0.0.0", 0, anyone=True) as open_:
         assert ask(open_, "/metrics").status == 200
+
+
+@pytest.mark.parametrize("anyone", [False, True])
+def test_a_page_at_a_host_that_nobody_knows(reception, anyone):
+    with pytest.raises(LinkError, match=r"--http nohost\.invalid:8080: host nohost\.invalid cannot be found"):
+        PageServer(reception, "nohost.invalid", 8080, anyone)
+    with pytest.raises(LinkError, match="no address with a port"):
+        parse_http_address("nohost.invalid")
 
 
 def test_a_sender_that_pauses_is_not_yet_silent(clock):

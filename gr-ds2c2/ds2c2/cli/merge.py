@@ -88,7 +88,7 @@ def decode(teller, merged, place, originals, fit, device, stream_number, secret,
             counts = LinkCounts(
                 **{name: value + getattr(counts, name) for name, value in vars(way.assembler.counts).items()}
             )
-        teller.done(receiving, counts, put.words, put.written(receiving), "")
+        teller.done(receiving, vars(counts), put.words, put.written(receiving), "")
 
 
 def tell_stations(teller: Teller, merged, as_json: bool) -> None:  # noqa: ANN001 - Merged

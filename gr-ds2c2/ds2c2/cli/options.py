@@ -114,7 +114,9 @@ class RateOptions:
         "What the interleaver permutes; auto: what the model's profile wants, coded none, others bit.",
     ) = "auto"
     depth: _stream(int, "Frames that --interleave block spreads over.") = StreamFormat.depth
-    seed: _stream(int, "Seed of the permutation.", min=0) = StreamFormat.seed
+    seed: _stream(int, "Seed of the permutation; a part of the stream format, so both ends need the same.", min=0) = (
+        StreamFormat.seed
+    )
     model: _stream(str, "Weights: a name from models/.") = StreamFormat.model
 
     def format_settings(self) -> dict:
@@ -132,13 +134,13 @@ class RateOptions:
         # An empty name of a model is as good as none.
         return {name: value for name, value in values.items() if value not in (None, "")}
 
-    def check_unused(self) -> None:
+    def check_unused(self, said_by: str = "the text of --format") -> None:
         """Raises ``FormatError`` for options beside a whole stream format, which says all that they would."""
         others = (entry for entry in fields(self) if entry.name != "format_")
         given = [entry.name for entry in others if getattr(self, entry.name) != entry.default]
         if given:
             names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
-            raise FormatError(f"{names}: the text of --format says that already; leave one of them out")
+            raise FormatError(f"{names}: {said_by} says that already; leave one of them out")
 
     def of_size(self, size: tuple[int, int]) -> StreamFormat:
         """The stream format of pictures of a size. Raises ``FormatError`` and ``WeightsError``."""

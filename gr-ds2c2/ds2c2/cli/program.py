@@ -88,7 +88,7 @@ def main() -> None:
 def _run() -> int:
     """The exit code of a command that failed; one that did not ends the program itself."""
     try:
-        app()
+        app(prog_name="ds2c2")  # run as a module, too: completion is for the command
     except UserError as error:
         Console(stderr=True, soft_wrap=True, highlight=False).print(f"ds2c2: {error}", markup=False)
         return error.exit_code

@@ -18,11 +18,13 @@ from ds2c2.stream.assembler import FrameAssembler
 from ds2c2.stream.packetcheck import check_key
 from ds2c2.stream.packetkey import read_key
 from ds2c2.stream.packets import known_difference
+from ds2c2.transport.fates import packet_counts
 from ds2c2.transport.packetsource import Listener, PacketSource
 from ds2c2.transport.recording import RecordingWriter
 from ds2c2.watch.reception import Reception
 
 DEFAULT_WAIT = 30.0  # seconds
+TELL_AFTER = 32  # packets of another stream format, before any of ours
 
 
 @takes(place=BoundedPlaceOptions, watch=WatchOptions, radio=ReceivingOptions)
@@ -110,7 +112,7 @@ def receive(
             stop_when_told(listener)
         for line in (*put.notes, *watchers.lines, *sources.listening_lines(radio, source)):
             teller.say(line)
-        misfit_said = False
+        misfit_said = other_said = False
         try:
             for arrivals in listener:
                 if link.misfit and not misfit_said:
@@ -129,7 +131,10 @@ def receive(
                     results = way.push(arrivals.good)
                 tell(results)
                 link.credit(assembler.counts.used)
-                reception.arrived(arrivals, assembler.counts)
+                reception.arrived(arrivals, assembler.counts, link.turned_away)
+                if not other_said and not assembler.counts.used and assembler.counts.other_format >= TELL_AFTER:
+                    other_said = True
+                    teller.say(other_format_words(assembler))
                 if way.full or watchers.left:
                     listener.stop()
         except KeyboardInterrupt:
@@ -153,7 +158,8 @@ def receive(
             teller.say(f"wrote loss trace {write_trace(trace, recorder.finish())}")
         if packets:
             teller.say(f"wrote packet recording {packets.finish()}")
-        teller.done(receiving, assembler.counts, put.words, put.written(receiving), listener.trouble, link.stations)
+        came = packet_counts(assembler.counts, listener.failed, listener.unreadable, link.turned_away)
+        teller.done(receiving, came, put.words, put.written(receiving), listener.trouble, link.stations)
         reception.end()
         watchers.linger()
 
@@ -169,14 +175,20 @@ def stop_when_told(listener: Listener) -> None:
     signal.signal(signal.SIGTERM, stop)
 
 
+def other_format_words(assembler: FrameAssembler) -> str:
+    """What is to be said where packets come, and with another stream format."""
+    stream, count = assembler.format, assembler.counts.other_format
+    difference = known_difference(stream, assembler.other_digest)
+    return (
+        f"{options.counted(count, 'packet')} came with another stream format than {stream.text}{difference}; "
+        "if the sender sent them, give its --format"
+    )
+
+
 def explain_nothing(assembler: FrameAssembler, link: PacketSource) -> None:
     counts, stream = assembler.counts, assembler.format
     if counts.other_format:
-        difference = known_difference(stream, assembler.other_digest)
-        raise NothingReceived(
-            f"{counts.other_format} packets came with another stream format than {stream.text}{difference}; "
-            "give the sender's with --format"
-        )
+        raise NothingReceived(other_format_words(assembler))
     if link.misfit:
         raise NothingReceived(f"no picture: {link.misfit}; {same_size(stream)}")
     if link.unheard:

@@ -61,7 +61,7 @@ class Teller:
     def done(
         self,
         receiving,  # noqa: ANN001
-        counts: LinkCounts,
+        packets: Mapping[str, int],
         out: str,
         written: int,
         trouble: str,
@@ -75,7 +75,7 @@ class Teller:
                 "received": receiving.frames - receiving.concealed, "concealed": concealed, "lost": receiving.lost,
                 "written": written,
             }  # fmt: skip
-            end = {"event": "end", "frames": frames, "packets": vars(counts), "out": out or None, "trouble": trouble}
+            end = {"event": "end", "frames": frames, "packets": dict(packets), "out": out or None, "trouble": trouble}
             if stations:
                 end["stations"] = {name: vars(heard) for name, heard in stations.items()}
             typer.echo(json.dumps(end))
@@ -138,4 +138,5 @@ def totals(receiving, out: str, written: int) -> str:  # noqa: ANN001 - Receivin
 
 def same_size(stream: StreamFormat) -> str:
     """The remedy where packets have another size."""
-    return f"give the sender's --format, and a UDP Sink of GNU Radio the payload size {stream.packet_bytes}"
+    size = stream.packet_bytes
+    return f"if the sender sent them, give its --format, and a UDP Sink of GNU Radio the payload size {size}"

@@ -15,7 +15,7 @@ from ds2c2.networks.modelfiles import pinned
 from ds2c2.stream.streamformat import StreamFormat
 from ds2c2.transport.packetsource import PacketSource, RecordingSource, UdpSource
 from ds2c2.transport.stations import StationsSource
-from ds2c2.transport.udp import is_loopback, parse_address, parse_multicast
+from ds2c2.transport.udp import find_host, is_loopback, parse_address, parse_multicast
 
 From = Annotated[
     str,
@@ -56,6 +56,7 @@ def open_source(
     if not format_:
         raise FormatError("--format is needed with UDP: the text that `ds2c2 send` prints, or `ds2c2 info`")
     (host, port), group = parse_address(where), parse_multicast(where)
+    find_host(host, port)  # a name that is none is nobody's to reach
     if not is_loopback(group.interface or host) and not off_loopback:
         raise LinkError(f"{where}: others can reach it and UDP knows no keys; add --off-loopback if meant")
     return UdpSource(host, port, pinned(StreamFormat.parse(format_)), group.interface)

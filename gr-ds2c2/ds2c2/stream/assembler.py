@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The receiver's side of the packets: frames put back from whatever arrives."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -43,6 +43,11 @@ class LinkCounts:
         """All counts that are not zero, in words."""
         shown = {name.replace("_", " "): value for name, value in vars(self).items() if value}
         return ", ".join(f"{value} {name}" for name, value in shown.items()) or "nothing received"
+
+
+# What becomes of a packet that was received: each has one of these.
+FATES = tuple(field.name for field in fields(LinkCounts))
+FATES = FATES[FATES.index("used") : FATES.index("end") + 1]
 
 
 @dataclass

@@ -64,8 +64,14 @@ def check_key(stream_format: StreamFormat, key: bytes) -> None:
         return
     if not given:
         raise FormatError(f"the stream is signed with key {named}; give its file with --key")
-    where = f"the stream is signed with key {named}" if named else "the stream is not signed"
-    raise FormatError(f"{where}, the key given is {given}; give both ends the same")
+    if named:
+        raise FormatError(f"the stream is signed with key {named}, the key given is {given}; give both ends the same")
+    if stream_format.version == 1:
+        raise FormatError("the stream is not signed, and of version 1, which never is; leave the key out")
+    raise FormatError(
+        f"the stream is not signed, the key given is {given}; where the sender has that key, add key={given} to the "
+        "text of the stream format (--format), else leave the key out"
+    )
 
 
 def signed_with(stream_format: StreamFormat, key: bytes) -> StreamFormat:

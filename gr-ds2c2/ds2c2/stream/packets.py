@@ -12,6 +12,7 @@ of 4 bytes (``ds2c2.stream.packetcheck``). In both a header whose bits were chan
 with another stream format is recognised as such.
 """
 
+import contextlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +20,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ds2c2.errors import FormatError
-from ds2c2.stream.packetcheck import PacketCheck
+from ds2c2.stream.packetcheck import PacketCheck, check_key
 from ds2c2.stream.stamps import Stamp, pack_stamp, read_stamp
 from ds2c2.stream.streamformat import PACKET_V1_BYTES, SESSION_BYTES, StreamFormat
 
@@ -32,6 +33,8 @@ NUMBER_BYTES = 6  # of the header, before sessions and checks
 END_COPIES = 8
 FRAME_MODULUS = 1 << 16
 MAX_STREAM = 255
+# Settings that are told from a digest, of those that leave the packets' size alone.
+TRIED = {"seed": range(256), "depth": range(1, 17), "interleave": ("none", "bit", "block")}
 
 # CRC-16/IBM-3740 ("CCITT-FALSE"): polynomial 0x1021, start 0xFFFF, nothing reflected.
 CRC_POLYNOMIAL = 0x1021
@@ -116,6 +119,7 @@ class Packetizer:
         self.stream_number = stream_number
         self.sent = 0
         self.session = int(time.time()) if session is None else session
+        check_key(stream_format, key)
         self._check = PacketCheck(stream_format, key) if stream_format.version > 1 else None
 
     def _build(self, kind: int, frames: np.ndarray, indices: np.ndarray, blocks: np.ndarray) -> np.ndarray:
@@ -183,6 +187,7 @@ class PacketParser:
     def __init__(self, stream_format: StreamFormat, stream_number: int = 0, key: bytes = b""):
         self.format = stream_format
         self.stream_number = stream_number
+        check_key(stream_format, key)
         self._check = PacketCheck(stream_format, key) if stream_format.version > 1 else None
 
     def parse(self, packets: np.ndarray, damaged: bool = False) -> ParsedPackets:
@@ -247,10 +252,18 @@ class PacketParser:
 
 
 def known_difference(stream_format: StreamFormat, digest: int) -> str:
-    """Words for the one difference to another stream format that its digest gives away: the same settings, weights
-    not named; empty where it is another one."""
+    """Words for the one difference to another stream format that its digest gives away: weights not named, or one
+    setting of ``TRIED``; empty where it is another one. A digest has 16 bits, so a setting may fit by chance."""
     unnamed = replace(stream_format, model=stream_format.model_name).digest
-    return ", which differs only in the weights it names: none" if digest == unnamed else ""
+    if digest == unnamed:
+        return ", which differs only in the weights it names: none"
+    for name, values in TRIED.items():
+        here = getattr(stream_format, name)
+        for there in values:
+            with contextlib.suppress(FormatError):
+                if there != here and replace(stream_format, **{name: there}).digest == digest:
+                    return f", perhaps only in {name}: {there} there, {here} here"
+    return ""
 
 
 def plausible(packets: np.ndarray, stream_format: StreamFormat) -> np.ndarray:

@@ -68,15 +68,6 @@ class StationCounts:
     first: int = 0
 
 
-def misfit_words(sizes: Counter[int], what: str, wanted: int) -> str:
-    """``12 datagrams of 100 bytes where 110 are wanted``; empty without any."""
-    if not sizes:
-        return ""
-    (size, _), count = sizes.most_common(1)[0], sizes.total()
-    others = f" and {len(sizes) - 1} other sizes" if len(sizes) > 1 else ""
-    return f"{count} {what}{'' if count == 1 else 's'} of {size} bytes{others} where {wanted} are wanted"
-
-
 class PacketSource(ABC):
     """Packets of one stream. ``stream`` is its format; ``about`` names the link for a loss trace,
     keys of small letters like ``link`` and ``radio``; a ``live`` one comes at its own speed and is left
@@ -107,6 +98,12 @@ class PacketSource(ABC):
     def misfit(self) -> str:
         """What came in a size that no packet of this stream has, as words for the user; empty if nothing."""
         return ""
+
+    @property
+    def turned_away(self) -> Mapping[str, int]:
+        """What came and was not handed on, by its fate, of ``ds2c2.transport.fates.TURNED_AWAY``. While it comes
+        nothing else need, so this is asked and not told."""
+        return {}
 
     @property
     def unheard(self) -> str:
@@ -155,7 +152,7 @@ class RecordingSource(PacketSource):
     @property
     def trouble(self) -> str:
         torn = self._reader.torn_bytes
-        return f"{torn} bytes of a torn last packet" if torn else ""
+        return f"{torn} byte{'' if torn == 1 else 's'} of a torn last packet" if torn else ""
 
 
 class UdpSource(PacketSource):
@@ -180,13 +177,21 @@ class UdpSource(PacketSource):
     def trouble(self) -> str:
         link = self._link
         words = [self.misfit] if self.misfit else []
+        if link.empty:
+            words.append(f"{link.empty} empty datagram{'' if link.empty == 1 else 's'}")
         if link.dropped or link.overflowed:
             words.append(f"{link.dropped} dropped by a full queue, {link.overflowed} by the kernel")
         return ", ".join(words)
 
     @property
     def misfit(self) -> str:
-        return misfit_words(self._link.other_sizes, "datagram", self.stream.packet_bytes)
+        return self._link.other_sizes.words("datagram", self.stream.packet_bytes)
+
+    @property
+    def turned_away(self) -> Mapping[str, int]:
+        link = self._link
+        dropped = link.dropped + link.overflowed
+        return {"wrong_size": link.other_sizes.total(), "empty": link.empty, "dropped": dropped}
 
 
 class QueuedSource(PacketSource):
@@ -257,7 +262,13 @@ class QueuedSource(PacketSource):
 
     @property
     def trouble(self) -> str:
-        return f"{self.dropped} packets dropped by a full queue" if self.dropped else ""
+        if not self.dropped:
+            return ""
+        return f"{self.dropped} packet{'' if self.dropped == 1 else 's'} dropped by a full queue"
+
+    @property
+    def turned_away(self) -> Mapping[str, int]:
+        return {"dropped": self.dropped}
 
 
 class Listener:
@@ -327,5 +338,5 @@ class Listener:
         words = [self.source.trouble] if self.source.trouble else []
         if self.failed or self.unreadable:
             words.append(f"{self.failed} failed the link's CRC, {self.unreadable} unreadable")
-        words += [f"{count} times {kind}" for kind, count in sorted(self.events.items())]
+        words += [f"{'once' if count == 1 else f'{count} times'} {kind}" for kind, count in sorted(self.events.items())]
         return ", ".join(words)

@@ -2,6 +2,7 @@
 """Several stations at once: what any of them received of one stream has come."""
 
 import threading
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -71,6 +72,10 @@ class StationsSource(QueuedSource):
     @property
     def misfit(self) -> str:
         return ", ".join(self._words("misfit"))
+
+    @property
+    def turned_away(self) -> Mapping[str, int]:
+        return sum((Counter(source.turned_away) for source in self._sources.values()), Counter(super().turned_away))
 
     def _words(self, of: str) -> list[str]:
         return [f"{name}: {words}" for name, source in self._sources.items() if (words := getattr(source, of))]

@@ -7,13 +7,13 @@ import socket
 import sys
 import threading
 import time
-from collections import Counter
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlsplit
 
 import numpy as np
 
 from ds2c2.errors import LinkError
+from ds2c2.transport.sizes import OtherSizes
 
 RECEIVE_BUFFER = 4 << 20  # bytes asked of the kernel, which may grant less
 DEFAULT_RATE = 2000.0  # packets per second; 1.6 Mbit/s with blocks of 100 bytes
@@ -23,7 +23,6 @@ QUEUE_PACKETS = 1 << 18
 QUEUE_BYTES = 64 << 20
 # Drops that lie closer together are one event.
 DROP_SECONDS = 0.01
-OTHER_SIZES = 64  # of datagrams that are told apart: a flood of them costs no memory
 # A sender that is ahead of its rate by less does not sleep: the kernel's own delay is a quarter of it.
 LEAST_NAP = 0.0002  # seconds
 DEFAULT_TTL = 1  # of multicast: this network, and no router passes it on
@@ -98,6 +97,15 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def find_host(host: str, port: int, kind: int = socket.SOCK_DGRAM) -> tuple:
+    """Where a host is, as ``socket.getaddrinfo`` says it. Raises ``LinkError`` for a name that nobody knows."""
+    try:
+        return socket.getaddrinfo(host, port, type=kind)[0]
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise LinkError(f"host {host} cannot be found ({reason}); write an address, 127.0.0.1:{port}") from None
+
+
 class UdpSender:
     """Sends packets at a steady rate, each by itself, in packets per second; to a multicast group too. Raises
     ``LinkError``."""
@@ -150,19 +158,21 @@ class UdpReceiver:
     """Collects datagrams in a thread, so that none is lost while a picture is decoded.
 
     A datagram holds one packet or, as GNU Radio's UDP Sink can send them, several whole ones. ``other_sizes`` counts
-    datagrams of other lengths by their bytes, ``dropped`` packets that found the queue full, ``overflowed`` datagrams
-    that the kernel had no room for (known on Linux only). A multicast group is joined by ``interface``, this host's
+    datagrams of other lengths by their bytes, ``empty`` those without any, as a UDP Sink sends at its end, ``dropped``
+    packets that found the queue full, ``overflowed`` datagrams that the kernel had no room for (known on Linux only).
+    A multicast group is joined by ``interface``, this host's
     address in that network. Raises ``LinkError`` when the port is taken or the address
     is not this host's.
     """
 
     def __init__(self, host: str, port: int, packet_size: int, interface: str = ""):
         self.packet_size = packet_size
-        self.other_sizes: Counter[int] = Counter()
+        self.other_sizes = OtherSizes()
+        self.empty = 0
         self.dropped = 0
         self.overflowed = 0
+        family, kind, protocol, _, address = find_host(host, port)
         try:
-            family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
             self._socket = socket.socket(family, kind, protocol)
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
             if is_group(host):
@@ -211,10 +221,9 @@ class UdpReceiver:
                     self._note_drop(now)
                 count, rest = divmod(len(data), self.packet_size)
                 if not data:
-                    pass  # what a UDP Sink says at its end
+                    self.empty += 1
                 elif rest:
-                    known = len(data) in self.other_sizes or len(self.other_sizes) < OTHER_SIZES
-                    self.other_sizes[len(data) if known else min(self.other_sizes)] += 1
+                    self.other_sizes.note(len(data))
                 elif len(self._times) + count > self._room:
                     self.dropped += count
                     self._note_drop(now)

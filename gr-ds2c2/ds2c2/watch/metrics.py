@@ -4,13 +4,10 @@
 Written by hand: the format is a line a value, and the package that does it is made for counters of its own.
 """
 
+from ds2c2.transport.fates import FATES
 from ds2c2.watch.reception import Reception
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-FATES = (
-    "used", "duplicate", "late", "malformed", "damaged", "forged", "replayed", "foreign", "other_format",
-    "out_of_range", "end", "failed_crc", "unreadable",
-)  # fmt: skip
 
 
 def metrics_text(reception: Reception, clients: int = 0) -> str:
@@ -34,8 +31,8 @@ def metrics_text(reception: Reception, clients: int = 0) -> str:
     one("uptime_seconds", "gauge", "Seconds since the reception began.", stats["uptime_s"])
     one("signal_present", "gauge", "1 while packets of the stream come.", int(signal["present"]))
     one("signal_silence_seconds", "gauge", "Seconds since the last packet of the stream.", signal["silent_s"])
-    one("packets_received_total", "counter", "Packets that came, of any kind.", packets["received"])
-    add("packets_total", "counter", "Packets by what became of them.",
+    one("packets_received_total", "counter", "All that came: the sum of ds2c2_packets_total.", packets["received"])
+    add("packets_total", "counter", "Packets and datagrams by what became of them.",
         *(({"fate": fate}, packets[fate]) for fate in FATES))  # fmt: skip
     one(
         "blocks_missing_total", "counter", "Code blocks that never came, of frames that were shown.", packets["missing"]

@@ -9,6 +9,8 @@ const FATES = {
   foreign: ["of another stream", "warn"], other_format: ["of another format", "bad"], damaged: ["damaged", "warn"],
   forged: ["forged", "bad"], replayed: ["replayed", "bad"], malformed: ["not packets", "warn"],
   out_of_range: ["out of range", "warn"], failed_crc: ["failed the link's CRC", "warn"], unreadable: ["unreadable", "warn"],
+  wrong_size: ["of another size", "warn"], empty: ["empty", ""], dropped: ["dropped by this host", "bad"],
+  stamps: ["say when a frame was taken", ""], end: ["say the stream's end", ""],
 };
 const ALWAYS = ["used", "missing", "foreign", "forged"];
 const at = (id) => document.getElementById(id);

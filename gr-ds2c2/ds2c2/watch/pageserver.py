@@ -6,11 +6,14 @@ for slow clients where nobody else does.
 """
 
 import contextlib
+import io
 import ipaddress
 import json
 import re
 import socket
 import threading
+import time
+from collections import Counter
 from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,13 +21,15 @@ from importlib.resources import files
 from urllib.parse import urlsplit
 
 from ds2c2.errors import LinkError
-from ds2c2.transport.udp import is_loopback
+from ds2c2.transport.udp import find_host, is_loopback
 from ds2c2.watch.metrics import CONTENT_TYPE, metrics_text
 from ds2c2.watch.reception import Reception
 
 MOST_CLIENTS = 32  # connections at a time; a page needs two
+MOST_OF_ONE = 24  # of them from one address: one host alone keeps no other from looking
 MOST_STREAMS = 24  # of them moving pictures: someone can always ask for numbers
-CLIENT_SECONDS = 10.0  # a client that takes or sends nothing for so long is let go
+HEAD_SECONDS = 10.0  # a request is whole so long after its connection, or it is let go, however it drips
+CLIENT_SECONDS = 10.0  # a client that has not taken an answer, or the next picture, after so long is let go
 AGAIN_SECONDS = 2.0  # a picture that stands is sent again, or nobody would notice that a client has gone
 CLOSING_SECONDS = 0.1  # the listening thread looks so often whether it is to end
 BOUNDARY = "ds2c2-picture"
@@ -49,7 +54,7 @@ def parse_http_address(text: str) -> tuple[str, int]:
     """``127.0.0.1:8080``, ``[::1]:8080`` or ``8080`` to host and port; port 0 is any free one. Raises ``LinkError``."""
     match = re.fullmatch(r"(?:(?:\[([0-9a-fA-F:.]+)\]|([^\s:/\[\]]+)):)?([0-9]{1,5})", text)
     if not match or int(match[3]) > 65535:
-        raise LinkError(f"--http {text}: no address; write 127.0.0.1:8080")
+        raise LinkError(f"--http {text}: no address with a port; write 127.0.0.1:8080")
     return match[1] or match[2] or "127.0.0.1", int(match[3])
 
 
@@ -64,6 +69,7 @@ class PageServer(ThreadingHTTPServer):
         reception: what is shown
         host, port: where to listen
         anyone: others may reach it; without it only a loopback address is taken
+        head_seconds: what a client has for its request
 
     Attributes:
         address: ``http://host:port/``
@@ -75,18 +81,25 @@ class PageServer(ThreadingHTTPServer):
     block_on_close = False
     request_queue_size = 16
 
-    def __init__(self, reception: Reception, host: str, port: int, anyone: bool = False):
+    def __init__(
+        self, reception: Reception, host: str, port: int, anyone: bool = False, head_seconds: float = HEAD_SECONDS
+    ):
         self.reception = reception
+        self.head_seconds = head_seconds
         self.closing = threading.Event()
-        self._clients = self._streams = 0
+        self._clients: Counter[str] = Counter()  # by their address; none is kept that has no connection
+        self._streams = 0
         self._counting = threading.Lock()
         where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        try:
+            self.address_family, *_, self._place = find_host(host, port, socket.SOCK_STREAM)
+        except LinkError as error:
+            raise LinkError(f"--http {where}: {error}") from None
         if not is_loopback(host) and not anyone:
             raise LinkError(
                 f"--http {where}: others can reach it and whoever does sees the pictures; add --http-anyone if meant"
             )
         try:
-            self.address_family, *_, self._place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
             super().__init__(self._place[:2], _Handler)
         except (OSError, UnicodeError) as error:
             reason = getattr(error, "strerror", None) or error
@@ -120,7 +133,7 @@ class PageServer(ThreadingHTTPServer):
     @property
     def clients(self) -> int:
         """Connections that are open now."""
-        return self._clients
+        return self._clients.total()
 
     def is_ours(self, host: str) -> bool:
         """Whether a ``Host`` header, a name or address with or without a port, means this host."""
@@ -143,13 +156,14 @@ class PageServer(ThreadingHTTPServer):
 
     def process_request(self, request, client_address) -> None:  # noqa: ANN001 - socketserver's
         with self._counting:
-            full = self._clients >= MOST_CLIENTS
-            self._clients += not full
+            full = self._clients.total() >= MOST_CLIENTS or self._clients[client_address[0]] >= MOST_OF_ONE
+            if not full:
+                self._clients[client_address[0]] += 1
         if not full:
             try:
                 super().process_request(request, client_address)
             except RuntimeError:  # no thread to be had
-                self._left()
+                self._left(client_address)
                 self.shutdown_request(request)
             return
         with contextlib.suppress(OSError):
@@ -161,11 +175,12 @@ class PageServer(ThreadingHTTPServer):
         try:
             super().process_request_thread(request, client_address)
         finally:
-            self._left()
+            self._left(client_address)
 
-    def _left(self) -> None:
+    def _left(self, client_address) -> None:  # noqa: ANN001 - socketserver's
         with self._counting:
-            self._clients -= 1
+            self._clients[client_address[0]] -= 1
+            self._clients += Counter()  # drops who has none left
 
     def handle_error(self, request, client_address) -> None:  # noqa: ANN001 - socketserver's
         """A client that went away is no error of this host's; anything else is shown by socketserver."""
@@ -180,11 +195,40 @@ def _own_names() -> set[str]:
     return {name, f"{name.partition('.')[0]}.local"}
 
 
+class _Request(io.RawIOBase):
+    """What a client sends. All of it has to come in so many seconds together; a timeout a read would let who sends a
+    byte now and then stay for ever."""
+
+    def __init__(self, connection: socket.socket, seconds: float):
+        self._connection = connection
+        self._deadline = time.monotonic() + seconds
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._connection.settimeout(left)
+        return self._connection.recv_into(buffer)
+
+
 class _Handler(BaseHTTPRequestHandler):
     server: PageServer
     protocol_version = "HTTP/1.1"
     server_version, sys_version = "ds2c2", ""
     timeout = CLIENT_SECONDS
+
+    def setup(self) -> None:
+        super().setup()
+        self.rfile.close()
+        self.rfile = io.BufferedReader(_Request(self.connection, self.server.head_seconds))
+
+    def parse_request(self) -> bool:
+        sound = super().parse_request()
+        self.connection.settimeout(CLIENT_SECONDS)  # which ``sendall`` takes for all that it sends
+        return sound
 
     def do_GET(self) -> None:  # noqa: N802 - http.server's
         # A connection is one question: none that idles keeps another out.

@@ -8,9 +8,10 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +19,7 @@ from PIL import Image
 
 from ds2c2.stream.assembler import LinkCounts
 from ds2c2.stream.streamformat import StreamFormat
+from ds2c2.transport.fates import packet_counts
 from ds2c2.transport.packetsource import Arrivals
 
 if TYPE_CHECKING:
@@ -60,6 +62,7 @@ class Reception:
         self._used = 0
         self._counts = LinkCounts()
         self._failed = self._unreadable = 0
+        self._turned_away: Mapping[str, int] = {}
         self._events: dict[str, int] = {}
         self._snr_db = self._cfo = math.nan
         self._points = np.zeros(0, np.complex64)
@@ -85,8 +88,10 @@ class Reception:
         finally:
             self._busy_since = None
 
-    def arrived(self, arrivals: Arrivals, counts: LinkCounts) -> None:
-        """What came from the link, and what has become of all packets so far."""
+    def arrived(
+        self, arrivals: Arrivals, counts: LinkCounts, turned_away: Mapping[str, int] = MappingProxyType({})
+    ) -> None:
+        """What came from the link, what has become of all packets so far, and what the source has not handed on."""
         with self._changed:
             good = len(arrivals.good)
             self._failed += len(arrivals.packets) - good
@@ -97,7 +102,7 @@ class Reception:
                 self._heard = self._clock()
                 self._second().packets += max(0, counts.used - self._used)
                 self._used = counts.used
-            self._counts = LinkCounts(**vars(counts))
+            self._counts, self._turned_away = LinkCounts(**vars(counts)), turned_away
             self._snr_db = _mean(arrivals.snr_db, self._snr_db)
             self._cfo = _mean(arrivals.cfo, self._cfo)
             if arrivals.points is not None and len(arrivals.points):
@@ -190,7 +195,7 @@ class Reception:
                     "received": self._frames - self._concealed, "concealed": self._concealed - self._lost_frames,
                     "lost": self._lost_frames, "shown": self._frames,
                 },
-                "packets": {**vars(self._counts), "failed_crc": self._failed, "unreadable": self._unreadable},
+                "packets": packet_counts(self._counts, self._failed, self._unreadable, self._turned_away),
                 "host": dict(self._events),
                 "link": {"snr_db": _round(self._snr_db, 2), "cfo": _round(self._cfo, 8)},
                 "constellation": [[_round(p.real, 3), _round(p.imag, 3)] for p in self._points.tolist()],
