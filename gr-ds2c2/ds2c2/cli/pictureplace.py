@@ -72,7 +72,10 @@ class PicturePlace:
     _began: float | None = None
 
     def written(self, receiving) -> int:  # noqa: ANN001 - ReceivingEnd
-        """Pictures in the folder, frames of the film."""
+        """Pictures in the folder, frames of the film, which is ended first: nothing is claimed that is not there.
+        Raises ``FileError``."""
+        if self.film is not None:
+            self.film.finish()
         return receiving.written if self.film is None else self.film.frames
 
     def shown(self, _: object, picture) -> None:  # noqa: ANN001 - uint8[H, W, 3]

@@ -44,6 +44,7 @@ class FilmWriter:
         self._av = av
         self._rate = rate
         self._last = -1
+        self._ended = False
         self._odd = ((0, height % 2), (0, width % 2), (0, 0))
         with ExitStack() as stack:
             part = stack.enter_context(whole(self.path))
@@ -69,10 +70,17 @@ class FilmWriter:
         self._file.mux(self._video.encode(frame))
         self.frames += 1
 
+    def finish(self) -> None:
+        """End it now, before anybody says that it is there. Raises ``FileError``."""
+        self.__exit__(None, None, None)
+
     def __enter__(self) -> "FilmWriter":
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._ended:
+            return
+        self._ended = True
         interrupted = kind is not None and issubclass(kind, KeyboardInterrupt)
         try:
             if self.frames and (kind is None or interrupted):
