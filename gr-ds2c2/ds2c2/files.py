@@ -56,6 +56,42 @@ def unwritable(path: str | Path, error: OSError) -> FileError:
     return FileError(f"{path}: cannot be written ({error.strerror or error}); choose another place")
 
 
+def check_free(*paths: str | Path) -> None:
+    """Raises ``FileError``, before a run and not after it, where one of its files would replace what is there or
+    another of its own. Empty names are none."""
+    named: dict[str, str | Path] = {}
+    for path in filter(None, paths):
+        _check_device(path)
+        # A link to nothing is something, too.
+        if os.path.lexists(path) and not os.path.isdir(path):
+            raise FileError(f"{path}: is there already and is kept; choose another name, or remove it")
+        real = os.path.realpath(path)
+        if real in named:
+            raise FileError(f"{path}: named twice, as {named[real]} too; choose another name for one of them")
+        named[real] = path
+
+
+def check_place(path: str | Path) -> None:
+    """Raises ``FileError``, before a run and not after it, where a file and its folder could not be written. Nothing
+    is left there."""
+    path = Path(path)
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "a folder is there")
+        above = next(folder for folder in (path.absolute().parent, *path.absolute().parents) if folder.exists())
+        part = part_of(above / path.name)
+        part.touch()
+        part.unlink()
+    except OSError as error:
+        raise unwritable(path, error) from None
+
+
+def _check_device(path: str | Path) -> None:
+    """Raises ``FileError`` for a pipe or a device, /dev/null say, whose place a file would take."""
+    if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
+        raise FileError(f"{path}: a pipe or device and no file; choose another name")
+
+
 @contextmanager
 def whole(path: str | Path) -> Iterator[Path]:
     """A path to write to; what stands there in the end takes the place of ``path``, or nothing does.
@@ -64,6 +100,7 @@ def whole(path: str | Path) -> Iterator[Path]:
     nothing is left behind.
     """
     target, part = Path(path), part_of(path)
+    _check_device(target)
     try:
         yield part
         os.replace(part, target)

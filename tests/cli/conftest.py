@@ -49,6 +49,25 @@ def ds2c2(models, tmp_path, commands):
 
 
 @pytest.fixture
+def here(models, tmp_path, monkeypatch, capsys):
+    """The same in this process, which has everything imported: for commands that start nothing and set no signals."""
+    from ds2c2.cli.program import main
+
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*arguments: str | Path) -> subprocess.CompletedProcess:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr("sys.argv", ["ds2c2", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr()
+        return subprocess.CompletedProcess(arguments, int(ended.value.code or 0), said.out, said.err)
+
+    return run
+
+
+@pytest.fixture
 def photographs(tmp_path):
     """A folder with three pieces of scikit-image's photographs, 160x128."""
     import skimage.data

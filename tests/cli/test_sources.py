@@ -44,7 +44,8 @@ def test_a_film_becomes_pictures(ds2c2, tmp_path):
 
 def test_pictures_are_counted_and_repeated(ds2c2, photographs):
     for count, more in ((2, ()), (5, ("--repeat",)), (3, ("--follow",))):
-        sent = ds2c2("send", photographs, "--to", "a.ds2c2", "--size", "96x64", *OPTIONS, "--count", str(count), *more)
+        place = f"{count}.ds2c2"
+        sent = ds2c2("send", photographs, "--to", place, "--size", "96x64", *OPTIONS, "--count", str(count), *more)
         assert sent.returncode == 0, sent.stderr
         assert f"sent {count} pictures" in sent.stdout
 
@@ -57,6 +58,7 @@ def test_a_photograph_is_fitted_and_a_mask_favours(ds2c2, tmp_path):
     Image.fromarray(mask).save(tmp_path / "mask.png")
     words = ("send", "large.jpg", "icon.png", "--size", "96x64", "--to", "a.ds2c2", *OPTIONS)
     assert "sent 2 pictures" in ds2c2(*words, "--favour", "mask.png=2").stdout
+    (tmp_path / "a.ds2c2").unlink()
     refused = ds2c2(*words, "--favour", "nosuch.png=2")
     assert refused.returncode == errors.ExitCode.PICTURE and "nosuch.png: no such file" in refused.stderr
 

@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from ds2c2.files import check_free
+
 console = Console(highlight=False, soft_wrap=True)
 
 
@@ -25,6 +27,7 @@ def trunks(
     """Make the file that `--perception` and `--lpips` take: AlexNet's and VGG16's convolutions. Nothing is fetched."""
     from ds2c2.evaluation.trunks import convert
 
+    check_free(out)
     counts = convert([Path(source) for source in sources], Path(out))
     held = " and ".join(f"{title} ({count / 1e6:.1f} million parameters)" for title, count in counts)
     console.print(f"wrote {out}: {held}", markup=False)

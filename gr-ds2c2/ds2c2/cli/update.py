@@ -15,6 +15,7 @@ from rich.table import Table
 from ds2c2.cli import options
 from ds2c2.cli.train import About, Precision, RecipeLabels, Storage, Vgg
 from ds2c2.errors import PictureError, UserError
+from ds2c2.files import check_free
 
 console = Console(highlight=False, soft_wrap=True)
 LOSSES = (0.0, 0.16)  # the paper's pe_test
@@ -52,6 +53,7 @@ def update(
     from ds2c2.cli.trainingbar import training_bar
     from ds2c2.evaluation.card import Report, write_card
     from ds2c2.evaluation.judge import judge
+    from ds2c2.evaluation.modelcard import card_of
     from ds2c2.networks.modelfiles import SUFFIX, find_weights
     from ds2c2.networks.weights import choose_device, codec_profile, load_networks, weights_storage
     from ds2c2.pictures.pictures import list_pictures
@@ -66,6 +68,7 @@ def update(
         raise UserError(f"--out {out}: weights end in {SUFFIX}")
     if target.resolve() == source.resolve():
         raise UserError(f"--out {out}: the weights that are updated; choose another name")
+    check_free(target, card_of(target))
     if not codec_profile(source).recipe:
         from ds2c2.cli.trainrecipe import update_paper
         from ds2c2.cli.trainsamples import Job

@@ -8,8 +8,8 @@ from types import TracebackType
 
 import numpy as np
 
-from ds2c2.errors import FileError, UserError
-from ds2c2.files import whole
+from ds2c2.errors import UserError
+from ds2c2.files import check_free, whole
 
 SUFFIX = ".mp4"
 DEFAULT_RATE = 25.0  # frames a second, where nothing says how fast they came
@@ -38,8 +38,7 @@ class FilmWriter:
                 "into a folder"
             ) from None
         self.path = Path(path)
-        if self.path.exists():
-            raise FileError(f"{path}: is there already and is kept; choose another name, or remove it")
+        check_free(self.path)
         self.frames = 0
         self._av = av
         self._rate = rate
