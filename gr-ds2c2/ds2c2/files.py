@@ -4,6 +4,7 @@
 import errno
 import hashlib
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,6 +43,21 @@ def is_file(path: str | Path) -> bool:
     """Whether there is a file, for names from anywhere: none whose name is too long, or in a folder that is closed to
     us, where ``Path.is_file`` raises."""
     return os.path.isfile(path)
+
+
+def is_pipe(path: str | Path) -> bool:
+    """A named pipe, the shell's ``<(command)`` too."""
+    try:
+        return stat.S_ISFIFO(Path(path).expanduser().stat().st_mode)
+    except (OSError, ValueError):
+        return False
+
+
+def waiting_line(path: str | Path, what: str) -> str:
+    """What is to be said before a pipe is opened, which waits until somebody writes; empty where the shell has opened
+    it, and for files."""
+    opened = str(path).startswith(("/dev/fd/", "/proc/self/fd/")) or str(path) == "/dev/stdin"
+    return f"{path}: a pipe; waiting for {what}" if is_pipe(path) and not opened else ""
 
 
 def no_room(error: OSError) -> bool:

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from ds2c2.cli.radio import RadioOptions, ReceivingOptions, open_receiver, show_dry_run
 from ds2c2.errors import FormatError, LinkError
+from ds2c2.files import waiting_line
 from ds2c2.networks.modelfiles import pinned
 from ds2c2.stream.streamformat import StreamFormat
 from ds2c2.transport.packetsource import PacketSource, RecordingSource, UdpSource
@@ -52,6 +53,8 @@ def open_source(
         return open_receiver(radio, format_, constellation)
     if "://" not in where:
         no_bare_address("--from", where)
+        if line := waiting_line(where, "packets"):
+            Console(stderr=True, highlight=False, soft_wrap=True).print(line, markup=False)
         return RecordingSource(where, pinned(StreamFormat.parse(format_)) if format_ else None)
     if not format_:
         raise FormatError("--format is needed with UDP: the text that `ds2c2 send` prints, or `ds2c2 info`")
