@@ -6,15 +6,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from ds2c2.cli import options
 from ds2c2.cli.options import RateOptions, parse_size
 from ds2c2.cli.spread import takes
+from ds2c2.cli.terminal import Table, Terminal
 from ds2c2.stream.streamformat import StreamFormat
 
-console = Console(highlight=False, soft_wrap=True)
+console = Terminal()
 
 
 @takes(stream=RateOptions)

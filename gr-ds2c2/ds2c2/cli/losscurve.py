@@ -7,10 +7,10 @@ import platform
 
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
 from ds2c2.channels.channel import ChannelError
 from ds2c2.cli.options import counted, unsuited_effect
+from ds2c2.cli.terminal import Table
 from ds2c2.files import check_free, write_text
 from ds2c2.stream.streamformat import DEFAULT_SURVIVE
 

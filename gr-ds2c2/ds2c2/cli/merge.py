@@ -6,12 +6,12 @@ from contextlib import ExitStack
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from ds2c2.cli import options
 from ds2c2.cli.pictureplace import PlaceOptions, picture_place
 from ds2c2.cli.receivewords import Teller
 from ds2c2.cli.spread import takes
+from ds2c2.cli.terminal import Table
 from ds2c2.errors import LinkError, NothingReceived
 from ds2c2.files import check_free
 from ds2c2.networks.modelfiles import pinned

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
+from ds2c2.cli.terminal import Terminal
 from ds2c2.errors import PictureError
 from ds2c2.stream.streamformat import StreamFormat
 
@@ -57,7 +57,7 @@ class SourceOptions:
             form = stream(lambda: common_size(list_pictures(names)))
             return form, PictureFeed(names, form.width, form.height, fit, self.repeat, strict, self.count)
         for line in waiting_lines(names):
-            Console(stderr=True, highlight=False, soft_wrap=True).print(line, markup=False)
+            Terminal(stderr=True).print(line, markup=False)
         source = open_sources(names, self.follow, strict)
 
         def size() -> tuple[int, int]:

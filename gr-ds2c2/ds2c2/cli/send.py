@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import typer
-from rich.console import Console
 from rich.progress import track
 
 from ds2c2.channels.packetchannel import PacketChannel
@@ -19,6 +18,7 @@ from ds2c2.cli.radio import SendingOptions, check_duration, flowgraphs, show_dry
 from ds2c2.cli.sources import is_recorded, no_bare_address, one_place
 from ds2c2.cli.spread import takes
 from ds2c2.cli.stopping import until_signalled
+from ds2c2.cli.terminal import Terminal
 from ds2c2.ends.pace import Pace
 from ds2c2.errors import FormatError, LinkError
 from ds2c2.files import check_free, check_place
@@ -37,8 +37,8 @@ from ds2c2.transport.udp import DEFAULT_RATE, UdpSender, parse_address, parse_mu
 if TYPE_CHECKING:
     from ds2c2.ends.session import SendingEnd
 
-console = Console(highlight=False, soft_wrap=True)
-warnings = Console(stderr=True, highlight=False, soft_wrap=True)
+console = Terminal()
+warnings = Terminal(stderr=True)
 
 
 @takes(stream=StreamOptions, source=SourceOptions, channel=ChannelOptions, radio=SendingOptions)

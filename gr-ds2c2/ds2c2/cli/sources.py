@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from ds2c2.cli.radio import RadioOptions, ReceivingOptions, open_receiver, show_dry_run
+from ds2c2.cli.terminal import Terminal
 from ds2c2.errors import FormatError, LinkError
 from ds2c2.files import waiting_line
 from ds2c2.networks.modelfiles import pinned
@@ -54,7 +54,7 @@ def open_source(
     if "://" not in where:
         no_bare_address("--from", where)
         if line := waiting_line(where, "packets"):
-            Console(stderr=True, highlight=False, soft_wrap=True).print(line, markup=False)
+            Terminal(stderr=True).print(line, markup=False)
         return RecordingSource(where, pinned(StreamFormat.parse(format_)) if format_ else None)
     if not format_:
         raise FormatError("--format is needed with UDP: the text that `ds2c2 send` prints, or `ds2c2 info`")
@@ -107,7 +107,7 @@ def only_asked(radio: ReceivingOptions, where: str) -> bool:
     if radio.dry_run:
         one_place("--from", where, radio)
         if radio.radio:
-            show_dry_run(Console(highlight=False, soft_wrap=True), radio.settings, radio.link_settings, {})
+            show_dry_run(Terminal(), radio.settings, radio.link_settings, {})
     return radio.dry_run
 
 

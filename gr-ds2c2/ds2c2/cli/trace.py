@@ -8,18 +8,17 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from ds2c2.cli import options, sources
 from ds2c2.cli.radio import ReceivingOptions
 from ds2c2.cli.reading import ReadingOptions, read_one
 from ds2c2.cli.spread import takes
+from ds2c2.cli.terminal import Table, Terminal
 from ds2c2.files import check_free, check_place, make_folder, write_text
 from ds2c2.networks.modelfiles import pinned
 from ds2c2.stream.packetkey import read_key
 
-console = Console(highlight=False, soft_wrap=True)
+console = Terminal()
 trace_app = typer.Typer(no_args_is_help=True, help="Loss traces: what became of every packet of a link.")
 File = Annotated[str, typer.Argument(metavar="FILE", help="A loss trace, or a file of another tool: docs/traces.md.")]
 

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 from rich.progress import Progress
-from rich.table import Table
 
 from ds2c2.cli.reading import ReadingOptions, say
 from ds2c2.cli.spread import takes
+from ds2c2.cli.terminal import Table
 from ds2c2.cli.trace import console, trace_app, write_json
 from ds2c2.files import check_free
 from ds2c2.traces.lossmodels import BASIC, NAMES

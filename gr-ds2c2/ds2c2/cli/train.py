@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.console import Console
 from rich.progress import track
 
 from ds2c2.cli import options
+from ds2c2.cli.terminal import Terminal
 from ds2c2.errors import PictureError, UserError
 from ds2c2.files import check_free
 
-console = Console(highlight=False, soft_wrap=True)
+console = Terminal()
 
 Precision = Annotated[Literal["float32", "bfloat16"], typer.Option(help="bfloat16: mixed precision.")]
 Storage = Annotated[

@@ -8,16 +8,15 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
 from ds2c2.cli import options
+from ds2c2.cli.terminal import Table, Terminal
 from ds2c2.cli.train import About, Precision, RecipeLabels, Storage, Vgg
 from ds2c2.errors import PictureError, UserError
 from ds2c2.files import check_free
 
-console = Console(highlight=False, soft_wrap=True)
+console = Terminal()
 LOSSES = (0.0, 0.16)  # the paper's pe_test
 
 
