@@ -6,7 +6,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ds2c2.errors import FileError
@@ -139,6 +139,21 @@ def write_bytes(path: str | Path, data: bytes | memoryview) -> Path:
 def write_text(path: str | Path, text: str) -> Path:
     """The same for text, UTF-8. Raises ``FileError``."""
     return write_bytes(path, text.encode())
+
+
+@contextmanager
+def kept_if_used(folder: str | Path) -> Iterator[None]:
+    """What an error ends takes back the folder that was made meanwhile, and those above it, as far as they are empty;
+    an empty name is none."""
+    place = Path(folder).absolute()
+    made = [one for one in (place, *place.parents) if not one.exists()] if folder else []
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            for one in made:
+                one.rmdir()
+        raise
 
 
 def make_folder(path: str | Path) -> Path:

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from ds2c2.errors import LinkError
+from ds2c2.files import kept_if_used
 from ds2c2.pictures.filmwriter import DEFAULT_RATE, SUFFIX, FilmWriter
 from ds2c2.stream.streamformat import StreamFormat
 
@@ -100,4 +101,5 @@ def picture_place(options: PlaceOptions, stream: StreamFormat, live: bool) -> It
         folder = fresh_folder(options.out)
         other = folder != options.out
         notes = [f"{options.out} has pictures of an earlier run: writing to {folder}"] if other else []
+        opened.enter_context(kept_if_used(folder))
         yield PicturePlace(folder=folder, words=folder, notes=notes)
