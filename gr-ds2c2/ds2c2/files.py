@@ -45,6 +45,11 @@ def is_file(path: str | Path) -> bool:
     return os.path.isfile(path)
 
 
+def missing(path: str | Path) -> str:
+    """Words for what is not there: a link may lead in a circle, or to nothing."""
+    return "a link that leads nowhere" if os.path.islink(path) else "no such file"
+
+
 def is_pipe(path: str | Path) -> bool:
     """A named pipe, the shell's ``<(command)`` too."""
     try:
@@ -94,7 +99,7 @@ def check_place(path: str | Path) -> None:
     try:
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, "a folder is there")
-        above = next(folder for folder in (path.absolute().parent, *path.absolute().parents) if folder.exists())
+        above = next(folder for folder in path.absolute().parents if os.path.lexists(folder))
         part = part_of(above / path.name)
         part.touch()
         part.unlink()

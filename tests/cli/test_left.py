@@ -46,3 +46,20 @@ def test_merge_takes_a_recording_once_and_names_the_words_that_differ(here, tmp_
     done = here("merge", "hill.rec", "valley.rec", "--out", "got")
     assert done.returncode == ExitCode.FORMAT and "hill.rec, seed=2 and not seed=1; merge" in done.stderr, done.stderr
     assert not (tmp_path / "got").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("send", "loop", "--to", "a.rec"), "loop: a link that leads nowhere"),
+        (("receive", "--from", "hill.rec", "--out", "got", "--trace", "loop/a.csv"), "loop/a.csv: cannot be written"),
+        (("pack", "loop", "--out", "loop/a.safetensors"), "model 'loop' is unknown"),
+        (("pack", "binary", "--out", "loop/a.safetensors"), "loop: cannot be written"),
+        (("receive", "--from", "hill.rec", "--out", "got", "--record", "loop"), "loop: is there already"),
+    ],
+)
+def test_links_in_a_circle_are_one_line(here, tmp_path, words, said):
+    record(tmp_path / "hill.rec", FORM, 3)
+    (tmp_path / "loop").symlink_to("loop")
+    done = here(*words)
+    assert done.returncode and said in done.stderr and done.stderr.count("\n") == 1, done.stderr

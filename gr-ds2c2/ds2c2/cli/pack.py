@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """``ds2c2 pack``: weights in half precision in, the same in 8 bits out, about half as large."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -28,7 +29,7 @@ def pack(
     source, target = find_weights(model), Path(out)
     if target.suffix != SUFFIX:
         raise UserError(f"--out {out}: weights end in {SUFFIX}")
-    if target.resolve() == source.resolve():
+    if os.path.realpath(target) == os.path.realpath(source):
         raise UserError(f"--out {out}: the weights that are packed; choose another name")
     check_free(target, card_of(target))
     networks = load_networks(source)

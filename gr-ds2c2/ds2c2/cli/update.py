@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """``ds2c2 update``: weights and a few pictures of a new kind in, better weights for them out."""
 
+import os
 import shlex
 import sys
 from dataclasses import replace
@@ -65,7 +66,7 @@ def update(
     source, target = find_weights(model), Path(out)
     if target.suffix != SUFFIX:
         raise UserError(f"--out {out}: weights end in {SUFFIX}")
-    if target.resolve() == source.resolve():
+    if os.path.realpath(target) == os.path.realpath(source):
         raise UserError(f"--out {out}: the weights that are updated; choose another name")
     check_free(target, card_of(target))
     if not codec_profile(source).recipe:
