@@ -13,7 +13,7 @@ import os
 import sys
 import traceback
 
-from ds2c2.errors import UserError
+from ds2c2.errors import UserError, printable
 
 WORK_DONE = -1
 
@@ -45,7 +45,7 @@ def clear_errors(raised_later: bool = False) -> None:
 
 def say(name: str, message: str) -> None:
     """One line of a block on stderr."""
-    print(f"{name}: {message}", file=sys.stderr, flush=True)
+    print(printable(f"{name}: {message}"), file=sys.stderr, flush=True)
 
 
 def record(name: str, error: Exception) -> None:

@@ -68,13 +68,15 @@ class encoder_source(Lasting, gr.sync_block):
         from ds2c2.ends.movingfeed import MovingFeed
         from ds2c2.ends.pace import Pace
         from ds2c2.ends.session import PictureFeed, SendingEnd
-        from ds2c2.pictures.moving.sources import moves, open_sources
+        from ds2c2.pictures.moving.sources import moves, open_sources, waiting_lines
 
         if frame_rate < 0:
             raise UserError(f"frame rate {frame_rate:g} is negative; give frames a second, or 0 for no limit")
         self.format = as_format(stream_format)
         names, size = as_sources(pictures), (self.format.width, self.format.height)
         if follow or moves(names):
+            for line in waiting_lines(names):
+                say("encoder_source", line)
             feed = MovingFeed(open_sources(names, follow), *size, fit, frame_rate, repeat, count, live)
             self._pace = Pace(0.0 if feed.live else feed.rate)
         else:

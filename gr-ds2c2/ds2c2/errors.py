@@ -1,7 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Errors that are a user's to mend: one line that names what is wrong and the remedy; and all exit codes."""
 
+import unicodedata
 from enum import IntEnum
+
+
+def printable(text: str) -> str:
+    """What others named or sent, for a terminal or a log: control characters, line ends, and what turns or hides text
+    are escaped as Python writes them, and bytes of a name that are no text too."""
+    return "".join(
+        sign if sign.isprintable() or unicodedata.category(sign) == "Zs" else ascii(sign)[1:-1] for sign in text
+    )
 
 
 class ExitCode(IntEnum):

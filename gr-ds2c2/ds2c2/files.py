@@ -4,8 +4,9 @@
 import errno
 import hashlib
 import os
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ds2c2.errors import FileError
@@ -44,6 +45,26 @@ def is_file(path: str | Path) -> bool:
     return os.path.isfile(path)
 
 
+def missing(path: str | Path) -> str:
+    """Words for what is not there: a link may lead in a circle, or to nothing."""
+    return "a link that leads nowhere" if os.path.islink(path) else "no such file"
+
+
+def is_pipe(path: str | Path) -> bool:
+    """A named pipe, the shell's ``<(command)`` too."""
+    try:
+        return stat.S_ISFIFO(Path(path).expanduser().stat().st_mode)
+    except (OSError, ValueError):
+        return False
+
+
+def waiting_line(path: str | Path, what: str) -> str:
+    """What is to be said before a pipe is opened, which waits until somebody writes; empty where the shell has opened
+    it, and for files."""
+    opened = str(path).startswith(("/dev/fd/", "/proc/self/fd/")) or str(path) == "/dev/stdin"
+    return f"{path}: a pipe; waiting for {what}" if is_pipe(path) and not opened else ""
+
+
 def no_room(error: OSError) -> bool:
     """The disk, a quota or the process's own limit left no room for a file."""
     return error.errno in _NO_ROOM
@@ -56,6 +77,42 @@ def unwritable(path: str | Path, error: OSError) -> FileError:
     return FileError(f"{path}: cannot be written ({error.strerror or error}); choose another place")
 
 
+def check_free(*paths: str | Path) -> None:
+    """Raises ``FileError``, before a run and not after it, where one of its files would replace what is there or
+    another of its own. Empty names are none."""
+    named: dict[str, str | Path] = {}
+    for path in filter(None, paths):
+        _check_device(path)
+        # A link to nothing is something, too.
+        if os.path.lexists(path) and not os.path.isdir(path):
+            raise FileError(f"{path}: is there already and is kept; choose another name, or remove it")
+        real = os.path.realpath(path)
+        if real in named:
+            raise FileError(f"{path}: named twice, as {named[real]} too; choose another name for one of them")
+        named[real] = path
+
+
+def check_place(path: str | Path) -> None:
+    """Raises ``FileError``, before a run and not after it, where a file and its folder could not be written. Nothing
+    is left there."""
+    path = Path(path)
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "a folder is there")
+        above = next(folder for folder in path.absolute().parents if os.path.lexists(folder))
+        part = part_of(above / path.name)
+        part.touch()
+        part.unlink()
+    except OSError as error:
+        raise unwritable(path, error) from None
+
+
+def _check_device(path: str | Path) -> None:
+    """Raises ``FileError`` for a pipe or a device, /dev/null say, whose place a file would take."""
+    if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
+        raise FileError(f"{path}: a pipe or device and no file; choose another name")
+
+
 @contextmanager
 def whole(path: str | Path) -> Iterator[Path]:
     """A path to write to; what stands there in the end takes the place of ``path``, or nothing does.
@@ -64,6 +121,7 @@ def whole(path: str | Path) -> Iterator[Path]:
     nothing is left behind.
     """
     target, part = Path(path), part_of(path)
+    _check_device(target)
     try:
         yield part
         os.replace(part, target)
@@ -86,6 +144,21 @@ def write_bytes(path: str | Path, data: bytes | memoryview) -> Path:
 def write_text(path: str | Path, text: str) -> Path:
     """The same for text, UTF-8. Raises ``FileError``."""
     return write_bytes(path, text.encode())
+
+
+@contextmanager
+def kept_if_used(folder: str | Path) -> Iterator[None]:
+    """What an error ends takes back the folder that was made meanwhile, and those above it, as far as they are empty;
+    an empty name is none."""
+    place = Path(folder).absolute()
+    made = [one for one in (place, *place.parents) if not one.exists()] if folder else []
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            for one in made:
+                one.rmdir()
+        raise
 
 
 def make_folder(path: str | Path) -> Path:

@@ -2,6 +2,7 @@
 """The command line as a user has it: a process, its output, its exit code."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -44,6 +45,28 @@ def ds2c2(models, tmp_path, commands):
             text=True,
             timeout=DEADLINE_SECONDS,
         )
+
+    return run
+
+
+@pytest.fixture
+def here(models, tmp_path, monkeypatch, capsys):
+    """The same in this process, which has everything imported: for commands that start no other."""
+    from ds2c2.cli.program import main
+
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*arguments: str | Path) -> subprocess.CompletedProcess:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr("sys.argv", ["ds2c2", *map(str, arguments)])
+        capsys.readouterr()
+        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        with pytest.raises(SystemExit) as ended:
+            main()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        said = capsys.readouterr()
+        return subprocess.CompletedProcess(arguments, int(ended.value.code or 0), said.out, said.err)
 
     return run
 

@@ -17,6 +17,7 @@ SEND = ("send", "in/a.png", "--size", "96x64", "--bpp", "0.9", "--block-size", "
 COMMANDS = {
     "a recording": ((*SEND, "--to", "out/a.rec"), 300),
     "pictures": (("receive", "--from", "given.rec", "--out", "out/got"), 1000),
+    "a film": (("receive", "--from", "given.rec", "--out", "out/got.mp4"), 1000),
     "the trace of a reception": (("trace", "record", "--from", "given.rec", "--out", "out/a.csv"), 200),
     "figures": (("evaluate", "in", "--loss", "0.5", "--bpp", "0.9", "--block-size", "32",
                  "--model", "binary", "--out", "out/a.json"), 300),
@@ -63,6 +64,7 @@ def test_no_room(given, run, tmp_path, what):
     refused = run(tmp_path, *words, most=most)
     assert refused.returncode == 7, refused.stderr
     assert "no space is left" in refused.stderr and "Traceback" not in refused.stderr
+    assert "wrote" not in refused.stdout  # before the disk has said so too
     assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
     again = run(tmp_path, *words)
     assert again.returncode == 0, again.stderr

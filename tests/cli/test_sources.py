@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
@@ -44,7 +45,8 @@ def test_a_film_becomes_pictures(ds2c2, tmp_path):
 
 def test_pictures_are_counted_and_repeated(ds2c2, photographs):
     for count, more in ((2, ()), (5, ("--repeat",)), (3, ("--follow",))):
-        sent = ds2c2("send", photographs, "--to", "a.ds2c2", "--size", "96x64", *OPTIONS, "--count", str(count), *more)
+        place = f"{count}.ds2c2"
+        sent = ds2c2("send", photographs, "--to", place, "--size", "96x64", *OPTIONS, "--count", str(count), *more)
         assert sent.returncode == 0, sent.stderr
         assert f"sent {count} pictures" in sent.stdout
 
@@ -57,6 +59,7 @@ def test_a_photograph_is_fitted_and_a_mask_favours(ds2c2, tmp_path):
     Image.fromarray(mask).save(tmp_path / "mask.png")
     words = ("send", "large.jpg", "icon.png", "--size", "96x64", "--to", "a.ds2c2", *OPTIONS)
     assert "sent 2 pictures" in ds2c2(*words, "--favour", "mask.png=2").stdout
+    (tmp_path / "a.ds2c2").unlink()
     refused = ds2c2(*words, "--favour", "nosuch.png=2")
     assert refused.returncode == errors.ExitCode.PICTURE and "nosuch.png: no such file" in refused.stderr
 
@@ -89,6 +92,53 @@ def test_packets_of_a_film_are_spread_over_its_time(models, tmp_path):
     assert int.from_bytes(packets[-1][2:6], "big") == frames >= 3
     # 10 pictures a second, their packets over 0.08 s each; what is late is never made up for by haste.
     assert times[3 * FORM.blocks - 1] - times[0] > 2 * 0.08
+
+
+def test_pipes_are_sources_and_say_what_they_wait_for(here, tmp_path):
+    """A film and a recording that somebody writes into a pipe."""
+    for name in ("film.mp4", "pipe.rec"):
+        os.mkfifo(tmp_path / name)
+    data = write_film(tmp_path / "clip.y4m", 3).read_bytes()
+
+    def into(name: str, data: bytes) -> threading.Thread:
+        writer = threading.Thread(target=(tmp_path / name).write_bytes, args=[data], daemon=True)
+        writer.start()
+        return writer
+
+    writer = into("film.mp4", data)
+    sent = here("send", "film.mp4", "--to", "a.rec", *OPTIONS)
+    writer.join()
+    assert sent.returncode == 0 and "film.mp4: a pipe; waiting for pictures\n" in sent.stderr, sent.stderr
+    assert "sent 3 pictures" in sent.stdout
+    for words in ((), ("--format", (tmp_path / "a.rec").read_bytes().split(b"\n")[1].decode())):
+        recorded = (tmp_path / "a.rec").read_bytes()
+        writer = into("pipe.rec", recorded.split(b"\n", 2)[2] if words else recorded)
+        got = here("receive", "--from", "pipe.rec", "--out", f"got{len(words)}", *words)
+        writer.join()
+        assert got.returncode == 0 and "pipe.rec: a pipe; waiting for packets\n" in got.stderr, got.stderr
+        assert "wrote 3 pictures" in got.stdout
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("send", "pipe.mp4", "--to", "a.rec"), ("receive", "--from", "pipe.mp4", "--out", "got")],
+    ids=["send", "receive"],
+)
+def test_ctrl_c_leaves_a_pipe_into_which_nobody_writes(here, tmp_path, words):
+    os.mkfifo(tmp_path / "pipe.mp4")
+    main = threading.main_thread().ident
+
+    def press() -> None:
+        with (tmp_path / "pipe.mp4").open("wb"):  # once the command has it open, too
+            signal.pthread_kill(main, signal.SIGINT)
+            ended.wait()
+
+    ended = threading.Event()
+    threading.Thread(target=press, daemon=True).start()
+    done = here(*words)
+    ended.set()
+    assert done.returncode == errors.ExitCode.INTERRUPTED
+    assert done.stderr.startswith("pipe.mp4: a pipe; waiting for ") and done.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize(

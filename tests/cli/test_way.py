@@ -258,15 +258,15 @@ def test_interleaving_follows_the_profile(ds2c2, photographs, tmp_path):
 
 
 def test_an_effect_that_does_not_suit_the_model_is_said(ds2c2, photographs):
-    options = ("--to", "packets.ds2c2", *OPTIONS, "--loss", "0.3", "--effect", "flip")
-    sent = ds2c2("send", photographs, *options)
+    options = (*OPTIONS, "--loss", "0.3", "--effect", "flip")
+    sent = ds2c2("send", photographs, "--to", "packets.ds2c2", *options)
     assert sent.returncode == 0, sent.stderr
     assert sent.stderr.count("\n") == 1 and "warning: " in sent.stderr and "--model binary" in sent.stderr
     got = ds2c2("receive", "--from", "packets.ds2c2", "--out", "received")
     assert got.returncode == 0, got.stderr
     # Their packets do not check, so they count as lost.
     assert re.search(r"packets: .* [1-9]\d* damaged", got.stdout)
-    assert ds2c2("send", photographs, *options, "--model", "binary").stderr == ""
+    assert ds2c2("send", photographs, "--to", "binary.ds2c2", *options, "--model", "binary").stderr == ""
 
 
 def test_favoured_regions_are_sent_and_received(ds2c2, photographs, tmp_path):

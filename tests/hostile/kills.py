@@ -12,6 +12,7 @@ the middle of writes. ``tests/cli/test_kills.py`` does some of that.
 import argparse
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -93,6 +94,7 @@ GROWING_SUFFIXES = {".log"}
 NEVER_REPLACED = {"key", "serve keys"}
 KEPT = {"send, a recording of samples"}
 PASSED_ON = {"study": (ExitCode.TRAINING,)}  # what failed was another process
+THERE = re.compile("ds2c2: (.+): is there already and is kept")
 NO_ROOM = "make room, then try again"
 
 
@@ -249,6 +251,10 @@ def trouble(place: Place, name: str, wanted: dict[str, int], what: str, outcome:
         again = place.run(folder, WRITERS[name])
     if "add --resume" in again.stderr:
         again = place.run(folder, (*WRITERS[name], "--resume"))
+    # Written whole before the kill, and kept: as who tries again is told.
+    while again.returncode == ExitCode.PLACE and (there := THERE.match(again.stderr)):
+        (folder / there[1]).unlink()
+        again = place.run(folder, WRITERS[name])
     if again.returncode:
         outcome.wrong.append(f"{at}: the retry ends with {again.returncode}: {again.stderr.strip()[-300:]}")
         return

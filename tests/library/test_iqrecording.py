@@ -213,8 +213,16 @@ def test_an_empty_recording_has_no_samples(tmp_path):
 @pytest.mark.parametrize(
     ("metadata", "named"),
     [
-        ("no json", "no SigMF recording that can be read"),
-        ("[]", "no SigMF recording that can be read"),
+        ("no json", "no SigMF recording that can be read (its metadata are no JSON, line 1)"),
+        ("[]", "no SigMF recording that can be read (its metadata are not as SigMF has them)"),
+        ('{"global": null}', "(its metadata are not as SigMF has them)"),
+        ('{"captures": []}', "(its metadata are not as SigMF has them)"),
+        ("[" * 100_000, "(its metadata are nested too deep)"),
+        (
+            '{"global": {"core:datatype": "cf32_le", "core:version": "1.0.0", "core:sample_rate": "x"}, '
+            '"captures": [], "annotations": []}',
+            "(global.core:sample_rate: 'x' is not of type 'number')",
+        ),
         ('{"global": {"core:version": "1.0.0"}, "captures": [], "annotations": []}', "can be read"),
         (
             '{"global": {"core:datatype": "rf32_le", "core:version": "1.0.0"}, "captures": [], "annotations": []}',

@@ -12,7 +12,7 @@ from PIL import Image
 
 from ds2c2.ends.movingfeed import MovingFeed
 from ds2c2.errors import PictureError, UserError
-from ds2c2.pictures.moving import film, folder
+from ds2c2.pictures.moving import film, folder, piped
 from ds2c2.pictures.moving.film import Film
 from ds2c2.pictures.moving.folder import GrowingFolder
 from ds2c2.pictures.moving.piped import PipedPictures
@@ -162,10 +162,10 @@ def test_pictures_one_behind_the_other(step):
     ("data", "count", "problem"),
     [
         (png(1) + png(2)[:60], 1, "ends within a picture, after 1 whole ones"),
-        (jpeg(1) + b"what is this", 1, "1 pictures, and behind them bytes that are none"),
+        (jpeg(1) + b"what is this", 1, "1 pictures, and behind them 12 bytes that are none, passed over"),
         (png(1)[:60], 0, "no picture came"),
         (b"", 0, "nothing came"),
-        (b"what is this", 0, "cannot be opened as video"),
+        (b"what is this", 0, "cannot be opened as video .*; a pipe takes PNG, JPEG, MJPEG and Y4M"),
     ],
 )
 def test_a_pipe_that_ends_in_a_bad_way(data, count, problem):
@@ -176,6 +176,48 @@ def test_a_pipe_that_ends_in_a_bad_way(data, count, problem):
     feed = MovingFeed(PipedPictures(io.BytesIO(data)), *SIZE)
     assert len(taken(feed)) == count
     assert len(feed.problem_lines) == 1 and problem in feed.problem_lines[0]
+
+
+GARBAGE = b"\xff\xd8 and \x89PNG, but not quite " * 100
+
+
+@pytest.mark.parametrize("step", [1, 1 << 20])
+@pytest.mark.parametrize(
+    ("between", "problem"),
+    [
+        (GARBAGE, f"1 pictures, and behind them {len(GARBAGE)} bytes that are none"),
+        (png(9)[:70], "1 pictures, and behind them a damaged one, 70 bytes"),
+        (png(9)[:40] + b"\x7f" + png(9)[41:], "1 pictures, and behind them a damaged one"),
+        (jpeg(9)[:500], "1 pictures, and behind them a damaged one, 500 bytes"),
+        (b"\xff\xd8\xff", "1 pictures, and behind them a damaged one, 3 bytes"),
+    ],
+)
+def test_a_pipe_goes_on_behind_what_is_no_picture(between, problem, step):
+    for behind in (png, jpeg):
+        feed = MovingFeed(PipedPictures(Dribble(png(1) + between + behind(2) + behind(3), step)), *SIZE)
+        assert numbers(taken(feed)) == [1, 2, 3]
+        assert len(feed.problem_lines) == 1 and problem in feed.problem_lines[0]
+
+
+def test_what_has_no_end_is_no_picture(monkeypatch):
+    """And costs no more memory than the largest there may be."""
+    monkeypatch.setattr(piped, "MOST_BYTES", 1000)
+    endless = jpeg(9)[:600] + bytes(3000)
+    feed = MovingFeed(PipedPictures(Dribble(png(1) + endless + png(2), 100)), *SIZE)
+    assert numbers(taken(feed)) == [1, 2]
+    assert feed.problem_lines
+
+
+def test_an_mp4_comes_through_a_pipe_only_if_its_index_is_first(clip):
+    data = clip.read_bytes()
+    assert data.index(b"mdat") < data.index(b"moov")
+    # FFmpeg goes back within its buffer; with a box of 64 KiB between, it would have to go farther.
+    first, free = int.from_bytes(data[:4], "big"), (1 << 16).to_bytes(4, "big") + b"free" + bytes((1 << 16) - 8)
+    data = data[:first] + free + data[first:]
+    with pytest.raises(PictureError, match="an MP4 whose index is at its end cannot be piped; .* -movflags .faststart"):
+        taken(MovingFeed(PipedPictures(Dribble(data, 1000)), *SIZE))
+    # A file that is the standard input is no pipe.
+    assert len(taken(MovingFeed(PipedPictures(clip.open("rb")), *SIZE))) == 20
 
 
 def test_y4m_comes_through_a_pipe(tmp_path):

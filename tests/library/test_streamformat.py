@@ -278,3 +278,14 @@ def test_formats_agree_where_only_one_names_the_weights():
     assert not named.agrees(other)
     assert not bare.agrees(StreamFormat(768, 512, seed=2, model="coded@0123abcd"))
     assert not bare.agrees(StreamFormat(768, 512, model="binary@0123abcd"))
+
+
+@pytest.mark.parametrize("word", ["seed=٣", "seed=1_0", "bpp=٠.٩", "bpp=0_1.0", "depth=+1", "bpp=nan", "seed=１"])
+def test_numbers_are_ascii(word):
+    with pytest.raises(FormatError, match="is not understood"):
+        StreamFormat.parse(f"ds2c2/2 768x512 {word}")
+
+
+def test_sizes_are_ascii():
+    with pytest.raises(FormatError, match="is not understood"):
+        StreamFormat.parse("ds2c2/2 ٧٦٨x512 seed=1")

@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from ds2c2.cli import options
 from ds2c2.cli.options import RateOptions
 from ds2c2.cli.spread import changed, takes
+from ds2c2.cli.terminal import Terminal
 from ds2c2.files import sha256_of, write_text
 from ds2c2.stream.streamformat import DEFAULT_SURVIVE
 
-console = Console(highlight=False, soft_wrap=True)
+console = Terminal()
 RESULTS = "benchmark.json"
 # Unprotected, a larger base layer is worth its bits; the paper's own split of 0.26 bpp has 0.0525
 # for c and s (table 6), and held-out training pictures like 0.044 best.

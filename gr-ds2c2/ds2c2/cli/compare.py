@@ -8,19 +8,19 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from ds2c2.cli import options
 from ds2c2.cli.options import StreamOptions, parse_size
 from ds2c2.cli.reading import ReadingOptions, read_one
 from ds2c2.cli.spread import changed, takes
+from ds2c2.cli.terminal import Terminal
 from ds2c2.cli.trace import write_json
 from ds2c2.files import sha256_of, write_text
 from ds2c2.stream.streamformat import StreamFormat
 from ds2c2.traces.lossmodels import BASIC
 
-console = Console(highlight=False, soft_wrap=True)
+console = Terminal()
 REPORT, RESULTS, PICTURES = "report.html", "compare.json", "pictures.png"
 SHOWN_WIDTH = 420  # pixels of a frame in the report
 ABOUT = ("run", "created", "link", "radio", "format")  # what the report repeats of a trace

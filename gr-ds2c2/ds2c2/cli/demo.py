@@ -7,17 +7,16 @@ from typing import Annotated
 
 import numpy as np
 import typer
-from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
 from ds2c2.cli import options
 from ds2c2.cli.options import ChannelOptions, RateOptions, unsuited_effect
 from ds2c2.cli.spread import changed, takes
+from ds2c2.cli.terminal import Table, Terminal
 from ds2c2.errors import UserError
 
-console = Console(highlight=False, soft_wrap=True)
-warnings = Console(stderr=True, highlight=False, soft_wrap=True)
+console = Terminal()
+warnings = Terminal(stderr=True)
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,10 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-console = Console(highlight=False, soft_wrap=True)
+from ds2c2.cli.terminal import Terminal
+
+console = Terminal()
 
 
 def doctor(
@@ -25,7 +26,7 @@ def doctor(
         raise typer.Exit(exit_code(checks))
     for check in checks:
         mark = "[green]ok  [/]" if check.ok else ("[red]FAIL[/]" if check.required else "[yellow]note[/]")
-        console.print(mark, end=" ")
+        console.print(mark, end=" ", markup=True)
         console.print(f"{check.name}: {check.found}", markup=False)
         if not check.ok and check.remedy:
             console.print(f"     remedy: {check.remedy}", markup=False)

@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.console import Console
 
 from ds2c2.cli import options
 from ds2c2.cli.losscurve import loss_curve
 from ds2c2.cli.options import RateOptions
 from ds2c2.cli.spread import changed, takes
+from ds2c2.cli.terminal import Terminal
 from ds2c2.errors import UserError
 from ds2c2.stream.streamformat import MAX_BLOCK, MIN_BLOCK
 
-console = Console(highlight=False, soft_wrap=True)
+console = Terminal()
 PAPER_OUT = "runs/evaluate"
 MOST_PICTURES = 50  # as many as the paper tests with
 # What says something to one of the two only, and what to the other.

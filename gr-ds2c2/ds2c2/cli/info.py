@@ -6,19 +6,18 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from ds2c2.cli import options
 from ds2c2.cli.options import RateOptions, parse_size
 from ds2c2.cli.spread import takes
+from ds2c2.cli.terminal import Table, Terminal
 from ds2c2.stream.packetcheck import check_key, signed_with
 from ds2c2.stream.packetkey import read_key
 from ds2c2.stream.packets import PacketParser
 from ds2c2.stream.streamformat import StreamFormat
 from ds2c2.transport.recording import RecordingReader
 
-console = Console(highlight=False, soft_wrap=True)
+console = Terminal()
 
 
 @takes(stream=RateOptions)

@@ -4,12 +4,12 @@
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from ds2c2.cli.terminal import Terminal
 from ds2c2.stream.packetcheck import key_id
 from ds2c2.stream.packetkey import make_key, read_key
 
-console = Console(highlight=False, soft_wrap=True)
+console = Terminal()
 
 
 def key(

@@ -7,11 +7,11 @@ import platform
 
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
 from ds2c2.channels.channel import ChannelError
 from ds2c2.cli.options import counted, unsuited_effect
-from ds2c2.files import write_text
+from ds2c2.cli.terminal import Table
+from ds2c2.files import check_free, write_text
 from ds2c2.stream.streamformat import DEFAULT_SURVIVE
 
 LOSSES = [0.0, 0.16, 0.5]  # the paper's pe_test, and half
@@ -43,6 +43,7 @@ def loss_curve(
     from ds2c2.evaluation.losscurve import as_json, measure_picture, summary
     from ds2c2.pictures.pictures import list_pictures
 
+    check_free(out)
     paths, model = list_pictures(pictures), settings["model"]
     if trouble := unsuited_effect(effect, model):
         raise ChannelError(f"figures would mislead: {trouble}")

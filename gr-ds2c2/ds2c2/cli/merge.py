@@ -6,13 +6,14 @@ from contextlib import ExitStack
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from ds2c2.cli import options
 from ds2c2.cli.pictureplace import PlaceOptions, picture_place
 from ds2c2.cli.receivewords import Teller
 from ds2c2.cli.spread import takes
+from ds2c2.cli.terminal import Table
 from ds2c2.errors import LinkError, NothingReceived
+from ds2c2.files import check_free
 from ds2c2.networks.modelfiles import pinned
 from ds2c2.stream.assembler import LinkCounts
 from ds2c2.stream.packetcheck import check_key
@@ -47,6 +48,7 @@ def merge(
     elif originals or render:
         raise LinkError("--originals, --render: no picture is made; add --out, or leave them out")
     options.check_fit(fit, originals)
+    check_free(to, place.out if place.film else "")
     secret = read_key(key)
     wanted = pinned(StreamFormat.parse(format_)) if format_ else None
     merged = put_together(recordings, wanted, stream, secret)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ds2c2.cli.terminal import Terminal
 from ds2c2.errors import PictureError
 from ds2c2.stream.streamformat import StreamFormat
 
@@ -46,7 +47,7 @@ class SourceOptions:
         pictures. Raises ``PictureError`` and ``UserError``."""
         from ds2c2.ends.movingfeed import MovingFeed
         from ds2c2.ends.session import PictureFeed, common_size
-        from ds2c2.pictures.moving.sources import check_names, moves, open_sources
+        from ds2c2.pictures.moving.sources import check_names, moves, open_sources, waiting_lines
         from ds2c2.pictures.pictures import check_size, list_pictures
 
         if not (self.follow or moves(names)):
@@ -55,6 +56,8 @@ class SourceOptions:
             check_names(names)
             form = stream(lambda: common_size(list_pictures(names)))
             return form, PictureFeed(names, form.width, form.height, fit, self.repeat, strict, self.count)
+        for line in waiting_lines(names):
+            Terminal(stderr=True).print(line, markup=False)
         source = open_sources(names, self.follow, strict)
 
         def size() -> tuple[int, int]:

@@ -74,7 +74,7 @@ def counted(number: int, what: str) -> str:
 def parse_size(text: str) -> tuple[int, int]:
     """``768x512`` to (768, 512). Raises ``FormatError``."""
     width, _, height = text.partition("x")
-    if not (width.isdecimal() and height.isdecimal()):
+    if not (text.isascii() and width.isdecimal() and height.isdecimal()):
         raise FormatError(f"size {text!r} is not understood; write 768x512")
     return int(width), int(height)
 

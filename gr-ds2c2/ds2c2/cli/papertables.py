@@ -11,8 +11,8 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table
 
+from ds2c2.cli.terminal import Table, Terminal
 from ds2c2.errors import UserError
 from ds2c2.evaluation.lpips import trunk_of
 from ds2c2.evaluation.progress import PROGRESS
@@ -119,7 +119,7 @@ def write_tables(
 
         found = measure(run, folder, where, wanted, rivals, started, lambda units: progress.advance(bars[-1], units))
     # A file or a pipe is as wide as a table needs.
-    screen = console if console.is_terminal else Console(width=WIDE, highlight=False)
+    screen = console if console.is_terminal else Terminal(width=WIDE, soft_wrap=False)
     written = []
     for name, kind in kinds.items():
         table = kind.build(asked, found)

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from ds2c2.errors import LinkError
+from ds2c2.files import kept_if_used
 from ds2c2.pictures.filmwriter import DEFAULT_RATE, SUFFIX, FilmWriter
 from ds2c2.stream.streamformat import StreamFormat
 
@@ -72,7 +73,10 @@ class PicturePlace:
     _began: float | None = None
 
     def written(self, receiving) -> int:  # noqa: ANN001 - ReceivingEnd
-        """Pictures in the folder, frames of the film."""
+        """Pictures in the folder, frames of the film, which is ended first: nothing is claimed that is not there.
+        Raises ``FileError``."""
+        if self.film is not None:
+            self.film.finish()
         return receiving.written if self.film is None else self.film.frames
 
     def shown(self, _: object, picture) -> None:  # noqa: ANN001 - uint8[H, W, 3]
@@ -97,4 +101,5 @@ def picture_place(options: PlaceOptions, stream: StreamFormat, live: bool) -> It
         folder = fresh_folder(options.out)
         other = folder != options.out
         notes = [f"{options.out} has pictures of an earlier run: writing to {folder}"] if other else []
+        opened.enter_context(kept_if_used(folder))
         yield PicturePlace(folder=folder, words=folder, notes=notes)

@@ -7,7 +7,6 @@ import sys
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from ds2c2 import __version__
 from ds2c2.cli import (
@@ -34,6 +33,7 @@ from ds2c2.cli import (
     trunks,
     update,
 )
+from ds2c2.cli.terminal import Terminal
 from ds2c2.errors import ExitCode, UserError
 from ds2c2.files import no_room, unwritable
 
@@ -90,13 +90,13 @@ def _run() -> int:
     try:
         app(prog_name="ds2c2")  # run as a module, too: completion is for the command
     except UserError as error:
-        Console(stderr=True, soft_wrap=True, highlight=False).print(f"ds2c2: {error}", markup=False)
+        Terminal(stderr=True).print(f"ds2c2: {error}", markup=False)
         return error.exit_code
     except ModuleNotFoundError as error:
         # Ours is a fault of ours; anyone else's is a package that this installation lacks.
         if (error.name or "ds2c2").partition(".")[0] == "ds2c2":
             raise
-        Console(stderr=True, soft_wrap=True, highlight=False).print(
+        Terminal(stderr=True).print(
             f"ds2c2: no Python package {error.name!r} here; `ds2c2 doctor` says how to get what is missing",
             markup=False,
         )
@@ -108,7 +108,7 @@ def _run() -> int:
             line = f"{error.filename}: cannot be looked at ({error.strerror}); name another file"
         else:
             raise
-        Console(stderr=True, soft_wrap=True, highlight=False).print(f"ds2c2: {line}", markup=False)
+        Terminal(stderr=True).print(f"ds2c2: {line}", markup=False)
         return ExitCode.PLACE
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED

@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
+from ds2c2.cli.terminal import Table
 from ds2c2.errors import FormatError, UserError
 from ds2c2.links.linksettings import LinkSettings
 from ds2c2.links.radiobackends import BACKENDS

@@ -14,6 +14,7 @@ from ds2c2.cli.receivewords import Teller, same_size
 from ds2c2.cli.spread import takes
 from ds2c2.cli.watching import WatchOptions, watching
 from ds2c2.errors import LinkError, NothingReceived
+from ds2c2.files import check_free, check_place
 from ds2c2.stream.assembler import FrameAssembler
 from ds2c2.stream.packetcheck import check_key
 from ds2c2.stream.packetkey import read_key
@@ -60,7 +61,7 @@ def receive(
     from ds2c2.codec.codec import Codec
     from ds2c2.ends.packetstream import PacketsToPictures
     from ds2c2.ends.session import PictureFeed, ReceivingEnd
-    from ds2c2.traces.losstrace import check_place, write_trace
+    from ds2c2.traces.losstrace import write_trace
     from ds2c2.traces.tracerecorder import TraceRecorder
 
     teller, source = Teller(as_json), " ".join(places)
@@ -72,6 +73,7 @@ def receive(
         raise LinkError(f"--wait {wait:g}: --stay waits for ever; leave one of them out")
     options.check_fit(fit, originals)
     secret = read_key(key)
+    check_free(trace, record, place.out if place.film else "")
     if trace:
         check_place(trace)
     with ExitStack() as opened:

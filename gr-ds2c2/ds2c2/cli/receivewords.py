@@ -8,10 +8,9 @@ from itertools import groupby
 from types import MappingProxyType
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from ds2c2.cli import options
+from ds2c2.cli.terminal import Table, Terminal
 from ds2c2.stream.assembler import LinkCounts
 from ds2c2.stream.streamformat import StreamFormat
 from ds2c2.transport.packetsource import StationCounts
@@ -23,7 +22,7 @@ class Teller:
 
     def __init__(self, as_json: bool = False):
         self._json = as_json
-        self._console = Console(stderr=as_json, highlight=False, soft_wrap=True)
+        self._console = Terminal(stderr=as_json)
 
     def say(self, line: str) -> None:
         self._console.print(line, markup=False)

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from ds2c2.cli.terminal import Terminal
 from ds2c2.files import make_folder, write_text
 
-console = Console(highlight=False, soft_wrap=True)
+console = Terminal()
 
 
 def report(

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import typer
-from rich.console import Console
 from rich.progress import track
 
 from ds2c2.channels.packetchannel import PacketChannel
@@ -19,15 +18,17 @@ from ds2c2.cli.radio import SendingOptions, check_duration, flowgraphs, show_dry
 from ds2c2.cli.sources import is_recorded, no_bare_address, one_place
 from ds2c2.cli.spread import takes
 from ds2c2.cli.stopping import until_signalled
+from ds2c2.cli.terminal import Terminal
 from ds2c2.ends.pace import Pace
 from ds2c2.errors import FormatError, LinkError
+from ds2c2.files import check_free, check_place
 from ds2c2.networks.modelfiles import pinned
 from ds2c2.stream.packetcheck import signed_with
 from ds2c2.stream.packetkey import read_key
 from ds2c2.stream.packets import END_COPIES
 from ds2c2.stream.stamps import check_call
 from ds2c2.stream.streamformat import StreamFormat
-from ds2c2.traces.losstrace import check_place, write_trace
+from ds2c2.traces.losstrace import write_trace
 from ds2c2.traces.merging import SenderLog
 from ds2c2.transport.outbox import Outbox
 from ds2c2.transport.recording import RecordingWriter
@@ -36,8 +37,8 @@ from ds2c2.transport.udp import DEFAULT_RATE, UdpSender, parse_address, parse_mu
 if TYPE_CHECKING:
     from ds2c2.ends.session import SendingEnd
 
-console = Console(highlight=False, soft_wrap=True)
-warnings = Console(stderr=True, highlight=False, soft_wrap=True)
+console = Terminal()
+warnings = Terminal(stderr=True)
 
 
 @takes(stream=StreamOptions, source=SourceOptions, channel=ChannelOptions, radio=SendingOptions)
@@ -92,6 +93,7 @@ def send(
     if address is None and rate:
         raise LinkError(f"--rate {rate:g}: nothing but UDP has a rate; leave it out, or give --to udp://host:port")
     group = parse_multicast(to) if address else None
+    check_free(log, "" if address else to)
     check_call(call)
     secret = read_key(key)
     stream_format, feed = source.open(pictures, strict, fit, lambda size: signed_with(stream.stream(size), secret))

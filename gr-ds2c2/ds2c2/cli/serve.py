@@ -4,7 +4,6 @@
 from typing import Annotated, Literal
 
 import typer
-from rich.console import Console
 from rich.progress import Progress
 
 from ds2c2.cli import options
@@ -12,10 +11,11 @@ from ds2c2.cli.options import StreamOptions
 from ds2c2.cli.receivewords import describe
 from ds2c2.cli.spread import takes
 from ds2c2.cli.stopping import until_signalled
+from ds2c2.cli.terminal import Terminal
 from ds2c2.errors import LinkError, NothingReceived, PictureError
 from ds2c2.stream.streamformat import StreamFormat
 
-console = Console(highlight=False, soft_wrap=True)
+console = Terminal()
 serve_app = typer.Typer(no_args_is_help=True, help="The codec for a radio on another host, through ZeroMQ.")
 
 ENCODE_AT, DECODE_AT = "tcp://127.0.0.1:5601", "tcp://127.0.0.1:5602"

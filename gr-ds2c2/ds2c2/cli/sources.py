@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from ds2c2.cli.radio import RadioOptions, ReceivingOptions, open_receiver, show_dry_run
+from ds2c2.cli.terminal import Terminal
 from ds2c2.errors import FormatError, LinkError
+from ds2c2.files import waiting_line
 from ds2c2.networks.modelfiles import pinned
 from ds2c2.stream.streamformat import StreamFormat
 from ds2c2.transport.packetsource import PacketSource, RecordingSource, UdpSource
@@ -52,6 +53,8 @@ def open_source(
         return open_receiver(radio, format_, constellation)
     if "://" not in where:
         no_bare_address("--from", where)
+        if line := waiting_line(where, "packets"):
+            Terminal(stderr=True).print(line, markup=False)
         return RecordingSource(where, pinned(StreamFormat.parse(format_)) if format_ else None)
     if not format_:
         raise FormatError("--format is needed with UDP: the text that `ds2c2 send` prints, or `ds2c2 info`")
@@ -105,7 +108,7 @@ def only_asked(radio: ReceivingOptions, where: str) -> bool:
     if radio.dry_run:
         one_place("--from", where, radio)
         if radio.radio:
-            show_dry_run(Console(highlight=False, soft_wrap=True), radio.settings, radio.link_settings, {})
+            show_dry_run(Terminal(), radio.settings, radio.link_settings, {})
     return radio.dry_run
 
 

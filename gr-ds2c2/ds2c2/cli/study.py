@@ -15,17 +15,16 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.live import Live
-from rich.table import Table
 
 from ds2c2.cli import options
+from ds2c2.cli.terminal import Table, Terminal
 from ds2c2.errors import ExitCode, UserError
 
 if TYPE_CHECKING:
     from ds2c2.paper.study import StudyModel
 
-console = Console(highlight=False, soft_wrap=True)
+console = Terminal()
 LOOK_EVERY = 1.0  # seconds between looks at the runs
 GRACE = 10.0  # seconds for a run to end after it was told to
 LOCK = ".study.lock"  # in a study's folder

@@ -6,17 +6,16 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from ds2c2.cli import options
 from ds2c2.cli.options import StreamOptions
 from ds2c2.cli.spread import takes
+from ds2c2.cli.terminal import Table, Terminal
 from ds2c2.errors import UserError
 from ds2c2.links.linksettings import LinkSettings
 
-console = Console(highlight=False, soft_wrap=True)
+console = Terminal()
 PLOT = "sweep.png"
 TRACES = "traces"
 

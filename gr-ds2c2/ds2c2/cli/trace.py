@@ -8,18 +8,17 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from ds2c2.cli import options, sources
 from ds2c2.cli.radio import ReceivingOptions
 from ds2c2.cli.reading import ReadingOptions, read_one
 from ds2c2.cli.spread import takes
-from ds2c2.files import make_folder, write_text
+from ds2c2.cli.terminal import Table, Terminal
+from ds2c2.files import check_free, check_place, make_folder, write_text
 from ds2c2.networks.modelfiles import pinned
 from ds2c2.stream.packetkey import read_key
 
-console = Console(highlight=False, soft_wrap=True)
+console = Terminal()
 trace_app = typer.Typer(no_args_is_help=True, help="Loss traces: what became of every packet of a link.")
 File = Annotated[str, typer.Argument(metavar="FILE", help="A loss trace, or a file of another tool: docs/traces.md.")]
 
@@ -43,12 +42,13 @@ def record(
     off_loopback: sources.OffLoopback = False,
 ) -> None:
     """Record what becomes of every packet, without decoding pictures; Ctrl-C ends it."""
-    from ds2c2.traces.losstrace import check_place, write_trace
+    from ds2c2.traces.losstrace import write_trace
     from ds2c2.traces.tracerecorder import TraceRecorder
     from ds2c2.transport.packetsource import Listener
 
     if sources.only_asked(radio, source):
         return
+    check_free(out)
     check_place(out)
     secret = read_key(key)
     with sources.open_source(radio, source, format_, off_loopback) as link:
@@ -90,6 +90,7 @@ def show(
     from ds2c2.traces.lossstatistics import statistics
     from ds2c2.traces.losstrace import HOST_DROP
 
+    check_free(plot)
     trace = read_one(file, other, console)
     lost = trace.lost()
     table = Table(title=Path(file).name, show_header=False)

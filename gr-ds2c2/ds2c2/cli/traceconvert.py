@@ -9,6 +9,7 @@ import typer
 from ds2c2.cli.reading import ReadingOptions, say
 from ds2c2.cli.spread import takes
 from ds2c2.cli.trace import console, trace_app
+from ds2c2.files import check_free
 
 
 @trace_app.command()
@@ -36,16 +37,20 @@ def convert(
     if many and Path(out).exists() and not Path(out).is_dir():
         raise TraceError(f"{file}: {len(links.traces)} links in it; {out} is a file: name a folder, or one with --link")
     used: dict[str, str] = {}
+    written = []
     for name, trace in links.traces.items():
         plain = re.sub(r"[^\w.-]+", "_", name) or "link"
         path = Path(out) / f"{plain}.{'csv' if to in (TRACE, 'columns') else 'txt'}" if many else Path(out)
         if str(path) in used:
             raise TraceError(f"{file}: links {used[str(path)]!r} and {name!r} would both be {path}; use --link")
         used[str(path)] = name
+        check_free(path)
+        written.append((path, trace))
         if name:
             trace.about["link"] = name
         if links.said:
             trace.about["read_as"] = "; ".join(links.said[:5])
+    for path, trace in written:
         write_as(path, trace, to)
         lost = trace.lost()
         console.print(f"wrote {path}: {len(lost)} packets, {lost.sum()} lost", markup=False)

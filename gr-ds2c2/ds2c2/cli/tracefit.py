@@ -7,11 +7,12 @@ from typing import Annotated
 
 import typer
 from rich.progress import Progress
-from rich.table import Table
 
 from ds2c2.cli.reading import ReadingOptions, say
 from ds2c2.cli.spread import takes
+from ds2c2.cli.terminal import Table
 from ds2c2.cli.trace import console, trace_app, write_json
+from ds2c2.files import check_free
 from ds2c2.traces.lossmodels import BASIC, NAMES
 
 SHOWN_LINKS = 12  # rows of single links on the screen; all of them are in the JSON
@@ -54,6 +55,7 @@ def fit(
         raise TraceError(f"model {unknown[0]!r} is unknown; choose one of {', '.join(NAMES)}")
     if netem:
         check_device(netem)
+    check_free(json_, emulate)
     links = read_links(file, other.reading())
     say(console, links.said)
     losses = {name: trace.lost() for name, trace in links.traces.items()}

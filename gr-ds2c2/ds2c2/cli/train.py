@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.console import Console
 from rich.progress import track
 
 from ds2c2.cli import options
+from ds2c2.cli.terminal import Terminal
 from ds2c2.errors import PictureError, UserError
+from ds2c2.files import check_free
 
-console = Console(highlight=False, soft_wrap=True)
+console = Terminal()
 
 Precision = Annotated[Literal["float32", "bfloat16"], typer.Option(help="bfloat16: mixed precision.")]
 Storage = Annotated[
@@ -115,6 +116,7 @@ def train(
     from ds2c2.cli.trainingbar import training_bar
     from ds2c2.evaluation.card import Report, write_card
     from ds2c2.evaluation.judge import judge
+    from ds2c2.evaluation.modelcard import card_of
     from ds2c2.networks.modelfiles import SUFFIX
     from ds2c2.networks.profiles import PROFILES
     from ds2c2.networks.weights import choose_device
@@ -138,6 +140,8 @@ def train(
     kept = Path(checkpoint or f"runs/{target.stem}.pt")
     if kept.exists() and not resume:
         raise UserError(f"{kept}: a checkpoint is there already; add --resume, or move it away to start anew")
+    if not resume:
+        check_free(target, card_of(target), kept)
     settings = TrainingSettings(
         steps, batch or recipe.batch, crop or recipe.crop, learning_rate, seed, precision,
         shape, origin(start_from) if start_from else "", objective=objective,

@@ -13,6 +13,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 
+from ds2c2.cli.terminal import Terminal
 from ds2c2.cli.trainingbar import phase_bar
 from ds2c2.cli.trainsamples import Job, check_targets, make_stores
 from ds2c2.cli.trainsegnet import run_segnet
@@ -64,7 +65,7 @@ def update_paper(job: Job, steps: int | None, learning_rate: float | None, crop:
 def _run(recipe: PaperRecipe, job: Job) -> None:
     vgg = VggFeatures(find_vgg(job.vgg)) if recipe.losses.vgg else None
     with joined(job.device) as processes:
-        console = Console(highlight=False, soft_wrap=True, quiet=not processes.first)
+        console = Terminal(quiet=not processes.first)
         *stores, described = make_stores(recipe, job, processes, console)
         before = _judge(job.start, stores[1], recipe, processes, console) if job.update and processes.first else []
         trainer = _train(recipe, job, stores[0], processes, vgg, console)

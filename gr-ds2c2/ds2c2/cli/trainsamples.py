@@ -9,6 +9,8 @@ from rich.console import Console
 from ds2c2.codec.labels import names_segmenter
 from ds2c2.codec.segmentation import default_segnet, open_segmenter
 from ds2c2.errors import PictureError, UserError
+from ds2c2.evaluation.modelcard import card_of
+from ds2c2.files import check_free
 from ds2c2.networks.modelfiles import SUFFIX
 from ds2c2.pictures.labelsets import label_set_of
 from ds2c2.training.crops import HOLD_OUT_EVERY, UPDATE_HOLD_OUT_EVERY, split_hold_out, without
@@ -55,6 +57,8 @@ def check_targets(job: Job) -> None:
         raise UserError(f"--out {job.out}: weights end in {SUFFIX}")
     if job.checkpoint.exists() and not job.resume:
         raise UserError(f"{job.checkpoint}: a checkpoint is there already; add --resume, or move it away to start anew")
+    if not job.resume:
+        check_free(job.out, card_of(job.out))
 
 
 def make_stores(

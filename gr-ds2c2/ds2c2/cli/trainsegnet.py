@@ -6,9 +6,9 @@ import shlex
 import sys
 from pathlib import Path
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from ds2c2.cli.terminal import Terminal
 from ds2c2.cli.trainsamples import Job, make_stores
 from ds2c2.errors import UserError
 from ds2c2.evaluation.modelcard import machine, table, write_card
@@ -20,7 +20,7 @@ from ds2c2.training.recipefile import SegNetRecipe
 from ds2c2.training.samples import SampleStore
 from ds2c2.training.segnet import SegNetTrainer, judge_segnet, train_segnet
 
-console = Console(highlight=False, soft_wrap=True)
+console = Terminal()
 
 
 def run_segnet(recipe: SegNetRecipe, job: Job) -> None:

@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-console = Console(highlight=False, soft_wrap=True)
+from ds2c2.cli.terminal import Terminal
+from ds2c2.files import check_free
+
+console = Terminal()
 
 
 def trunks(
@@ -25,6 +27,7 @@ def trunks(
     """Make the file that `--perception` and `--lpips` take: AlexNet's and VGG16's convolutions. Nothing is fetched."""
     from ds2c2.evaluation.trunks import convert
 
+    check_free(out)
     counts = convert([Path(source) for source in sources], Path(out))
     held = " and ".join(f"{title} ({count / 1e6:.1f} million parameters)" for title, count in counts)
     console.print(f"wrote {out}: {held}", markup=False)

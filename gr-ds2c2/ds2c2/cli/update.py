@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """``ds2c2 update``: weights and a few pictures of a new kind in, better weights for them out."""
 
+import os
 import shlex
 import sys
 from dataclasses import replace
@@ -8,15 +9,15 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
 from ds2c2.cli import options
+from ds2c2.cli.terminal import Table, Terminal
 from ds2c2.cli.train import About, Precision, RecipeLabels, Storage, Vgg
 from ds2c2.errors import PictureError, UserError
+from ds2c2.files import check_free
 
-console = Console(highlight=False, soft_wrap=True)
+console = Terminal()
 LOSSES = (0.0, 0.16)  # the paper's pe_test
 
 
@@ -52,6 +53,7 @@ def update(
     from ds2c2.cli.trainingbar import training_bar
     from ds2c2.evaluation.card import Report, write_card
     from ds2c2.evaluation.judge import judge
+    from ds2c2.evaluation.modelcard import card_of
     from ds2c2.networks.modelfiles import SUFFIX, find_weights
     from ds2c2.networks.weights import choose_device, codec_profile, load_networks, weights_storage
     from ds2c2.pictures.pictures import list_pictures
@@ -64,8 +66,9 @@ def update(
     source, target = find_weights(model), Path(out)
     if target.suffix != SUFFIX:
         raise UserError(f"--out {out}: weights end in {SUFFIX}")
-    if target.resolve() == source.resolve():
+    if os.path.realpath(target) == os.path.realpath(source):
         raise UserError(f"--out {out}: the weights that are updated; choose another name")
+    check_free(target, card_of(target))
     if not codec_profile(source).recipe:
         from ds2c2.cli.trainrecipe import update_paper
         from ds2c2.cli.trainsamples import Job

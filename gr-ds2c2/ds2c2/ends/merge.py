@@ -6,13 +6,15 @@ recording is sorted by itself first: a station's packets come in its order, and 
 of them. Packets stay whole, so what comes out is a recording like any other, a signed one still signed.
 """
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from ds2c2.errors import FormatError
+from ds2c2.errors import FormatError, LinkError
 from ds2c2.stream.assembler import Frame, FrameAssembler, LinkCounts
+from ds2c2.stream.formatwords import differences
 from ds2c2.stream.packets import END_COPIES, TYPE_END, ParsedPackets
 from ds2c2.stream.streamformat import StreamFormat
 from ds2c2.transport.packetsource import RecordingSource
@@ -105,14 +107,17 @@ def merge(paths: list[str], stream: StreamFormat | None = None, stream_number: i
     All packets are held in memory at once.
     """
     merged: Merged | None = None
-    for path in paths:
+    real = [os.path.realpath(path) for path in paths]
+    for place, path in enumerate(paths):
+        if real[place] in real[:place]:
+            raise LinkError(f"{path}: given twice; merge recordings of several stations")
         with RecordingSource(path, stream) as source:
             if merged is None:
                 merged = Merged(source.stream)
             elif not source.stream.agrees(merged.stream):
+                words = differences(source.stream.text, merged.stream.text)
                 raise FormatError(
-                    f"{path}: of another stream format than {paths[0]}, {source.stream.text} and not "
-                    f"{merged.stream.text}; merge recordings of one stream"
+                    f"{path}: of another stream format than {paths[0]}, {words}; merge recordings of one stream"
                 )
             merged.stations.append(_read(path, source, stream_number, key))
     joined = [

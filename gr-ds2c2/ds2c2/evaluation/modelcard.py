@@ -25,6 +25,11 @@ def table(heads: list[str], rows: list[list[str]]) -> list[str]:
     return [f"| {' | '.join(cells)} |" for cells in (heads, ["---"] * len(heads), *rows)] + [""]
 
 
+def card_of(path: Path) -> Path:
+    """The card of weights stands beside them."""
+    return path.with_suffix(".md")
+
+
 def write_card(path: Path, networks: nn.Module, what: str, facts: dict[str, str], results: list[str]) -> Path:
     """Write the card beside the weights, ``name.md``.
 
@@ -53,4 +58,4 @@ def write_card(path: Path, networks: nn.Module, what: str, facts: dict[str, str]
         "",
         *results,
     ]
-    return write_text(path.with_suffix(".md"), "\n".join(lines))
+    return write_text(card_of(path), "\n".join(lines))

@@ -16,6 +16,26 @@ DATA, META, ARCHIVE = ".sigmf-data", ".sigmf-meta", ".sigmf"
 MOST_METADATA = 64 << 20  # bytes
 
 
+class NotReadable(ValueError):
+    """What is wrong with a recording, in words for the user."""
+
+
+def in_words(error: Exception) -> str:
+    """Why a recording cannot be read, for who knows neither Python nor its packages."""
+    match error:
+        case json.JSONDecodeError():
+            return f"its metadata are no JSON, line {error.lineno}"
+        case UnicodeDecodeError():
+            return "its metadata are no text in UTF-8"
+        case RecursionError():
+            return "its metadata are nested too deep"
+        case NotReadable():
+            return str(error)
+    # What the schema of SigMF says, where it has been asked.
+    message, place = getattr(error, "message", ""), ".".join(map(str, getattr(error, "path", ())))
+    return f"{place}: {message}".removeprefix(": ") if message else "its metadata are not as SigMF has them"
+
+
 def recording_paths(path: str | Path) -> tuple[Path, Path]:
     """Data and metadata file of a recording that is named with either extension or none."""
     path = Path(path)
@@ -63,30 +83,30 @@ def _missing(path: Path) -> LinkError:
 
 
 def _dataset(metadata: dict[str, Any]) -> str:
-    """The file beside the metadata that ``core:dataset`` names, empty if none. Raises ``ValueError``."""
+    """The file beside the metadata that ``core:dataset`` names, empty if none. Raises ``NotReadable``."""
     named = metadata["global"].get("core:dataset") or ""
     if named and (Path(named).name != named or "\\" in named or named == ".."):
-        raise ValueError(f"core:dataset {named!r} is no file beside it")
+        raise NotReadable(f"core:dataset {named!r} is no file beside it")
     return named
 
 
 def _unpacked(path: Path) -> tuple[dict[str, Any], SampleBytes]:
-    """Of an archive with one recording; nothing is written. Raises ``ValueError``."""
+    """Of an archive with one recording; nothing is written. Raises ``NotReadable``."""
     try:
         archive = tarfile.open(path, "r:")
     except tarfile.ReadError:
-        raise ValueError("no tar file; unpack it") from None
+        raise NotReadable("no tar file; unpack it") from None
     with archive:
         members = {member.name: member for member in archive if member.isfile() and not member.issparse()}
         described = [name for name in members if name.endswith(META)]
         if len(described) != 1:
-            raise ValueError(f"an archive of {len(described)} recordings; unpack it, and name one")
+            raise NotReadable(f"an archive of {len(described)} recordings; unpack it, and name one")
         if members[described[0]].size > MOST_METADATA:
-            raise ValueError("metadata of more than 64 MiB")
+            raise NotReadable("metadata of more than 64 MiB")
         metadata = json.loads(archive.extractfile(members[described[0]]).read())
         folder, stem = described[0].removesuffix(META).rpartition("/")[::2]
         beside = [f"{folder}/{name}" if folder else name for name in (stem + DATA, _dataset(metadata))]
         data = next((members[name] for name in beside if name in members), None)
         if data is None:
-            raise ValueError(f"an archive without {beside[0]}")
+            raise NotReadable(f"an archive without {beside[0]}")
         return metadata, SampleBytes(path, data.offset_data, data.size)

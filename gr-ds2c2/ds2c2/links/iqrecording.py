@@ -22,7 +22,7 @@ import numpy as np
 from ds2c2 import __version__
 from ds2c2.errors import FileError, FormatError, LinkError, UserError
 from ds2c2.files import unwritable, write_text
-from ds2c2.links.iqdata import find_recording, recording_paths
+from ds2c2.links.iqdata import NotReadable, find_recording, in_words, recording_paths
 
 DATATYPE = "cf32_le"
 SAMPLE_BYTES = 8
@@ -219,8 +219,7 @@ class IqReader:
             ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError,
             sigmf.error.SigMFError, jsonschema.ValidationError,
         ) as error:  # fmt: skip
-            reason = getattr(error, "message", error)
-            raise FormatError(f"{meta}: no SigMF recording that can be read ({reason})") from None
+            raise FormatError(f"{meta}: no SigMF recording that can be read ({in_words(error)})") from None
         channels = about.get("core:num_channels", 1)
         if self._form is None or channels != 1:
             several = f"{channels} channels of " if channels != 1 else ""
@@ -252,11 +251,11 @@ class IqReader:
         amid the samples."""
         headers = [int(capture.get("core:header_bytes", 0)) for capture in self._signal.get_captures()]
         if any(headers[1:]):
-            raise ValueError("core:header_bytes of a capture that is not the first")
+            raise NotReadable("core:header_bytes of a capture that is not the first")
         before = headers[0] if headers else 0
         behind = int(self._signal.get_global_info().get("core:trailing_bytes", 0))
         if min(before, behind) < 0:
-            raise ValueError("negative core:header_bytes or core:trailing_bytes")
+            raise NotReadable("negative core:header_bytes or core:trailing_bytes")
         return before, behind
 
     def _trouble(self, complete: bool | None, torn: int, told: int | None) -> str:
@@ -284,6 +283,6 @@ def _components(datatype: str) -> np.dtype | None:
     """What real and imaginary parts are stored as, None for samples that are not complex. Raises ``ValueError``."""
     known = re.fullmatch(r"([cr])([fiu])(8|16|32|64)(_le|_be)?", datatype)
     if not known:
-        raise ValueError(f"core:datatype {datatype!r}")
+        raise NotReadable(f"core:datatype {datatype!r} is none of its types")
     domain, kind, bits, order = known.groups()
     return np.dtype(f"{'>' if order == '_be' else '<'}{kind}{int(bits) // 8}") if domain == "c" else None

@@ -8,8 +8,8 @@ from types import TracebackType
 
 import numpy as np
 
-from ds2c2.errors import FileError, UserError
-from ds2c2.files import whole
+from ds2c2.errors import UserError
+from ds2c2.files import check_free, whole
 
 SUFFIX = ".mp4"
 DEFAULT_RATE = 25.0  # frames a second, where nothing says how fast they came
@@ -38,12 +38,12 @@ class FilmWriter:
                 "into a folder"
             ) from None
         self.path = Path(path)
-        if self.path.exists():
-            raise FileError(f"{path}: is there already and is kept; choose another name, or remove it")
+        check_free(self.path)
         self.frames = 0
         self._av = av
         self._rate = rate
         self._last = -1
+        self._ended = False
         self._odd = ((0, height % 2), (0, width % 2), (0, 0))
         with ExitStack() as stack:
             part = stack.enter_context(whole(self.path))
@@ -69,10 +69,17 @@ class FilmWriter:
         self._file.mux(self._video.encode(frame))
         self.frames += 1
 
+    def finish(self) -> None:
+        """End it now, before anybody says that it is there. Raises ``FileError``."""
+        self.__exit__(None, None, None)
+
     def __enter__(self) -> "FilmWriter":
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._ended:
+            return
+        self._ended = True
         interrupted = kind is not None and issubclass(kind, KeyboardInterrupt)
         try:
             if self.frames and (kind is None or interrupted):

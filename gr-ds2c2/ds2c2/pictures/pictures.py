@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from ds2c2.errors import PictureError
-from ds2c2.files import make_folder, whole
+from ds2c2.files import make_folder, missing, whole
 
 if TYPE_CHECKING:
     import torch
@@ -85,7 +85,7 @@ def check_file(path: Path) -> None:
     except (OSError, ValueError) as error:
         raise PictureError(f"{path}: cannot be looked at ({error})") from None
     if not there:
-        raise PictureError(f"{path}: no such file; give a picture, a folder or a glob")
+        raise PictureError(f"{path}: {missing(path)}; give a picture, a folder or a glob")
     raise PictureError(f"{path}: a {'folder' if path.is_dir() else 'pipe or device'} and no file; give a picture")
 
 
@@ -264,7 +264,7 @@ def matching(source: str, suffixes: tuple[str, ...] = SUFFIXES) -> Iterator[Path
             raise PictureError(f"{source}: not a glob ({error}); ** stands alone between slashes") from None
     else:
         if not path.exists():
-            raise PictureError(f"{source}: no such file; give a picture, a folder or a glob")
+            raise PictureError(f"{source}: {missing(path)}; give a picture, a folder or a glob")
         yield path
 
 

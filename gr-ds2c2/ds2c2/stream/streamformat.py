@@ -14,6 +14,7 @@ import numpy as np
 
 from ds2c2.errors import FormatError
 from ds2c2.pictures.pictures import MAX_SIDE, MIN_SIDE
+from ds2c2.stream.formatwords import READERS, whole
 from ds2c2.stream.protection import OUTAGE, arriving, needed
 from ds2c2.stream.remedy import changes_that_fit
 
@@ -359,13 +360,13 @@ class StreamFormat:
         try:
             version = VERSIONS[[f"{TEXT_PREFIX}/{version}" for version in VERSIONS].index(words[0])]
             width, height = words[1].split("x")
-            values: dict = {"width": int(width), "height": int(height)}
+            values: dict = {"width": whole(width), "height": whole(height)}
             for word in words[2:]:
                 key, value = word.split("=")
                 name = keys.get(key, key)
                 if name in values:
                     raise ValueError
-                values[name] = types[name](value)
+                values[name] = READERS[types[name]](value)
             only = {1: {"survive", "layout", "key"}, 2: {"base_redundancy"}}[version]
             if only & values.keys():
                 raise ValueError

@@ -7,7 +7,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from ds2c2.files import make_folder, part_of, unwritable, write_text
+from ds2c2.files import make_folder, write_text
 from ds2c2.traces.formats.content import Content, Links, Reading
 from ds2c2.traces.formats.own import KEY, MAGIC, VERSION, as_text
 from ds2c2.traces.formats.table import FORMATS
@@ -42,26 +42,12 @@ __all__ = [
     "LossTrace",
     "Reading",
     "TraceError",
-    "check_place",
     "read_links",
     "read_trace_file",
     "single",
     "write_trace",
 ]
 NAMED = 5  # links that an error names
-
-
-def check_place(path: str | Path) -> None:
-    """Raises ``FileError`` before a run, and not after it, where its trace could not be written."""
-    path, part = Path(path), part_of(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.touch()
-        part.unlink()
-        if path.is_dir():
-            raise IsADirectoryError(0, "a folder is there")
-    except OSError as error:
-        raise unwritable(path, error) from None
 
 
 def write_trace(path: str | Path, trace: LossTrace) -> Path:

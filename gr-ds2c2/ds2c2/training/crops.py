@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Random crops with their small pictures, the same for the same seed and step."""
 
+import os
 from functools import partial
 from operator import attrgetter, itemgetter
 from pathlib import Path
@@ -70,8 +71,8 @@ def split_hold_out(paths: list[Path], every: int = HOLD_OUT_EVERY) -> tuple[list
 
 def without(paths: list[Path], held_out: list[Path]) -> list[Path]:
     """The paths whose files are not among the held-out ones, however either is spelled."""
-    held = {path.resolve() for path in held_out}
-    return [path for path in paths if path.resolve() not in held]
+    held = {os.path.realpath(path) for path in held_out}
+    return [path for path in paths if os.path.realpath(path) not in held]
 
 
 def check_sizes(paths: list[Path], crop: int) -> None:

@@ -75,16 +75,18 @@ class RecordingReader:
         self.torn_bytes = 0
         try:
             self._file = self.path.open("rb")
-            start = self._file.read(len(MAGIC))
+            # Of a pipe nothing is read twice.
+            self._first = self._file.read(len(MAGIC))
         except OSError as error:
             raise LinkError(f"{path}: no recording to read ({error.strerror})") from None
         try:
-            self.stream = self._recorded(stream) if start == MAGIC else self._alone(stream)
+            self.stream = self._recorded(stream) if self._first == MAGIC else self._alone(stream)
         except FormatError:
             self._file.close()
             raise
 
     def _recorded(self, wanted: StreamFormat | None) -> StreamFormat:
+        self._first = b""
         stream = StreamFormat.parse(self._file.readline(LONGEST_TEXT).decode(errors="replace").strip())
         if wanted is not None and not stream.agrees(wanted):
             raise FormatError(f"{self.path}: recorded as {stream.text}, not as {wanted.text}; leave --format out")
@@ -97,24 +99,31 @@ class RecordingReader:
                 "writes them, are read with --format"
             )
         size = stream.packet_bytes
-        self._file.seek(0)
-        first = self._file.read(max(LOOKED_AT, size))
+        self._first += self._file.read(max(LOOKED_AT, size) - len(self._first))
+        first = self._first
         rows = np.frombuffer(first[: len(first) // size * size], np.uint8).reshape(-1, size)
         share = plausible(rows, stream).mean() if len(rows) else 0.0
         if share < LEAST_PLAUSIBLE or (share < PLAUSIBLE and packet_size_in(first) not in (None, size)):
-            length = self.path.stat().st_size
+            length = self.path.stat().st_size if self._file.seekable() else 0
             rest = f" ({length} bytes, no whole number of them)" if length % size else ""
             raise FormatError(f"{self.path}: {misfit(first, stream)}{rest}; give the sender's --format")
-        self._file.seek(0)
         return stream
 
     def __iter__(self):
         size = self.stream.packet_bytes
         with self._file:
-            while data := self._file.read(READ_PACKETS * size):
-                whole = len(data) // size * size
-                self.torn_bytes = len(data) - whole
-                yield np.frombuffer(data[:whole], np.uint8).reshape(-1, size)
+            held = self._first
+            # What is there: what comes through a pipe is not held back until there is as much as may be.
+            while data := self._file.read1(READ_PACKETS * size):
+                held += data
+                whole = len(held) // size * size
+                if whole:
+                    yield np.frombuffer(held[:whole], np.uint8).reshape(-1, size)
+                    held = held[whole:]
+            whole = len(held) // size * size
+            self.torn_bytes = len(held) - whole
+            if whole:
+                yield np.frombuffer(held[:whole], np.uint8).reshape(-1, size)
 
     def close(self) -> None:
         """For who does not read it to its end."""

@@ -70,7 +70,7 @@ def parse_multicast(text: str) -> Multicast:
     parts = urlsplit(text)
     words = dict(parse_qsl(parts.query, keep_blank_values=True))
     ttl, interface = words.pop("ttl", str(DEFAULT_TTL)), words.pop("interface", "")
-    if words or not ttl.isdecimal() or int(ttl) > MOST_TTL:
+    if words or not (ttl.isascii() and ttl.isdecimal()) or int(ttl) > MOST_TTL:
         raise LinkError(f"{text!r}: write ?ttl=4, ?interface=192.168.1.2 or both with & behind a group's port")
     if parts.query and not is_group(parts.hostname or ""):
         raise LinkError(f"{text!r}: ttl and interface are for multicast groups, 224.0.0.0 to 239.255.255.255")

@@ -5,9 +5,11 @@ import stat
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import urlsplit
 
 from ds2c2.errors import PictureError
+from ds2c2.files import is_pipe, waiting_line
 from ds2c2.pictures.moving import film
 from ds2c2.pictures.moving.film import Film
 from ds2c2.pictures.moving.folder import GrowingFolder, StillPictures
@@ -33,6 +35,14 @@ def is_camera(name: str) -> bool:
         return False
 
 
+def waiting_lines(names: Sequence[str]) -> list[str]:
+    """What is to be said before a source is opened that gives nothing until somebody writes."""
+    lines = [line for name in names if (line := waiting_line(name, "pictures"))]
+    if STANDARD_INPUT in names and sys.stdin.isatty():
+        lines.append("standard input: waiting for pictures")
+    return lines
+
+
 def is_film(name: str) -> bool:
     """A video file or a glob of them, by its suffix; a folder never is one."""
     return Path(name).suffix.lower() in film.SUFFIXES and not Path(name).expanduser().is_dir()
@@ -40,13 +50,16 @@ def is_film(name: str) -> bool:
 
 def moves(names: Sequence[str]) -> bool:
     """Whether any of these is more than files of still pictures."""
-    return any(name == STANDARD_INPUT or is_address(name) or is_camera(name) or is_film(name) for name in names)
+    return any(
+        name == STANDARD_INPUT or is_address(name) or is_camera(name) or is_film(name) or is_pipe(name)
+        for name in names
+    )
 
 
 def check_names(names: Sequence[str]) -> None:
     """Raises ``PictureError`` for what is not there, as far as that is known without opening anything."""
     for name in names:
-        if name == STANDARD_INPUT or is_address(name):
+        if name == STANDARD_INPUT or is_address(name) or is_pipe(name):
             continue
         if is_camera(name):
             _check_there(name)
@@ -73,6 +86,8 @@ def open_sources(names: Sequence[str], follow: bool = False, strict: bool = Fals
     for name in names:
         if name == STANDARD_INPUT:
             parts.append(PipedPictures(sys.stdin.buffer))
+        elif is_pipe(name):
+            parts.append(PipedPictures(_opened(name), name))
         elif is_camera(name):
             _check_there(name)
             parts.append(Film(name, camera=True))
@@ -84,6 +99,14 @@ def open_sources(names: Sequence[str], follow: bool = False, strict: bool = Fals
             _check_scheme(name)
             parts.append(StillPictures(find_pictures([name]), strict))
     return parts[0] if len(parts) == 1 else OneAfterTheOther(parts)
+
+
+def _opened(name: str) -> BinaryIO:
+    """A pipe, once somebody writes. Raises ``PictureError``."""
+    try:
+        return Path(name).expanduser().open("rb")
+    except OSError as error:
+        raise PictureError(f"{name}: cannot be read ({error.strerror}); name another pipe") from None
 
 
 def _check_there(name: str) -> None:
