@@ -3,15 +3,18 @@
 """Do the 95 % intervals of `trace fit` and `compare` hold what they say, and how often are true models called false?
 
     calibration.py FOLDER [--packets 2000 20000 200000] [--traces 100] [--minutes M]
+    calibration.py FOLDER --worlds
     calibration.py FOLDER --fits
     calibration.py FOLDER --table
 
 Draws traces from links that are known, fits and sends over each as the commands do, and appends a line a trace to
 FOLDER/units.jsonl; begun again it goes on where it was, after --minutes it stops. The figures of every draw are kept,
-so that --table judges them by the intervals of today. In place of pictures and codec stands FOLDER/curve.json,
-measured once: the PSNR of scikit-image's four photographs (512x512, 0.26 bpp) over the blocks that are lost; whether
-the base layer is lost is counted in its symbols. So losses of equal number count alike. What a link would give in an
-endless run is measured on 100 000 frames (FOLDER/endless.json), what its emulations would on 4000 each.
+so that --table judges them by the intervals of today. What traces drawn anew say of the worst frames is measured by
+--worlds, after the units; without it a trace is not counted there. In place of pictures and codec stands
+FOLDER/curve.json, measured once: the PSNR of scikit-image's four photographs (512x512, 0.26 bpp) over the blocks that
+are lost; whether the base layer is lost is counted in its symbols. So losses of equal number count alike. What a link
+would give in an endless run is measured on 100 000 frames (FOLDER/endless.json), what its emulations would on 4000
+each.
 """
 
 import argparse
@@ -20,6 +23,7 @@ import math
 import sys
 import time
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -28,9 +32,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "gr-ds2c2"))
 import numpy as np
 from measuredcurve import STREAM, Curve
 
-from ds2c2.evaluation.compare.compare import REPLAYED, ComparisonSettings, draw_losses, figures_of, judged
-from ds2c2.evaluation.compare.figures import JUDGED
+from ds2c2.evaluation.compare.compare import (
+    REPLAYED,
+    ComparisonSettings,
+    draw_losses,
+    figures_of,
+    judged,
+    replay_places,
+)
+from ds2c2.evaluation.compare.figures import JUDGED, ChannelFigures, Worlds
 from ds2c2.evaluation.compare.words import LOST_MARGIN
+from ds2c2.evaluation.compare.worlds import redrawn
 from ds2c2.evaluation.outcomes import Reception, Source
 from ds2c2.traces.goodness import goodness
 from ds2c2.traces.hiddenmarkov import HiddenMarkov
@@ -38,7 +50,7 @@ from ds2c2.traces.lossmodels import BASIC, LossModel, batch_interval, bootstrap_
 from ds2c2.traces.semimarkov import Lengths, SemiMarkov
 
 FITTED = 2000  # packets up to which hidden chains are fitted; longer ones take minutes
-UNITS, FITS, TESTS = "units.jsonl", "fits.jsonl", "tests.jsonl"
+UNITS, FITS, TESTS, WORLDS = "units.jsonl", "fits.jsonl", "tests.jsonl", "worlds.jsonl"
 INTERVALS = ("interval", "independent")
 SIZES = (2000, 20_000, 200_000)
 ENDLESS = 100_000  # frames
@@ -155,6 +167,34 @@ def refutations(truth: str, packets: int, seed: int, curve: Curve | None) -> dic
     }
 
 
+@lru_cache(maxsize=1)
+def kept(folder: Path) -> dict[tuple, dict]:
+    """The units that are measured."""
+    return {tuple(unit["unit"]): unit for unit in read(folder / UNITS)}
+
+
+def measure_worlds(truth: str, packets: int, seed: int, curve: Curve) -> dict:
+    """One trace: by how much the interval of its worst frames must be wider, seen in draws from its best model."""
+    unit = kept(curve.path.parent).get((truth, packets, seed))
+    if unit is None:
+        sys.exit(f"{truth}, {packets} packets, seed {seed} is not measured yet; run without --worlds first")
+    began = time.process_time()
+    lost, _ = drawn(truth, packets, seed)
+    model = fit(lost, (min(unit["bic"], key=unit["bic"].get),))[0]
+    settings = settings_of(curve)
+    places = [replay_places(settings, packets, place) for place in range(len(settings.streams))]
+    outcomes = outcomes_of(unit, curve)
+    windows = [STREAM.blocks] * len(places)
+    again = redrawn(model, packets, places, windows, lambda place, lost: curve.receive(lost)[0][place], settings.seed)
+    outcomes.allow_for(REPLAYED, again, float(curve.grey.min()))
+    found = outcomes.worlds.get(REPLAYED)
+    return {
+        "unit": [truth, packets, seed],
+        "worlds": found and [found.off, found.halves],
+        "seconds": {"all": round(time.process_time() - began, 3)},
+    }
+
+
 def endless(folder: Path, curve: Curve) -> dict[str, dict[str, float]]:
     """What each link would give in an endless run; of the drifting one, in its parts' shares."""
     path = folder / "endless.json"
@@ -185,7 +225,7 @@ def read(path: Path) -> list[dict]:
     return found
 
 
-WORK = {UNITS: measure, FITS: measure_fit, TESTS: refutations}
+WORK = {UNITS: measure, FITS: measure_fit, TESTS: refutations, WORLDS: measure_worlds}
 
 
 def run(path: Path, sizes: list[int], traces: int, truths: list[str], minutes: float) -> None:
@@ -222,8 +262,8 @@ def within(interval: list | tuple, value: float) -> bool:
     return interval[0] - 1e-9 <= value <= interval[1] + 1e-9
 
 
-def now(unit: dict, curve: Curve) -> tuple[dict, dict]:
-    """The figures of the link, and how `compare` judges the emulations."""
+def outcomes_of(unit: dict, curve: Curve) -> ChannelFigures:
+    """What became of the pictures."""
     _, packets, _ = unit["unit"]
     received = {
         name: [
@@ -232,8 +272,16 @@ def now(unit: dict, curve: Curve) -> tuple[dict, dict]:
         ]
         for name, channel in unit["channels"].items()
     }
+    return figures_of(settings_of(curve), received, packets, unit["block"])
+
+
+def now(unit: dict, curve: Curve, again: list | None) -> tuple[dict, dict]:
+    """The figures of the link, and how `compare` judges the emulations."""
+    _, packets, _ = unit["unit"]
     settings = settings_of(curve)
-    outcomes = figures_of(settings, received, packets, unit["block"])
+    outcomes = outcomes_of(unit, curve)
+    if again:
+        outcomes.keep(REPLAYED, Worlds(*again), float(curve.grey.min()))
     models = [SimpleNamespace(name=name, bic=bic) for name, bic in unit["bic"].items()]
     # Only the trace's length matters here.
     result = judged(settings, outcomes, np.zeros(packets, bool), models, JUDGED)
@@ -248,12 +296,14 @@ def wrong(link: dict, emulated: dict, margin: float) -> bool:
 class Tally:
     """What became of all traces of one link and length."""
 
-    def __init__(self, truth: str, some: list[dict], link: dict, curve: Curve):
+    def __init__(self, truth: str, some: list[dict], link: dict, worlds: dict[tuple, list], curve: Curve):
         self.covered = {key: [] for key in (*JUDGED, "difference", "zero")}
         self.verdicts: dict[str, list[str]] = {"true": [], "right": [], "wrong": [], "iid": []}
         for unit in some:
-            figures, result = now(unit, curve)
+            figures, result = now(unit, curve, worlds.get(tuple(unit["unit"])))
             for key, figure in figures.items():
+                if key == "worst-5" and tuple(unit["unit"]) not in worlds:
+                    continue
                 self.covered[key].append(within((figure["low"], figure["high"]), link[key]))
             for name, differences in result["differences"].items():
                 ends = differences["psnr"]["low"], differences["psnr"]["high"]
@@ -288,7 +338,7 @@ def printed(head: list[str], rows: list[list[str]]) -> None:
 
 
 def table(folder: Path) -> None:
-    found, fitted, tested = (read(folder / name) for name in WORK)
+    found, fitted, tested, again = (read(folder / name) for name in WORK)
     if not found and not fitted and not tested:
         sys.exit(f"{folder}: no units yet; run without --table first")
     lines = []
@@ -302,9 +352,10 @@ def table(folder: Path) -> None:
     printed(["link", "packets", "loss rate", "the same by Wilson", "parameters"], lines)
     curve = Curve(folder / "curve.json")
     links = endless(folder, curve) if found else {}
+    worlds = {tuple(unit["unit"]): unit["worlds"] for unit in again}
     covered, called = [], []
     for truth, packets, some in grouped(found):
-        tally = Tally(truth, some, links[truth], curve)
+        tally = Tally(truth, some, links[truth], worlds, curve)
         covered.append([truth, str(packets), *(share(hits) for hits in tally.covered.values())])
         right = [min(u["bic"], key=u["bic"].get) == truth for u in some]
         called.append(
@@ -321,7 +372,7 @@ def table(folder: Path) -> None:
         kinds = [(name in HOLDS[truth], bool(by)) for unit in some for name, by in unit["refuted"].items()]
         lines.append([truth, str(packets), *(share([by for true, by in kinds if true == k]) for k in (True, False))])
     printed(["link", "packets", "true model refuted by its draws", "false model refuted"], lines)
-    seconds = sum(unit["seconds"]["all"] for unit in [*found, *fitted, *tested])
+    seconds = sum(unit["seconds"]["all"] for unit in [*found, *fitted, *tested, *again])
     print(f"{len(found)}, {len(fitted)} and {len(tested)} traces, {seconds / 60:.0f} minutes of processor time")
 
 
@@ -333,13 +384,14 @@ def main() -> None:
     parser.add_argument("--links", nargs="+", choices=list(TRUTHS), default=list(TRUTHS))
     parser.add_argument("--minutes", type=float, default=math.inf, help="begin nothing new after so many")
     parser.add_argument("--fits", action="store_true", help="intervals of `trace fit` alone")
+    parser.add_argument("--worlds", action="store_true", help="what traces drawn anew say of the worst frames")
     parser.add_argument("--tests", action="store_true", help="what refutes a model of many links")
     parser.add_argument("--table", action="store_true", help="print what is known so far")
     asked = parser.parse_args()
     if asked.table:
         table(asked.folder)
     else:
-        name = FITS if asked.fits else TESTS if asked.tests else UNITS
+        name = FITS if asked.fits else TESTS if asked.tests else WORLDS if asked.worlds else UNITS
         run(asked.folder / name, asked.packets, asked.traces, asked.links, asked.minutes)
 
 

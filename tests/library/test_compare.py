@@ -24,6 +24,7 @@ from ds2c2.evaluation.compare.figures import ChannelFigures
 from ds2c2.evaluation.compare.report import emulate_commands, render
 from ds2c2.evaluation.compare.sidebyside import Compared, render_several
 from ds2c2.evaluation.compare.words import headline, interleaving_answer, judge, told
+from ds2c2.evaluation.compare.worlds import Known
 from ds2c2.evaluation.outcomes import describe
 from ds2c2.stream.streamformat import StreamFormat
 from ds2c2.traces.lossmodels import fit, statistics, wilson
@@ -155,6 +156,37 @@ def test_what_was_not_seen_may_be_rare():
             wilson(0, frames)[1], abs=1e-6
         )
     assert outcomes.difference("trace", "iid", "concealed")["together"] == [0, 0]
+
+
+def test_the_worst_frames_are_given_as_much_room_as_worlds_need():
+    """A trace without rare frames says nothing of them; draws from a model do."""
+    rng = np.random.default_rng(1)
+    values = rng.normal(30, 0.5, size=(2, 40))
+    channels = {"trace": drawn(values), "clean": drawn(np.full((2, 40), 32.0))}
+    plain = ChannelFigures(channels, {"trace"}, 1, 0.02, 1)
+    before = plain.figure("trace", "worst-5")
+    # One world of ten holds frames at 12 dB.
+    worlds = rng.normal(30, 0.5, size=(100, 2, 40))
+    worlds[::10, :, ::4] = 12.0
+    wide = ChannelFigures(channels, {"trace"}, 1, 0.02, 1)
+    wide.allow_for("trace", worlds, 10.0)
+    after = wide.figure("trace", "worst-5")
+    assert after["value"] == before["value"] and after["high"] >= before["high"]
+    # What they give on the whole: one frame in forty at 12 dB makes half of the worst 5 %.
+    assert 10 <= after["low"] < np.sort(worlds, axis=None)[:400].mean() < before["low"]
+    assert wide.figure("trace", "psnr") == plain.figure("trace", "psnr")
+    verdict_by = [one.difference("trace", "clean", "worst-5")["together"] for one in (plain, wide)]
+    assert verdict_by[0] == verdict_by[1]
+    # Worlds that lose nothing have nothing to say.
+    plain.allow_for("trace", np.full((40, 2, 40), 32.0), 10.0)
+    assert plain.figure("trace", "worst-5") == before
+
+
+def test_what_nobody_received_is_as_what_was_like_it():
+    losses = {"trace": [[np.arange(8) < lost for lost in (0, 2, 6)]]}
+    known = Known(losses, {"trace": drawn(np.array([[30.0, 20.0, 10.0]]))})
+    asked = np.array([np.arange(8) >= 8 - lost for lost in range(9)])
+    assert known(0, asked).tolist() == [30, 20, 20, 20, 10, 10, 10, 10, 10]
 
 
 def result_of(psnr, worst=(0, -1, 1), concealed=(0, 0, 0), frames=100.0, over=((0, 0, 0),) * 3, block=1) -> dict:

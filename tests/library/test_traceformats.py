@@ -113,6 +113,7 @@ def test_a_column_of_another_name_wants_a_word_about_its_digits(tmp_path):
         ("seq\n1\n300\n", {"wrap": 256}, "number 300 does not go with --wrap 256"),
         ("seq\n1\n", {"form": "sigmf"}, "format 'sigmf' of a loss trace is unknown; choose one of trace, pcap"),
         ("12\n15\n15\n19\n", {}, "a Mahimahi trace holds times"),
+        ("12\n15\n16\n19\n", {}, "numbers of the lost packets is read with --as indices --total"),
         ("1\tPKT\t2:3\n2\tPKT\t4:4\n", {}, "wfb-ng's log holds totals"),
         ("hello\nyou\n", {}, "a loss trace holds 0 (arrived) and 1 (lost)"),
     ],

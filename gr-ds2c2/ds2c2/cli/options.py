@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from ds2c2.channels.channel import DEFAULT_BURST, ChannelError
+from ds2c2.channels.channel import DEFAULT_BURST, FITTED, ChannelError
 from ds2c2.errors import FormatError, LinkError
 from ds2c2.stream.streamformat import DEFAULT_SURVIVE, StreamFormat
 
@@ -203,11 +203,15 @@ class ChannelOptions:
         """Arguments of ``PacketChannel`` and of the Block Erasure Channel beside the stream format. Raises
         ``ChannelError`` for options that this channel would not heed."""
         given = {entry.name for entry in fields(self) if getattr(self, entry.name) != entry.default}
-        if "trace" in given and self.channel != "trace":
-            raise ChannelError(f"--trace {self.trace}: only --channel trace reads it; add that, or leave it out")
-        if "loss" in given and self.channel == "trace":
+        of_trace = self.channel in ("trace", *FITTED)
+        if "trace" in given and not of_trace:
             raise ChannelError(
-                f"--loss {self.loss:g}: --channel trace loses what the trace says; leave one of them out"
+                f"--trace {self.trace}: only --channel trace reads it, or one of {', '.join(FITTED)}, which are fitted "
+                "to it; add that, or leave it out"
+            )
+        if "loss" in given and of_trace:
+            raise ChannelError(
+                f"--loss {self.loss:g}: --channel {self.channel} loses what the trace says; leave one of them out"
             )
         if "burst" in given and self.channel != "gilbert-elliott":
             raise ChannelError(

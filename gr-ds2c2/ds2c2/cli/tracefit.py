@@ -90,8 +90,7 @@ def _emulate(out: str, model, packets: int, seed: int, file: str) -> None:  # no
 
 
 def _one(file: str, losses: dict, json_: str, seed: int, names: set[str]) -> list:
-    from ds2c2.evaluation.compare.compare import describe_model
-    from ds2c2.traces.lossmodels import best, fit_noticed, statistics, verdict
+    from ds2c2.traces.lossmodels import best, describe_model, fit_noticed, statistics, verdict
 
     (lost,) = losses.values()
     models = fit_noticed(lost, tuple(names))
@@ -111,7 +110,7 @@ def _one(file: str, losses: dict, json_: str, seed: int, names: set[str]) -> lis
 def _many(file: str, losses: dict, json_: str, seed: int, names: set[str]) -> list:
     import numpy as np
 
-    from ds2c2.evaluation.compare.compare import describe_model
+    from ds2c2.traces.lossmodels import describe_model
     from ds2c2.traces.manylinks import FEW_PACKETS, fit_links
 
     with Progress(console=console, transient=True) as progress:

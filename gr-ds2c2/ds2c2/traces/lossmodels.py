@@ -144,3 +144,26 @@ def fit_noticed(lost: np.ndarray, asked: Sequence[str] = BASIC) -> list[Model]:
     if "drift" not in asked and best(models).name != "drift":
         return models[:-1]
     return models
+
+
+def describe_model(model: Model, lost: np.ndarray) -> dict:
+    """A fitted model ready for JSON."""
+    parameters = {
+        name: {"value": value, "low": model.intervals[name][0], "high": model.intervals[name][1]}
+        for name, value in model.values.items()
+    }
+    fits = [distance(model, lost, kind) for kind in (True, False)]
+    return {
+        "name": model.name,
+        "label": model.label,
+        "parameters": parameters,
+        "loss": model.loss,
+        "mean-burst": model.mean_burst if math.isfinite(model.mean_burst) else None,
+        "log-likelihood": model.log_likelihood,
+        "aic": model.aic,
+        "bic": model.bic,
+        "loss-run-distance": None if math.isnan(fits[0]) else fits[0],
+        "gap-run-distance": None if math.isnan(fits[1]) else fits[1],
+        "words": " ".join(model.words()),
+        **model.described(),
+    }

@@ -18,12 +18,13 @@ import numpy as np
 from ds2c2.evaluation.compare.advice import Variant, advice_words, further, gains, measured, variants
 from ds2c2.evaluation.compare.figures import FIGURES, ChannelFigures
 from ds2c2.evaluation.compare.words import judge, said
+from ds2c2.evaluation.compare.worlds import Known, redrawn
 from ds2c2.evaluation.outcomes import Reception, Source, quality
 from ds2c2.evaluation.workers import spread
 from ds2c2.pictures.pictures import fit_picture, read_picture
 from ds2c2.stream.geometry import MID_GREY
 from ds2c2.stream.streamformat import StreamFormat
-from ds2c2.traces.lossmodels import LABELS, LossStatistics, Model, best, distance
+from ds2c2.traces.lossmodels import LABELS, LossStatistics, Model, best, describe_model
 from ds2c2.traces.losstrace import TraceError
 
 KIND = "ds2c2-compare/1"
@@ -257,12 +258,16 @@ def compare(
     found = sent.measure(losses, begun, advance)
     outcomes = figures_of(settings, found, len(lost), shown.block)
 
+    places = [replay_places(settings, len(lost), place) for place in range(len(settings.streams))]
+    windows = [stream.blocks * stream.depth for stream in settings.streams]
+    again = redrawn(best(models), len(lost), places, windows, Known(losses, found), settings.seed)
+    outcomes.allow_for(REPLAYED, again, min(_grey(way)[0] for way in sent.ways))
+
     def measure(streams: tuple[StreamFormat, ...], replays: list[list[np.ndarray]]) -> list[list[Reception]]:
         received = Sent(replace(settings, streams=streams), jobs, device).measure({REPLAYED: replays})[REPLAYED]
         advance(sum(map(len, replays)))
         return received
 
-    places = [replay_places(settings, len(lost), place) for place in range(len(settings.streams))]
     others = measured(tried, places, lost, measure)
 
     def mean_of(variant: Variant) -> float:
@@ -375,26 +380,3 @@ def judged(
         "interleaving": interleaving,
     }
     return result | {"verdicts": judge(result)}
-
-
-def describe_model(model: Model, lost: np.ndarray) -> dict:
-    """A fitted model ready for JSON."""
-    parameters = {
-        name: {"value": value, "low": model.intervals[name][0], "high": model.intervals[name][1]}
-        for name, value in model.values.items()
-    }
-    fits = [distance(model, lost, kind) for kind in (True, False)]
-    return {
-        "name": model.name,
-        "label": model.label,
-        "parameters": parameters,
-        "loss": model.loss,
-        "mean-burst": model.mean_burst if math.isfinite(model.mean_burst) else None,
-        "log-likelihood": model.log_likelihood,
-        "aic": model.aic,
-        "bic": model.bic,
-        "loss-run-distance": None if math.isnan(fits[0]) else fits[0],
-        "gap-run-distance": None if math.isnan(fits[1]) else fits[1],
-        "words": " ".join(model.words()),
-        **model.described(),
-    }

@@ -10,6 +10,7 @@ docs/traces.md.
 
 import math
 import warnings
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -23,6 +24,18 @@ FIGURES = {"psnr": "dB", "psnr-received": "dB", "worst-5": "dB", "ms-ssim": "", 
 JUDGED = ("psnr", "worst-5", "concealed")
 RESAMPLES = 2000
 LIKEST = 0.25  # correlation of neighbouring parts, at most: so much where they are as short as a frame
+
+
+@dataclass(frozen=True)
+class Worlds:
+    """By how much the logarithm of what losses cost is off, downwards and upwards, where a trace is drawn anew: by
+    itself, and in halves of the interval from that trace."""
+
+    off: tuple[float, float]
+    halves: tuple[float, float]
+
+    def widened(self, half: float) -> tuple[float, float]:
+        return tuple(max(half, half * halves, off) for off, halves in zip(self.off, self.halves, strict=True))
 
 
 class ChannelFigures:
@@ -58,6 +71,29 @@ class ChannelFigures:
         # The best that was seen of each picture, which losses only lower.
         best = np.max([values[:, :, 0].max(axis=1) for values in self._values.values()], axis=0)
         self._top = {"psnr": best.mean(), "psnr-received": best.mean(), "worst-5": best.mean(), "ms-ssim": 1.0}
+        self.worlds: dict[str, Worlds] = {}
+        self._floor = 0.0
+
+    def allow_for(self, name: str, worlds: np.ndarray, floor: float) -> None:
+        """Widen the interval of the worst 5 % of frames of ``name`` until it would hold what they are without end in
+        95 % of ``worlds``, PSNR ``float[worlds, pictures, draws]`` in dB of replays of traces drawn anew; ``floor`` is
+        the least that a frame can have."""
+        top = self._top["worst-5"]
+        endless = top - _worst(worlds.reshape(1, -1))[0]
+        found = []
+        for psnr in worlds:
+            cost = top - _worst(psnr.reshape(1, -1))[0]
+            half = self._half(_without_each(psnr), True)
+            if cost > 0 and endless > 0:
+                off = math.log(endless / cost)
+                found.append((off, off / max(half / cost, 1e-9)))
+        if found:
+            low, high = np.quantile(found, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], axis=0)
+            self.keep(name, Worlds((float(high[0]), float(-low[0])), (float(high[1]), float(-low[1]))), floor)
+
+    def keep(self, name: str, worlds: Worlds, floor: float) -> None:
+        """What ``allow_for`` found."""
+        self.worlds[name], self._floor = worlds, floor
 
     def has(self, name: str) -> bool:
         """Whether there is a channel of this name."""
@@ -71,9 +107,7 @@ class ChannelFigures:
             return chosen.transpose(1, 0, 2).reshape(len(orders), -1)
 
         if figure == "worst-5":
-            psnr = column(0)
-            worst = max(1, math.ceil(WORST_SHARE * psnr.shape[1]))
-            return np.partition(psnr, worst - 1, axis=1)[:, :worst].mean(axis=1)
+            return _worst(column(0))
         if figure == "psnr-received":
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", message="Mean of empty slice")
@@ -124,8 +158,11 @@ class ChannelFigures:
         cost = self._top[figure] - value
         if not cost > 0 or not half > 0:
             return value - half, value + half
-        bent = math.exp(min(half / cost, 50.0))
-        return max(value - cost * (bent - 1), 0.0), value + cost * (1 - 1 / bent)
+        down = up = half / cost
+        if figure == "worst-5" and name in self.worlds:
+            down, up = self.worlds[name].widened(down)
+        bent = math.exp(min(down, 50.0))
+        return max(value - cost * (bent - 1), self._floor), value + cost * (1 - math.exp(-up))
 
     def figure(self, name: str, figure: str) -> dict | None:
         """Value and interval of one of ``FIGURES``; None where there is none."""
@@ -151,6 +188,19 @@ class ChannelFigures:
         level = 1 - (1 - CONFIDENCE) / len(JUDGED)
         ends = np.nanquantile(resampled, [(1 - level) / 2, (1 + level) / 2])
         return found | {"together": [round(float(end), 6) for end in ends]}
+
+
+def _worst(psnr: np.ndarray) -> np.ndarray:
+    """Mean of the worst 5 % of each row, ``float[r]``."""
+    worst = max(1, math.ceil(WORST_SHARE * psnr.shape[1]))
+    return np.partition(psnr, worst - 1, axis=1)[:, :worst].mean(axis=1)
+
+
+def _without_each(psnr: np.ndarray) -> np.ndarray:
+    """Mean of the worst 5 % without each part of the draws ``float[pictures, draws]`` in turn, ``float[parts]``."""
+    draws = psnr.shape[1]
+    parts = np.array_split(np.arange(draws), min(BATCHES, draws))
+    return np.array([_worst(np.delete(psnr, part, axis=1).reshape(1, -1))[0] for part in parts])
 
 
 def _rounded(value: float, low: float, high: float) -> dict:

@@ -8,6 +8,7 @@ from ds2c2.traces.packetfates import TraceError
 
 MANY = 3  # lines that must agree
 LONGEST = 30  # characters of a line with a time
+INDICES = "; a list of the numbers of the lost packets is read with --as indices --total PACKETS"
 _WFB = re.compile(r"\d+\tPKT\t\d+[:\d]*")
 
 
@@ -28,9 +29,10 @@ def _knows(content: Content) -> bool:
 
 
 def _read(content: Content, reading: Reading) -> Links:
+    kind = _kind(content) or "this holds totals"
     raise TraceError(
-        f"{content.path}: {_kind(content) or 'this holds totals'}, not what became of single packets: no loss trace "
-        "can be made of it; capture the packets (pcap) or log their sequence numbers"
+        f"{content.path}: {kind}, not what became of single packets: no loss trace "
+        "can be made of it; capture the packets (pcap) or log their sequence numbers" + INDICES * ("Mahimahi" in kind)
     )
 
 
