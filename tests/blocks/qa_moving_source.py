@@ -44,7 +44,7 @@ def test_a_source_whose_end_nobody_knew_ends_the_stream_with_its_last_picture_ag
     data = io.BytesIO()
     for number in range(2):
         Image.fromarray(shot(10 * number)).save(data, "PNG")
-    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(data.getvalue())))
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(data.getvalue()), isatty=lambda: False))
     rows, _, ends = sent(ds2c2.encoder_source(STREAM, "-"))
     count = STREAM.blocks
     assert len(rows) in (2 * count, 3 * count) and ends[-1] == len(rows) - 1

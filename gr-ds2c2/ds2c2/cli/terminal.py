@@ -28,7 +28,9 @@ class Table(table.Table):
             name: text and Text(printable(text), style=f"table.{name}")
             for name, text in (("title", title), ("caption", caption))
         }
-        table.Table.__init__(self, *map(_cell, headers), **told | more)
+        table.Table.__init__(self, **told | more)
+        for header in headers:  # rich takes no Text among its own headings
+            self.add_column(header)
 
     def add_column(self, header: Any = "", *parts: Any, **more: Any) -> None:
         table.Table.add_column(self, _cell(header), *parts, **more)

@@ -38,7 +38,7 @@ def is_camera(name: str) -> bool:
 def waiting_lines(names: Sequence[str]) -> list[str]:
     """What is to be said before a source is opened that gives nothing until somebody writes."""
     lines = [line for name in names if (line := waiting_line(name, "pictures"))]
-    if STANDARD_INPUT in names and sys.stdin.isatty():
+    if STANDARD_INPUT in names and sys.stdin and sys.stdin.isatty():
         lines.append("standard input: waiting for pictures")
     return lines
 
