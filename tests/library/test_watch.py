@@ -15,30 +15,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ds2c2.ends.session import FrameResult
-from ds2c2.errors import LinkError, UserError
+from ds2c2.errors import LinkError
 from ds2c2.stream.assembler import LinkCounts
-from ds2c2.stream.streamformat import StreamFormat
 from ds2c2.transport.fates import FATES, TURNED_AWAY
 from ds2c2.transport.packetsource import Arrivals
 from ds2c2.watch.metrics import metrics_text
 from ds2c2.watch.pageserver import BOUNDARY, MOST_CLIENTS, MOST_OF_ONE, PageServer, parse_http_address
 from ds2c2.watch.reception import HISTORY_SECONDS, SILENT_SECONDS, Reception
-from ds2c2.watch.silence import Silence
-from ds2c2.watch.window import FIELDS, Window, numbers
+from told import STREAM, Clock, came, frame, picture
 
-STREAM = StreamFormat(160, 128, bpp=0.6, block_size=48)
 # The text format 0.0.4: a sample is a name, labels, and a number as Go writes it.
 SAMPLE = re.compile(r'([a-z_:][a-z0-9_:]*)(?:\{((?:[a-z_]+="(?:[^"\\\n]|\\["\\n])*",?)+)\})? (-?[0-9.e+-]+)')
-
-
-class Clock:
-    """Seconds that only a test moves."""
-
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
@@ -55,21 +42,6 @@ def reception(clock):
 def page(reception):
     with PageServer(reception, "127.0.0.1", 0) as server:
         yield server
-
-
-def frame(number: int, lost: int = 0, nothing: bool = False, **quality: float) -> FrameResult:
-    known = dict.fromkeys(("psnr", "ms_ssim", "base_psnr", "base_ms_ssim")) | quality
-    lost = STREAM.blocks if nothing else lost
-    return FrameResult(number, nothing, 0, 0, 0, lost, 0, path=None, nothing=nothing, **known)
-
-
-def picture(level: int) -> np.ndarray:
-    return np.full((STREAM.height, STREAM.width, 3), level, np.uint8)
-
-
-def came(used: int, **more: int) -> tuple[Arrivals, LinkCounts]:
-    nothing = np.zeros((0, STREAM.packet_bytes), np.uint8)
-    return Arrivals(nothing), LinkCounts(received=used, used=used, **more)
 
 
 def ask(page: PageServer, path: str, method: str = "GET", host: str | None = None) -> http.client.HTTPResponse:
@@ -373,66 +345,3 @@ def test_a_page_at_a_host_that_nobody_knows(reception, anyone):
         PageServer(reception, "nohost.invalid", 8080, anyone)
     with pytest.raises(LinkError, match="no address with a port"):
         parse_http_address("nohost.invalid")
-
-
-def test_a_sender_that_pauses_is_not_yet_silent(clock):
-    silence = Silence(clock)
-    clock.now += 100
-    assert silence.words() == "no signal for 2 min"
-    silence.heard()
-    assert silence.words() == ""
-    clock.now += 10
-    assert silence.words() == "no signal for 10 s"
-    silence.heard()
-    clock.now += 19
-    assert silence.words() == ""  # it paused for ten before
-    clock.now += 1
-    assert silence.words() == "no signal for 20 s"
-
-
-@pytest.fixture
-def a_screen(monkeypatch):
-    """Qt draws, and nobody sees it."""
-    pytest.importorskip("PyQt5")
-    monkeypatch.setenv("QT_QPA_PLATFORM", "offscreen")
-
-
-def test_a_window_opens_and_is_closed(reception, a_screen):
-    window = Window(reception)
-    reception.shown(frame(3), picture(77))
-    assert not window.closed
-    reception.end()
-    window.close()
-    window.close()
-    assert window.closed
-
-
-def test_without_a_display_there_is_one_line(reception, monkeypatch):
-    for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"):
-        monkeypatch.delenv(name, raising=False)
-    with pytest.raises(UserError, match="--view: no display here; .*--http"):
-        Window(reception)
-
-
-def test_a_display_that_is_not_there_is_one_line_too(reception, monkeypatch):
-    monkeypatch.setenv("QT_QPA_PLATFORM", "nonsense")
-    with pytest.raises(UserError, match="--view: no window .*--http"):
-        Window(reception)
-
-
-def test_what_a_window_shows(reception, clock):
-    assert numbers(reception.stats()) == {
-        "texts": dict.fromkeys(FIELDS, "–") | {"Frames/s": "0.0"},
-        "over": "no signal for 0 s",
-    }
-    reception.shown(frame(3, 8, psnr=31.456), picture(1), 0.25)
-    reception.arrived(*came(9))
-    told = numbers(reception.stats())
-    assert told["over"] == "" and told["texts"]["Frame"] == "3" and told["texts"]["PSNR"] == "31.46 dB"
-    assert told["texts"]["Lost now"] == f"{800 / STREAM.blocks:.1f} %" and told["texts"]["Delay"] == "0.25 s"
-    reception.shown(frame(4, nothing=True), picture(1))
-    clock.now += 12
-    told = numbers(reception.stats())
-    assert told["over"] == "no signal for 12 s" and told["texts"]["Frame"] == "4 (nothing came)"
-    reception.end()
-    assert numbers(reception.stats())["over"] == "ended"

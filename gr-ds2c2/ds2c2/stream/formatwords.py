@@ -2,6 +2,7 @@
 """The words of a stream format's text form: numbers as they are written there, and what differs between two texts."""
 
 import re
+from fractions import Fraction
 
 
 def whole(text: str) -> int:
@@ -16,6 +17,11 @@ def number(text: str) -> float:
     if not re.fullmatch(r"-?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?", text):
         raise ValueError
     return float(text)
+
+
+def exact(value: float) -> Fraction:
+    """The decimal that the text form shows: both ends count blocks from it without rounding."""
+    return Fraction(f"{value:.6g}")
 
 
 READERS = {int: whole, float: number, str: str}

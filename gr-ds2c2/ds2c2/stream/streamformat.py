@@ -14,7 +14,7 @@ import numpy as np
 
 from ds2c2.errors import FormatError
 from ds2c2.pictures.pictures import MAX_SIDE, MIN_SIDE
-from ds2c2.stream.formatwords import READERS, whole
+from ds2c2.stream.formatwords import READERS, exact, whole
 from ds2c2.stream.protection import OUTAGE, arriving, needed
 from ds2c2.stream.remedy import changes_that_fit
 
@@ -50,11 +50,6 @@ LEAST_ENHANCEMENT_BYTES = 8
 MODEL_NAME = r"[A-Za-z0-9._-]+"
 WEIGHTS_SUFFIX = ".safetensors"
 DIGEST_HEX = 8  # hexadecimal digits of the weights' SHA-256 that the text form carries
-
-
-def _exact(value: float) -> Fraction:
-    """The decimal that the text form shows: both ends count blocks from it without rounding."""
-    return Fraction(f"{value:.6g}")
 
 
 @dataclass(frozen=True)
@@ -230,7 +225,7 @@ class StreamFormat:
     @cached_property
     def blocks(self) -> int:
         """N, code blocks a picture: as many whole blocks as the rate allows."""
-        return math.floor(_exact(self.bpp) * self.pixels / (8 * self.block_size))
+        return math.floor(exact(self.bpp) * self.pixels / (8 * self.block_size))
 
     @cached_property
     def symbol_bytes(self) -> int:
@@ -242,7 +237,7 @@ class StreamFormat:
 
     @property
     def _wanted_base(self) -> Fraction:
-        return max(_exact(self.base_bpp) * self.pixels / 8, Fraction(MIN_BASE_BYTES))
+        return max(exact(self.base_bpp) * self.pixels / 8, Fraction(MIN_BASE_BYTES))
 
     @cached_property
     def base_sources(self) -> int:
@@ -255,13 +250,13 @@ class StreamFormat:
         if self.layout == "spread":
             return 0
         if self.version == 1:
-            return self.base_sources + math.ceil(_exact(self.base_redundancy) * self.base_sources)
-        return needed(self.base_sources, _exact(self.survive), self.blocks)
+            return self.base_sources + math.ceil(exact(self.base_redundancy) * self.base_sources)
+        return needed(self.base_sources, exact(self.survive), self.blocks)
 
     @cached_property
     def enough_blocks(self) -> int:
         """Of layout spread: so many blocks of a frame give the base layer back, on average over which."""
-        return arriving(self.blocks, _exact(self.survive))
+        return arriving(self.blocks, exact(self.survive))
 
     @cached_property
     def share_symbols(self) -> np.ndarray:
