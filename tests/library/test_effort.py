@@ -52,13 +52,13 @@ def test_effort_gives_as_many_blocks_each_time_the_same(codec, picture):
 
 
 def test_effort_makes_a_picture_of_the_shipped_weights_better():
-    """By 0.1 dB without a loss in so few steps, in blocks of the same number and size."""
+    """By 0.4 dB without a loss in so few steps (0.54 measured), in blocks of the same number and size."""
     stream = StreamFormat(128, 96, bpp=0.6, survive=0.3)
     codec = Codec(stream, "cpu", weights=CHECKOUT / "models" / "coded.safetensors")
     picture = fit_picture(astronaut(), stream.width, stream.height, "scale")
     usual, refined = (codec.encode(picture, effort=effort).blocks for effort in (0, 16))
     assert usual.shape == refined.shape and not np.array_equal(usual, refined)
-    assert squared_error(codec, picture, refined) < 0.99 * squared_error(codec, picture, usual)
+    assert squared_error(codec, picture, refined) < 0.91 * squared_error(codec, picture, usual)
 
 
 def test_benchmarks_and_evaluations_refine_too(models, codec, picture, tmp_path):
