@@ -146,8 +146,8 @@ class LabelMaps:
 
 
 class SendingEnd:
-    """Encodes a feed frame by frame; what a repeated feed has encoded once is kept. The next files
-    are encoded meanwhile, ``codec.usual_at_once`` together unless with an effort; a feed that moves waits for nothing.
+    """Encodes a feed frame by frame; what a repeated feed has encoded once is kept. Files are encoded ahead,
+    ``codec.usual_at_once`` together unless with an effort; a feed that moves waits for nothing.
 
     ``favour``: regions to be sent finer than the rest, as ``ds2c2.codec.labels`` reads them, and
     ``labels``, the folder with the pictures' label maps; for a model that sends label maps,
@@ -185,19 +185,16 @@ class SendingEnd:
 
     def next_frame(self) -> EncodedPicture | None:
         """The next picture's blocks, None at the end of the feed. Waits for a picture of a feed that moves."""
-        feed, encoded, self.captured = self.feed, None, time.time()
+        feed, self.captured = self.feed, time.time()
         if feed.moving:
             picture = feed.take()
             if picture is None:
                 return None
             self.captured = feed.captured
             encoded = self._encode(0, picture)
-        elif feed.over(self.frame):
+        # None where an error has ended them before.
+        elif feed.over(self.frame) or (encoded := next(self._files, None)) is None:
             return None
-        else:
-            encoded = next(self._files, None)
-            if encoded is None:  # an error has ended them before
-                return None
         self.frame += 1
         self.small_bytes = encoded.small_bytes
         return encoded
