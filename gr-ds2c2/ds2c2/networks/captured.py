@@ -30,6 +30,9 @@ class Graphs:
     called, and so they are from a capture on that fails, which is said once. Raises ``DeviceError`` for another value
     of the variable."""
 
+    # Of all codecs: a card must not be waited for as a whole, as a capture does first, while another one is under way.
+    _lock = threading.Lock()
+
     def __init__(self, device: torch.device):
         wanted = os.environ.get(VARIABLE) or "auto"
         if wanted not in CHOICES:
@@ -37,7 +40,6 @@ class Graphs:
         self.on = wanted == "auto" and device.type in DEVICES
         self._device = device
         self._graphs: dict[tuple, _Graph] = {}
-        self._lock = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._graphs)
@@ -45,22 +47,24 @@ class Graphs:
     def run(self, network: Network, *inputs: Tensor) -> Tensor:
         """``network(*inputs)``. What it does may depend on the inputs' shapes, types and strides, not on their numbers.
         With gradients nothing is captured."""
-        if not (self.on and torch.is_inference_mode_enabled()):
-            return network(*inputs)
-        kinds = tuple((x.shape, x.dtype, x.stride()) for x in inputs)
+        if self.on and torch.is_inference_mode_enabled():
+            with self._lock:
+                if graph := self._graph(network, inputs):
+                    return graph(inputs)
+        return network(*inputs)
+
+    def _graph(self, network: Network, inputs: Sequence[Tensor]) -> "_Graph | None":
+        """None where a capture has failed."""
         # A graph's tensors are used anew in the order of one stream.
-        key = (network, _stream(self._device), kinds)
-        with self._lock:
+        key = (network, _stream(self._device), *((x.shape, x.dtype, x.stride()) for x in inputs))
+        if self.on and key not in self._graphs:
             try:
-                graph = self._graphs.get(key)
-                if graph is None:
-                    graph = self._graphs[key] = _Graph(network, inputs)
+                self._graphs[key] = _Graph(network, inputs)
             except RuntimeError as error:
                 self.on = False
                 line = str(error).partition("\n")[0]
                 warnings.warn(f"networks run without captured graphs, which failed: {line}", stacklevel=2)
-                return network(*inputs)
-            return graph(inputs)
+        return self._graphs[key] if self.on else None
 
 
 class _Graph:
