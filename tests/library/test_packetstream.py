@@ -71,6 +71,10 @@ class Receiver:
         self.taken[frame] = soft
         return frame
 
+    def take_many(self, frames, together):
+        for frame, soft in frames:
+            yield self.lose(frame) if soft is None else self.take(frame, soft)
+
 
 def whole(frame: int, stream: StreamFormat = STREAM) -> np.ndarray:
     return to_soft(blocks_of(frame, stream), np.ones(stream.blocks, bool))
