@@ -83,6 +83,7 @@ class depacketizer(Stage):
         self._kept_until = math.inf  # monotonic seconds
         self._strange = b""  # the first bytes of what is none of ours
         self._heard = 0.0  # when a packet of the stream came, monotonic seconds
+        self._felt = 0.0  # when one came that may be the sender's, or silence was told
         self._erased = np.broadcast_to(np.int8(0), (stream_format.blocks, 8 * size))
         self._told = False
 
@@ -97,11 +98,13 @@ class depacketizer(Stage):
         return self._last is not None or assembler.waiting or assembler.total_frames is not None
 
     def take(self, rows: np.ndarray, tags: list[tuple]) -> None:
-        used = self.counts.used
+        used, heard = self.counts.used, self._assembler.heard
         frames = self._assembler.push(rows)
         # The first packets of a stream wait for each other before any is used.
         if self.counts.used != used or not used:
             self._heard = time.monotonic()
+        if self._assembler.heard != heard or not used:
+            self._felt = time.monotonic()
         if not self._told and self.counts.used == 0:
             if len(self._strange) < LOOKED_AT:
                 self._strange += rows[: -(-LOOKED_AT // rows.shape[1])].tobytes()
@@ -113,9 +116,12 @@ class depacketizer(Stage):
     def idle(self) -> None:
         self._let_go_in_time()
         # What others send does not keep the stream waiting.
-        silence = time.monotonic() - max(self._heard, self.out_since)
-        if silence > self.timeout:
-            self._release(self._assembler.flush())
+        now = time.monotonic()
+        silence = now - max(self._heard, self.out_since)
+        # A silence is told once, and again where another as long follows.
+        if now - max(self._felt, self.out_since) > self.timeout:
+            self._felt = now
+            self._release(self._assembler.flush(pause=True))
             if not self._assembler.ended:
                 self._let_go([])
         # The end was announced and all there was is out.

@@ -95,6 +95,17 @@ def test_a_sender_that_was_killed_and_began_anew_is_two(tmp_path):
     assert not any(station.differing for station in merged.stations)
 
 
+def test_a_run_that_the_first_station_missed_stands_where_it_was(tmp_path):
+    runs = [sent(seed, frames=4) for seed in (1, 2, 3)]
+    for name, heard in (("a", (0, 2)), ("b", (0, 1, 2))):
+        with RecordingWriter(tmp_path / name, STREAM) as recording:
+            for run in heard:
+                recording.silence()
+                recording.write(runs[run])
+    merged = merge([str(tmp_path / "a"), str(tmp_path / "b")])
+    assert np.array_equal(rows_of(merged), np.concatenate(runs))
+
+
 def test_what_one_station_has_otherwise_is_counted(tmp_path):
     packets, other = sent(), sent()
     other[:3] = sent(9)[:3]

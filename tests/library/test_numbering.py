@@ -127,7 +127,7 @@ def test_pictures_and_trace_agree_on_any_mess_of_packets(mess):
         frames += assembler.push(rows[part])
         recorder.push(rows[part], came[part].astype(float))
         if pause and start // batch % pause == 0:  # silence
-            frames += assembler.flush()
+            frames += assembler.flush(pause=True)
             recorder.settle()
     frames += assembler.flush()
     # In the trace a packet's time is its place in the order of arrival.
@@ -187,7 +187,7 @@ def received_alike(pieces: list[np.ndarray | None], stream_format: StreamFormat 
     frames = []
     for rows in pieces:
         if rows is None:
-            frames += assembler.flush()
+            frames += assembler.flush(pause=True)
             recorder.settle()
             assert not assembler.waiting
         else:
@@ -234,6 +234,37 @@ def test_a_stream_that_goes_on_behind_silence_moves_nothing_and_a_few_packets_fr
     # Of the two pictures that silence cut in two the second halves are late.
     assert [int(frame.arrived.sum()) for frame in frames] == [*[3] * 15, 2, *[3] * 4, 2, *[3] * 9]
     assert (counts.resyncs, counts.late, counts.duplicate, counts.used) == (0, 2, 2, 88)
+
+
+def test_what_a_second_path_brings_a_second_late_is_a_copy():
+    pieces = []
+    for k in range(1, 7):
+        picture = packets(np.arange(k * N, (k + 1) * N), first=k * N)
+        pieces += [picture, None, picture, None]
+    frames, counts, trace = received_alike(pieces, FORMAT)
+    assert [frame.number for frame in frames] == list(range(1, 7))
+    assert (counts.resyncs, counts.duplicate) == (0, 6 * N)
+    assert trace.counts()["duplicate"] == 6 * N
+
+
+@pytest.mark.parametrize("ahead", [1, 2, 9])
+def test_one_forged_packet_of_frames_ahead_in_a_pause_moves_nothing(ahead):
+    rows = packets(np.arange(6 * N))
+    frames, counts, _ = received_alike([rows[:N], None, packets([(1 + ahead) * N]), None, rows[N:]], FORMAT)
+    # Where its block lies, that is the forger's.
+    whole = [frame for frame in frames if frame.arrived.all()]
+    assert [frame.number for frame in whole] == list(range(6))
+    assert (counts.resyncs, counts.late) == (0, 0)
+
+
+@pytest.mark.parametrize("stream_format", [FORMAT, FEW_BLOCKS], ids=["16 blocks", "3 blocks"])
+def test_strays_from_everywhere_in_a_pause_move_nothing(stream_format):
+    numbers = np.random.default_rng(1).integers(0, FRAME_MODULUS, 512) * stream_format.blocks
+    pieces = [packets(np.arange(9), stream_format), None]
+    for row in packets(numbers, stream_format):
+        pieces += [row[None], None]
+    _, counts, _ = received_alike(pieces, stream_format)
+    assert counts.resyncs == 0
 
 
 def test_behind_an_end_and_silence_a_few_strays_begin_nothing():

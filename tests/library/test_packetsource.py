@@ -91,7 +91,8 @@ def test_what_others_send_is_silence():
             quiet.append(listener.quiet)
             link.put(Arrivals(packets()))
             time.sleep(0.002)
-        assert listener.gave_up and not quiet[0] and quiet[-1]
+        # Once for each silence, which lasts five times as long before the listener gives up.
+        assert listener.gave_up and not quiet[0] and 1 <= sum(quiet) <= 5
 
 
 def test_what_does_not_fit_is_an_overrun():

@@ -108,7 +108,7 @@ def receive(
         recorder = TraceRecorder(codec.stream, stream, about=link.about, key=secret) if trace else None
         listener = Listener(
             link, timeout, float("inf") if stay else wait, lambda: assembler.ended and not stay,
-            lambda: assembler.counts.used, assembler.signed,
+            lambda: assembler.counts.used, assembler.signed, lambda: assembler.heard,
         )  # fmt: skip
         if stay:
             stop_when_told(listener)
@@ -121,7 +121,7 @@ def receive(
                     misfit_said = True
                     teller.say(f"{link.misfit}: {same_size(wanted)}")
                 if listener.quiet:
-                    tell(way.flush())
+                    tell(way.flush(pause=True))
                     if recorder:
                         recorder.settle()
                     if packets:

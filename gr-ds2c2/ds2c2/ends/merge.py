@@ -126,11 +126,12 @@ def merge(paths: list[str], stream: StreamFormat | None = None, stream_number: i
                     f"{path}: of another stream format than {paths[0]}, {words}; merge recordings of one stream"
                 )
             merged.stations.append(_read(path, source, stream_number, key))
-    joined = [
-        (station, run, _join(merged, station, place, run))
-        for station in merged.stations
-        for place, run in enumerate(station.runs)
-    ]
+    joined = []
+    for station in merged.stations:
+        before = None
+        for place, run in enumerate(station.runs):
+            before = _join(merged, station, place, run, before)
+            joined.append((station, run, before))
     for station, run, whole in joined:
         station.alone += sum(int((frame.arrived & (whole.had[n] == 1)).sum()) for n, frame in run.frames.items())
     return merged
@@ -142,7 +143,7 @@ def _read(path: str, source: RecordingSource, stream_number: int, key: bytes) ->
     ends: dict[int, np.ndarray] = {}
     while (arrivals := source.read(0.0)) is not None:
         if arrivals.pause:
-            assembler.flush()
+            assembler.flush(pause=True)
             continue
         last = arrivals.packets[:, 0] & 0x0F == TYPE_END
         # A piece goes to an end of the stream, so that what it announces is of the run that is under way.
@@ -171,16 +172,17 @@ def _announcing(packets: np.ndarray, total: int) -> np.ndarray:
     return packets[(packets[:, 0] & 0x0F == TYPE_END) & (packets[:, 2:6] == number).all(axis=1)]
 
 
-def _join(merged: Merged, station: Station, place: int, run: Run) -> Run:
-    """Put a station's run into the one of the sender that it is a part of, or begin another."""
+def _join(merged: Merged, station: Station, place: int, run: Run, before: Run | None) -> Run:
+    """Put a station's run into the one of the sender that it is a part of, or begin another, behind the one that the
+    station heard ``before``."""
     alike = [whole.likeness(run) for whole in merged.runs]
     best = max(range(len(alike)), key=lambda one: alike[one], default=None)
     if best is None or alike[best][0] <= alike[best][1]:
         # Nothing in common says which: then as many runs were before it here as there.
         best = place if place < len(alike) and alike[place] == (0, 0) else None
     if best is None:
-        merged.runs.append(Run())
-        best = -1
+        best = len(merged.runs) if before is None else next(n for n, one in enumerate(merged.runs, 1) if one is before)
+        merged.runs.insert(best, Run())
     whole = merged.runs[best]
     station.differing += whole.likeness(run)[1]
     for number, frame in run.frames.items():

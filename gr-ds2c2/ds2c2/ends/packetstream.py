@@ -80,9 +80,9 @@ class PacketsToPictures:
         frames = self.assembler.push(packets)
         return self._hand_on(self._groups(frames), len(frames))
 
-    def flush(self) -> list[FrameResult]:
-        """Everything that is still under way; call at the end and after a long silence."""
-        frames = self.assembler.flush()
+    def flush(self, pause: bool = False) -> list[FrameResult]:
+        """Everything that is still under way; call at the end, and with ``pause`` after a long silence."""
+        frames = self.assembler.flush(pause)
         return self._hand_on(chain(self._groups(frames), self._close_group()), len(frames) + len(self._group))
 
     def _groups(self, frames: list[Frame]) -> Iterator[Received]:

@@ -109,13 +109,24 @@ class FrameAssembler:
     @property
     def waiting(self) -> bool:
         """Frames are under way, or packets of which silence decides whether they begin something."""
-        return bool(self._open) or self._tracker.undecided
+        return any(map(self._sure, self._open)) or self._tracker.undecided
+
+    def _sure(self, frame: int) -> bool:
+        """More than one packet say that the stream is there, or is so far that this may be its next frame."""
+        return frame <= self._tracker.sure + 1
 
     @property
     def ended(self) -> bool:
         """The sender's end was announced and every frame up to it is released. Of a stream that is not signed anybody
         can say that: it is so when silence follows."""
         return self.total_frames is not None and self._next is not None and self._next >= self.total_frames
+
+    @property
+    def heard(self) -> int:
+        """Packets so far that may be the sender's: silence is where none comes. Of a signed stream what is late or came
+        before may be replayed."""
+        counts = self.counts
+        return counts.used if self.signed else counts.used + counts.late + counts.duplicate
 
     @property
     def signed(self) -> bool:
@@ -166,14 +177,16 @@ class FrameAssembler:
         self._next = None
         return frames
 
-    def flush(self) -> list[Frame]:
-        """Silence, or the end of what comes: release everything that is under way, and lost frames up to an
-        announced end; a few packets that agree are followed now."""
+    def flush(self, pause: bool = False) -> list[Frame]:
+        """The end of what comes, or (``pause``) silence: release everything that is under way, and lost frames up to an
+        announced end; a few packets that agree are followed now. In a pause what one packet alone claims of frames
+        further on than the next waits."""
         frames = [frame for judged in self._tracker.settle() for frame in self._take(judged)]
-        return frames + self._release_all()
+        return frames + self._release_all(pause)
 
-    def _release_all(self) -> list[Frame]:
-        total, last = self.total_frames, max(self._open, default=-1)
+    def _release_all(self, pause: bool = False) -> list[Frame]:
+        total = self.total_frames
+        last = max((frame for frame in self._open if not pause or self._sure(frame)), default=-1)
         if total is not None:
             last = total - 1
             for number in [number for number in self._open if number > last]:

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from zlib import crc32
 
 import numpy as np
 
@@ -74,8 +75,9 @@ class SequenceTracker:
     and may move it on, or is a stray; ``RESYNC_PACKETS`` strays that agree, with less than half as many packets of
     the stream among them, move it on to a frame ahead (``Recall``) or are a sender that has restarted (``Restart``).
     Behind silence the first few that agree are enough, and nothing that lies before where the stream stood is its own
-    any more: no link holds packets back for so long, but a sender that was killed begins again there. What is kept, and
-    the work a packet, do not grow with what comes.
+    any more: no link holds packets back for so long, but a sender that was killed begins again there. A second path may
+    bring copies so late: what equals what was received in its place says nothing, but of the sender's first frame, for
+    a sender may begin again with the same pictures. What is kept, and the work a packet, do not grow with what comes.
 
     Args:
         blocks: code blocks a frame, N
@@ -102,6 +104,7 @@ class SequenceTracker:
         self.newest_sequence = 0
         self.floor = 0
         self._several = min(SEVERAL_PACKETS, blocks)
+        self._again = max(self._several, 2)  # a stream that is known is moved by no packet alone
         self._recent: deque[int] = deque(maxlen=RECENT_PACKETS)  # sequence numbers
         self._ours = 0  # packets of the stream so far
         self._clock = 0  # packets so far
@@ -111,6 +114,9 @@ class SequenceTracker:
         self._stood: int | None = None  # where silence found the stream, until it has gone on
         self._gone_on = 0  # packets of the stream since
         self._settled = 0  # packets that had come when silence was last told
+        # Of the packets received last, by their sequence numbers modulo the length, which they were and their marks.
+        count = max(reorder, 2 * blocks)
+        self._received = np.full(count, -1, np.int64), np.zeros(count, np.uint32)
 
     @property
     def total(self) -> int | None:
@@ -143,12 +149,25 @@ class SequenceTracker:
         """The first few that agree decide: no stream is under way, or it was silent and has not gone on."""
         return self._between or self._stood is not None
 
+    @property
+    def sure(self) -> int | None:
+        """The highest frame that more than one packet says was reached, or one where no others came."""
+        if self.newest is None:
+            return None
+        return (self._highest() - 1) // self.blocks
+
+    def _highest(self) -> int:
+        """Packets of the stream up to where a few together say that it is."""
+        last = sorted(set(self._recent))[-self._again :]
+        return last[0] + 1 if last else self.newest_sequence
+
     def judge(self, parsed: ParsedPackets, payload: np.ndarray) -> Iterator[Judgement]:
         """Judge packets in the order in which they came, ``payload[n, ...]`` what is kept of each code block.
 
         Use up the iterator. While it stands at ``Ours`` the tracker has moved on with those packets; at
         ``Restart`` it still stands where the old sender ended.
         """
+        marks = np.fromiter(map(crc32, parsed.blocks), np.uint32, len(parsed.blocks))
         # Runs of one frame number are taken at once; interleaved numbers make more runs.
         cuts = (np.flatnonzero(np.diff(parsed.frames)) + 1).tolist()
         ends = deque(zip(parsed.end_places, parsed.ends, strict=True))
@@ -156,7 +175,8 @@ class SequenceTracker:
             while ends and ends[0][0] <= start:
                 self._end(ends.popleft()[1])
             number = int(parsed.frames[start])
-            yield from self._take(Packets(number, parsed.indices[start:stop], payload[start:stop]))
+            some = slice(start, stop)
+            yield from self._take(Packets(number, parsed.indices[some], payload[some], marks[some]))
         for _, total in ends:
             self._end(total)
 
@@ -165,14 +185,16 @@ class SequenceTracker:
         dropped, but where the first few decide they wait for more of their kind."""
         group = self._held.largest() if self._between else self._last_word()
         waited = self.newest is not None and self._waiting
-        if len(group) >= (self._several if self._over else 1):
+        if self.newest is None and group:
+            yield from self._follow(group)
+        elif len(group) >= self._again and self._mostly(group[-self._again :]):
             yield from self._follow(group)
         if final or not waited:
             for stray in self._held.take(self._held.all()):
                 yield Dropped(stray)
         self._over = self.total is not None
         if self.newest is not None:
-            self._stood, self._gone_on = self.newest_sequence, 0
+            self._stood, self._gone_on = self._highest(), 0
         self._settled = self._clock
 
     def passed(self, frame: int) -> bool:
@@ -203,18 +225,24 @@ class SequenceTracker:
                     for piece in np.split(np.arange(len(packets)), np.flatnonzero(np.diff(back)) + 1):
                         yield from self._take(packets.some(piece))
                     return
-                if not back.any():
-                    self._ours += len(packets)
-                    self._clock += len(packets)
-                    self._go_on(len(packets))
-                    self._advance(sequences)
-                    yield Ours(frame, packets)
+                where, marks = self._received
+                at = sequences % len(where)
+                if back.any():
+                    copies = (where[at] == sequences) & (marks[at] == packets.marks) & (packets.number > 0)
+                    yield from self._stray(packets, copies)
                     return
-        yield from self._stray(packets)
+                where[at], marks[at] = sequences, packets.marks
+                self._ours += len(packets)
+                self._clock += len(packets)
+                self._go_on(len(packets))
+                self._advance(sequences)
+                yield Ours(frame, packets)
+                return
+        yield from self._stray(packets, np.zeros(len(packets), bool))
 
     def _go_on(self, count: int) -> None:
         self._gone_on += count
-        if self._gone_on >= self._several:
+        if self._gone_on >= self._again:
             self._stood = None
 
     def _advance(self, sequences: np.ndarray) -> None:
@@ -229,7 +257,7 @@ class SequenceTracker:
         self.newest_sequence = max(self.newest_sequence, min(highest, limit))
         self.newest = max(self.newest, (self.newest_sequence - 1) // self.blocks)
 
-    def _stray(self, packets: Packets) -> Iterator[Judgement]:
+    def _stray(self, packets: Packets, copies: np.ndarray) -> Iterator[Judgement]:
         for place in range(len(packets)):
             # A copy: what waits must not keep all that came with it.
             one = packets.some(np.array([place]))
@@ -237,6 +265,9 @@ class SequenceTracker:
             stray = Stray(late if late is None or late <= self.newest else None, one)
             self._clock += 1
             yield stray
+            if copies[place]:
+                yield Dropped(stray)
+                continue
             dropped = self._held.add(stray, self._clock, self._ours)
             if dropped is not None:
                 yield Dropped(dropped)
@@ -257,14 +288,18 @@ class SequenceTracker:
         if not self._waiting:
             return []
         few: list[int] = []
+        enough = self._several if self.newest is None else self._again
         for place in reversed(places):
             # What came before the last silence from further on is of a sender before.
             if held.clock[place] > self._settled or held.is_before(place, one):
                 few.insert(0, place)
-                if len(few) == self._several:
-                    # The majority of what came since the first.
-                    return few if self._clock - held.clock[few[0]] < 2 * self._several else []
+                if len(few) == enough:
+                    return few if self._mostly(few) else []
         return []
+
+    def _mostly(self, places: list[int]) -> bool:
+        """Whether these strays are the majority of what came since the first of them."""
+        return self._clock - self._held.clock[places[0]] < 2 * len(places)
 
     def _last_word(self) -> list[int]:
         """Places of the last strays that agree, and are not contradicted by what came between."""
@@ -272,9 +307,9 @@ class SequenceTracker:
         if last is None or (last.frame is not None and self._stood is None):
             return []
         places = held.agreeing(last.packets.number)
-        while len(places) >= self._several and 2 * (self._ours - held.ours[places[0]]) >= len(places):
+        while len(places) >= self._again and 2 * (self._ours - held.ours[places[0]]) >= len(places):
             places = places[1:]
-        return places if len(places) >= self._several else []
+        return places if len(places) >= self._again else []
 
     def _follow(self, places: list[int]) -> Iterator[Judgement]:
         began = int(self._held.clock[places[0]])

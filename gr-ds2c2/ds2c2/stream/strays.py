@@ -14,18 +14,19 @@ HELD_STRAYS = 512
 @dataclass(frozen=True)
 class Packets:
     """Packets of one frame: its 16-bit number, their indices ``int[n]`` in it, and what the receiver
-    keeps of each, ``[n, ...]``."""
+    keeps of each, ``[n, ...]``; ``marks`` are the CRC-32 of their blocks, ``uint32[n]``."""
 
     number: int
     indices: np.ndarray
     payload: np.ndarray
+    marks: np.ndarray
 
     def __len__(self) -> int:
         return len(self.indices)
 
     def some(self, places: np.ndarray | slice) -> "Packets":
         """Those at these places, views where the places are a slice."""
-        return Packets(self.number, self.indices[places], self.payload[places])
+        return Packets(self.number, self.indices[places], self.payload[places], self.marks[places])
 
 
 @dataclass(eq=False)

@@ -289,6 +289,7 @@ class Listener:
         ended: whether the stream's end was announced
         taken: packets of the stream so far; what others send keeps nobody waiting then
         sure: nobody but the sender can have announced the end, so no silence need follow
+        felt: packets so far that may be the sender's, where more of them part silences than keep anybody waiting
     """
 
     def __init__(
@@ -299,6 +300,7 @@ class Listener:
         ended: Callable[[], bool],
         taken: Callable[[], int] | None = None,
         sure: bool = False,
+        felt: Callable[[], int] | None = None,
     ):
         self.source = source
         self.gave_up = self.quiet = False
@@ -306,6 +308,7 @@ class Listener:
         self.events: Counter[str] = Counter()
         self._silence, self._wait, self._ended, self._sure = silence, wait, ended, sure
         self._taken = taken or (lambda: self.good + self.failed)
+        self._felt = felt or self._taken
         self._stopped = False
 
     def stop(self) -> None:
@@ -313,9 +316,10 @@ class Listener:
         self._stopped = True
 
     def __iter__(self) -> Iterator[Arrivals]:
-        heard, count = time.monotonic(), self._taken()
+        heard = felt = time.monotonic()
+        count, parts, idle = self._taken(), self._felt(), False
         while not self._stopped:
-            if self.source.live and (self.quiet or self._sure) and self._ended():
+            if self.source.live and (idle or self._sure) and self._ended():
                 return
             arrivals = self.source.read(min(self._silence, self._wait))
             if arrivals is None:
@@ -325,18 +329,23 @@ class Listener:
             self.failed += len(arrivals.packets) - good
             self.unreadable += arrivals.unreadable
             self.events.update(kind for kind, _ in arrivals.events)
+            now = time.monotonic()
             # Before the stream has begun nothing tells its first packets, which wait for each other, from others'.
-            if self.source.live:
-                self.quiet = arrivals.silent or (count > 0 and time.monotonic() - heard >= self._silence)
-            else:
+            idle = arrivals.silent or (count > 0 and now - heard >= self._silence)
+            self.quiet = arrivals.silent or (parts > 0 and now - felt >= self._silence)
+            if not self.source.live:
                 self.quiet = arrivals.pause
             yield arrivals
             # Counted from when they were taken: decoding takes its time, too.
+            now = time.monotonic()
             if self._taken() != count:
-                heard, count, self.quiet = time.monotonic(), self._taken(), False
-            elif time.monotonic() - heard > self._wait:
+                heard, count, idle = now, self._taken(), False
+            elif now - heard > self._wait:
                 self.gave_up = True
                 return
+            # A silence is told once, and again where another as long follows.
+            if self.quiet or self._felt() != parts:
+                felt, parts = now, self._felt()
 
     @property
     def trouble(self) -> str:

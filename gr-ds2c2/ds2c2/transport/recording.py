@@ -100,7 +100,8 @@ class RecordingReader:
         except OSError as error:
             raise LinkError(f"{path}: no recording to read ({error.strerror})") from None
         try:
-            self.stream = self._recorded(stream) if self._first == MAGIC else self._alone(stream)
+            self._told = self._first == MAGIC
+            self.stream = self._recorded(stream) if self._told else self._alone(stream)
         except FormatError:
             self._file.close()
             raise
@@ -130,22 +131,28 @@ class RecordingReader:
         return stream
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        size = self.stream.packet_bytes
+        size, pieces = self.stream.packet_bytes, _pieces if self._told else _whole
         with self._file:
             held = self._first
             # What is there: what comes through a pipe is not held back until there is as much as may be.
             while data := self._file.read1(READ_PACKETS * size):
                 held += data
                 whole = len(held) // size * size
-                yield from _pieces(held[:whole], size)
+                yield from pieces(held[:whole], size)
                 held = held[whole:]
             whole = len(held) // size * size
             self.torn_bytes = len(held) - whole
-            yield from _pieces(held[:whole], size)
+            yield from pieces(held[:whole], size)
 
     def close(self) -> None:
         """For who does not read it to its end."""
         self._file.close()
+
+
+def _whole(data: bytes, size: int) -> Iterator[np.ndarray]:
+    """Packets of a file of packets alone, in which nobody says anything of silence."""
+    if data:
+        yield np.frombuffer(data, np.uint8).reshape(-1, size)
 
 
 def _pieces(data: bytes, size: int) -> Iterator[np.ndarray]:
