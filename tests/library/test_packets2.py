@@ -151,6 +151,29 @@ def test_a_replayed_recording_is_counted_and_a_newer_sender_is_followed():
     assert (trace.counts()["ok"], len(trace.resumes)) == (len(live) + len(new), 1)
 
 
+@pytest.mark.parametrize("silent", [False, True])
+def test_packets_of_the_same_session_played_again_move_nothing(silent):
+    """As many as would move a stream that is not signed, under way and in pauses of the sender."""
+    count = 400 // SIGNED.blocks + 8
+    live = packets_of(SIGNED, count)
+    assembler, recorder = FrameAssembler(SIGNED, 3, key=KEY), TraceRecorder(SIGNED, 3, key=KEY)
+    frames = []
+    for start in range(0, len(live), 100):
+        for rows in (live[start : start + 100], live[:64], live[: start + 100][-64:]):
+            frames += assembler.push(rows)
+            recorder.push(rows, None)
+        if silent:
+            frames += assembler.flush(pause=True)
+            recorder.settle()
+    frames += assembler.flush()
+    trace, counts = recorder.finish(), assembler.counts
+    assert [frame.number for frame in frames] == list(range(count))
+    assert (counts.resyncs, len(trace.resumes), trace.counts()["ok"]) == (0, 0, len(live))
+    assert counts.received == counts.used + counts.duplicate + counts.late + counts.out_of_range
+    if not silent:
+        assert counts.used == len(live)
+
+
 def test_an_end_of_the_old_sender_does_not_end_the_new_one():
     old = Packetizer(SIGNED, 3, KEY, 100)
     old.pack(blocks_of(SIGNED, 1))

@@ -92,7 +92,7 @@ class FrameAssembler:
         self.reorder, self.ordered = reorder, ordered
         self.counts = LinkCounts()
         self.other_digest: int | None = None
-        self._tracker = SequenceTracker(stream_format.blocks, reorder)
+        self._tracker = SequenceTracker(stream_format.blocks, reorder, self.signed)
         self._open: dict[int, Frame] = {}
         self._released: dict[int, np.ndarray] = {}  # what arrived of the frames released last
         self._next: int | None = None  # the next frame to release
@@ -172,7 +172,7 @@ class FrameAssembler:
         """A newer sender is heard from now on, wherever its numbers are."""
         frames = self.flush()
         self.counts.resyncs += 1
-        self._tracker = SequenceTracker(self.format.blocks, self.reorder)
+        self._tracker = SequenceTracker(self.format.blocks, self.reorder, self.signed)
         self._open.clear()
         self._next = None
         return frames

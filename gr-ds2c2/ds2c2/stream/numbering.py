@@ -82,6 +82,8 @@ class SequenceTracker:
     Args:
         blocks: code blocks a frame, N
         reorder: packets that a link may reorder
+        signed: the packets are of one session that its sender signed: it never goes back, so who plays some of them again
+            moves nothing
 
     Attributes:
         newest: highest frame that the stream has reached, None before it was joined
@@ -93,8 +95,9 @@ class SequenceTracker:
         history: frames behind the newest of which a packet is still known as late
     """
 
-    def __init__(self, blocks: int, reorder: int = REORDER_PACKETS):
+    def __init__(self, blocks: int, reorder: int = REORDER_PACKETS, signed: bool = False):
         self.blocks = blocks
+        self.signed = signed
         self.reorder = reorder
         self.reach = -(-reorder // blocks)
         self.ahead = 1 + 2 * self.reach
@@ -229,6 +232,7 @@ class SequenceTracker:
                 at = sequences % len(where)
                 if back.any():
                     copies = (where[at] == sequences) & (marks[at] == packets.marks) & (packets.number > 0)
+                    copies |= self.signed
                     yield from self._stray(packets, copies)
                     return
                 where[at], marks[at] = sequences, packets.marks
@@ -238,7 +242,8 @@ class SequenceTracker:
                 self._advance(sequences)
                 yield Ours(frame, packets)
                 return
-        yield from self._stray(packets, np.zeros(len(packets), bool))
+        again = self.signed and self.newest is not None and self._continued(packets.number) <= self.newest
+        yield from self._stray(packets, np.full(len(packets), again))
 
     def _go_on(self, count: int) -> None:
         self._gone_on += count

@@ -81,7 +81,7 @@ class TraceRecorder:
             **(about or {}),
         }
         self.counts = dict.fromkeys(COUNTS, 0)
-        self._tracker = SequenceTracker(stream_format.blocks)
+        self._tracker = SequenceTracker(stream_format.blocks, signed=self.signed)
         self._runs: list[_Run] = []
         self._ours = 0
         # Damaged packets that came before it was known where the sender is.
@@ -252,7 +252,7 @@ class TraceRecorder:
         self.settle(final=True)
         if self._runs:
             self._end_run(frame)
-        self._tracker = SequenceTracker(self.format.blocks)
+        self._tracker = SequenceTracker(self.format.blocks, signed=self.signed)
 
     def _keep(self, frame: int, rows: np.ndarray) -> None:
         run, kept = self._runs[-1], rows.copy()
