@@ -14,7 +14,7 @@ from ds2c2.cli.receivewords import Teller, same_size
 from ds2c2.cli.spread import takes
 from ds2c2.cli.watching import WatchOptions, watching
 from ds2c2.errors import LinkError, NothingReceived
-from ds2c2.files import check_free, check_place
+from ds2c2.files import check_free
 from ds2c2.stream.assembler import FrameAssembler
 from ds2c2.stream.packetcheck import check_key
 from ds2c2.stream.packetkey import read_key
@@ -74,8 +74,6 @@ def receive(
     options.check_fit(fit, originals)
     secret = read_key(key)
     check_free(trace, record, place.out if place.film else "")
-    if trace:
-        check_place(trace)
     with ExitStack() as opened:
         link = opened.enter_context(sources.open_stations(radio, places, format_, off_loopback, bool(watch.http)))
         wanted = link.stream
