@@ -112,7 +112,8 @@ def command(results: dict) -> str:
         **({"perception": "trunks.safetensors"} if "trunks" in settings else {}),
     }
     words = " ".join(f"--{name} {value}" for name, value in options.items())
-    return f"ds2c2 benchmark {results['name']} --out {results['name']} {words}"
+    # Not into the pictures' own folder: plots would be pictures of the next run.
+    return f"ds2c2 benchmark {results['name']} --out judged/{results['name']} {words}"
 
 
 def headline_rate(results: dict) -> float:
