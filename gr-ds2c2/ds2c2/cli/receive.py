@@ -12,6 +12,7 @@ from ds2c2.cli.pictureplace import BoundedPlaceOptions, picture_place
 from ds2c2.cli.radio import ReceivingOptions
 from ds2c2.cli.receivewords import Teller, same_size
 from ds2c2.cli.spread import takes
+from ds2c2.cli.stopping import interrupt_when_told
 from ds2c2.cli.watching import WatchOptions, watching
 from ds2c2.errors import LinkError, NothingReceived
 from ds2c2.files import check_free
@@ -110,6 +111,8 @@ def receive(
         )  # fmt: skip
         if stay:
             stop_when_told(listener)
+        else:
+            interrupt_when_told()
         for line in (*put.notes, *watchers.lines, *sources.listening_lines(radio, source)):
             teller.say(line)
         misfit_said = other_said = False

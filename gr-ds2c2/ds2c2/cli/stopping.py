@@ -4,6 +4,20 @@
 import signal
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM where it ends a command as Ctrl-C does, with an exit code of its own."""
+
+
+def interrupt_when_told() -> None:
+    """SIGTERM is as Ctrl-C from now on: what was received so far is kept. A second one ends it at once."""
+
+    def stop(number: int, _frame: object) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        raise Terminated
+
+    signal.signal(signal.SIGTERM, stop)
+
+
 def until_signalled(host) -> None:  # noqa: ANN001 - anything with stop()
     """SIGTERM or Ctrl-C ends it in good order, a second one at once."""
 
