@@ -34,7 +34,6 @@ from ds2c2.cli import (
     trunks,
     update,
 )
-from ds2c2.cli.stopping import Terminated
 from ds2c2.cli.terminal import Terminal
 from ds2c2.errors import ExitCode, UserError
 from ds2c2.files import no_room, unwritable
@@ -120,8 +119,6 @@ def _run() -> int:
             raise
         Terminal(stderr=True).print(f"ds2c2: {line}", markup=False)
         return ExitCode.PLACE
-    except Terminated:
-        return ExitCode.TERMINATED
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
     return 0
