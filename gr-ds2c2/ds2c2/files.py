@@ -122,6 +122,8 @@ def check_free(*paths: str | Path) -> None:
 def check_place(path: str | Path) -> None:
     """Raises ``FileError``, before a run and not after it, where a file and its folder could not be written. Nothing
     is left there."""
+    if not os.fspath(path):
+        raise FileError("'': a file that is written needs a name; give one")
     path = Path(path)
     try:
         if path.is_dir():

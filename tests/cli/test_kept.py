@@ -85,6 +85,9 @@ def test_a_file_in_the_place_of_a_folder_is_kept(refused, words):
     ("words", "said"),
     [
         (("receive", "--from", "given.rec", "--out", "a.mkv"), "films are written as .mp4 alone"),
+        (("trace", "record", "--from", "given.rec", "--out", ""), "'': a file that is written needs a name"),
+        (("trace", "merge", "given.csv", "given.csv", "--out", ""), "'': a file that is written needs a name"),
+        (("key", ""), "'': a file that is written needs a name"),
         (("benchmark", "folder", "--out", "./folder/new"), "--out ./folder/new: within folder"),
         (("report", "given.csv", "--into", "given.csv"), "--into given.csv: results that are read"),
         (("train", "nowhere", "--out", "a.pt"), "--out a.pt: weights end in .safetensors"),

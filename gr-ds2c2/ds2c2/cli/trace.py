@@ -14,7 +14,7 @@ from ds2c2.cli.radio import ReceivingOptions
 from ds2c2.cli.reading import ReadingOptions, read_one
 from ds2c2.cli.spread import takes
 from ds2c2.cli.terminal import Table, Terminal
-from ds2c2.files import check_free, make_folder, write_text
+from ds2c2.files import check_free, check_place, make_folder, write_text
 from ds2c2.networks.modelfiles import pinned
 from ds2c2.stream.packetkey import read_key
 
@@ -48,6 +48,7 @@ def record(
 
     if sources.only_asked(radio, source):
         return
+    check_place(out)
     check_free(out)
     secret = read_key(key)
     with sources.open_source(radio, source, format_, off_loopback) as link:
