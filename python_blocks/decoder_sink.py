@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Decoder Sink: soft bits to pictures."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pmt
 from gnuradio import gr
@@ -93,19 +95,26 @@ class decoder_sink(Lasting, gr.sync_block):
 
     @guarded
     def work(self, input_items: list, output_items: list) -> int:
+        rows, receiver = input_items[0], self.receiver
+        # What has queued is decoded together, no more of it than is worked on at a time: a single frame waits for none.
+        frames = min(len(rows) // self.format.blocks, receiver.codec.usual_at_once)
+        for result in receiver.take_many(self._frames(rows, frames), together=frames > 1):
+            lost_share = result.lost / self.format.blocks
+            self.message_port_pub(QUALITY_PORT, _quality(result, lost_share))
+            if self.view is not None:
+                self.view.show_frame(receiver.picture, result, lost_share)
+        return frames * self.format.blocks
+
+    def _frames(self, rows: np.ndarray, frames: int) -> Iterator[tuple[int, np.ndarray]]:
+        """Numbers and soft bits of so many frames; copies, since a thread may outlast an error in another."""
         count = self.format.blocks
-        number = self._next
-        for tag in self.get_tags_in_window(0, 0, 1):
-            if tag.key == FRAME_TAG:
-                number = frame_number(tag.value)
-        self._next = number + 1
-        result = self.receiver.take(number, input_items[0][:count])
-        lost_share = result.lost / count
-        self.message_port_pub(QUALITY_PORT, _quality(result, lost_share))
-        if self.view is not None:
-            self.view.show_frame(self.receiver.picture, result, lost_share)
-        # One frame a call: what is decoded is shown before the next one is begun.
-        return count
+        for start in range(0, frames * count, count):
+            number = self._next
+            for tag in self.get_tags_in_window(0, start, start + 1):
+                if tag.key == FRAME_TAG:
+                    number = frame_number(tag.value)
+            self._next = number + 1
+            yield number, rows[start : start + count].copy()
 
     def stop(self) -> bool:
         results, receiver = self.results, self.receiver

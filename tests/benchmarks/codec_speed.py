@@ -3,6 +3,7 @@
 
     python tests/benchmarks/codec_speed.py [PICTURE] [--size 768x512] [--bpp 0.26] [--threads 2] [--runs 7]
     python tests/benchmarks/codec_speed.py --memory --size 768x512 --size 1920x1080 --size 3840x2160
+    python tests/benchmarks/codec_speed.py --frames 4 --size 768x512 --size 1920x1080 [--at-once 2]
 
 Ours and theirs take turns in one process with as many threads, so that other work on the machine hits both
 alike; the fastest of the runs counts. Beside the time on the clock stands that of the processor, all threads
@@ -113,6 +114,28 @@ def show_times(picture: np.ndarray, bpp: float, runs: int) -> None:
         print(line)
 
 
+def show_together(picture: np.ndarray, bpp: float, frames: int, at_once: int, runs: int) -> None:
+    """``frames`` pictures, no two alike, one after the other and ``at_once`` of them together."""
+    height, width = picture.shape[:2]
+    codec = Codec(StreamFormat(width, height, bpp=bpp, survive=0.5), "cpu")
+    pictures = [np.roll(picture, 16 * number, axis=1) for number in range(frames)]
+    bits = [to_soft(codec.encode(each).blocks, np.ones(codec.stream.blocks, bool)) for each in pictures]
+    for what, many, given in ((ENCODE, codec.encode_many, pictures), (DECODE, codec.decode_many, bits)):
+        took: dict[int, list[tuple[float, float]]] = {1: [], at_once: []}
+        for _ in range(runs):
+            for count, times in took.items():
+                clock, busy = time.perf_counter(), time.process_time()
+                for _ in many(given, count):
+                    pass
+                times.append((time.perf_counter() - clock, time.process_time() - busy))
+        for count, times in took.items():
+            wall, busy = (1e3 * float(np.median(each)) / frames for each in zip(*times, strict=True))
+            print(f"{what}, {count} at once: {wall:.0f} ms a picture, {busy:.0f} ms of the processor")
+        pairs = list(zip(*took.values(), strict=True))
+        ratio, busy_ratio = (float(np.median([one[k] / other[k] for one, other in pairs])) for k in (0, 1))
+        print(f"{what}: {ratio:.2f} times as many pictures a second; of the processor {1 / busy_ratio:.2f} of the time")
+
+
 def peak() -> int:
     """MiB. Not getrusage's ru_maxrss where there is another: that one begins with the starting process's."""
     status = Path("/proc/self/status")
@@ -158,6 +181,8 @@ def main() -> None:
     parser.add_argument("--bpp", type=float, default=0.26)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--runs", type=int, default=7)
+    parser.add_argument("--frames", type=int, default=0, help="several at once, beside one after the other, alone")
+    parser.add_argument("--at-once", type=int, default=2)
     parser.add_argument("--memory", action="store_true", help="memory alone")
     parser.add_argument("--one", choices=(ENCODE, DECODE), help=argparse.SUPPRESS)
     parser.add_argument("--blocks", help=argparse.SUPPRESS)
@@ -169,6 +194,12 @@ def main() -> None:
         measure_memory(arguments.one, sized(arguments, arguments.size[0]), arguments.bpp, arguments.blocks)
         return
     print(f"torch {torch.__version__}, numpy {np.__version__}, {arguments.threads} threads, {arguments.bpp:g} bpp")
+    if arguments.frames:
+        for size in arguments.size:
+            print(f"{size}, medians of {arguments.runs} runs in turn, {arguments.frames} frames each")
+            pixels = sized(arguments, size)
+            show_together(pixels, arguments.bpp, arguments.frames, arguments.at_once, arguments.runs)
+        return
     if not arguments.memory:
         for size in arguments.size:
             print(f"{size}, the fastest of {arguments.runs} runs in turn")

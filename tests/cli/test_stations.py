@@ -3,6 +3,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 
@@ -54,6 +55,37 @@ def test_two_stations_hear_what_neither_hears_alone(ds2c2, sent, tmp_path):
     assert sum(heard[place]["first"] for place in places) == end["packets"]["used"] == blocks
     assert min(heard[place]["first"] for place in places) >= blocks // 3
     assert f"{places[1]}: {len(packets) - blocks // 3} packets, " in words
+
+
+def test_a_sender_that_was_killed_and_began_anew_is_two_live_and_in_the_recording(ds2c2, sent, tmp_path):
+    """Its second beginning lies within what a link may turn round, and the end of the first never came."""
+    packets, port = np.concatenate(list(sent)), free_port()
+    command = ["receive", "--json", "--from", f"udp://127.0.0.1:{port}", "--format", sent.stream.text, "--out", "live"]
+    receiver = subprocess.Popen(
+        [sys.executable, "-m", "ds2c2", *command, "--record", "record", "--stay", "--timeout", "0.5"],
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "COLUMNS": "300"},
+    )  # fmt: skip
+    try:
+        assert receiver.stderr.readline()
+        sender = UdpSender("127.0.0.1", port, 2000.0)
+        sender.send(packets[: 2 * sent.stream.blocks - 1])
+        # The second picture lacks a block and comes when nothing has come for a while.
+        told = [receiver.stdout.readline() for _ in range(2)]
+        sender.send(packets)
+        told += [receiver.stdout.readline() for _ in range(3)]
+        receiver.send_signal(signal.SIGTERM)
+        rest, words = receiver.communicate(timeout=120)
+    finally:
+        receiver.kill()
+    assert receiver.returncode == 0, words
+    *frames, end = map(json.loads, [*told, *rest.splitlines()])
+    assert [(frame["frame"], frame["enhancement_lost"]) for frame in frames] == [(0, 0), (1, 1), (0, 0), (1, 0), (2, 0)]
+    assert (end["packets"]["resyncs"], end["packets"]["used"]) == (1, 5 * sent.stream.blocks - 1)
+    again = ds2c2("receive", "--from", "record", "--out", "again", "--json")
+    *replayed, second = map(json.loads, again.stdout.splitlines())
+    for one, other in zip(frames, replayed, strict=True):
+        assert (one["frame"], one["enhancement_lost"]) == (other["frame"], other["enhancement_lost"])
+    assert second["packets"] == end["packets"]
 
 
 def test_stations_are_addresses_of_their_own(ds2c2, sent):

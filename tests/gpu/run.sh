@@ -9,7 +9,7 @@ out=$1 seconds=$2
 shift 2
 device=${DS2C2_DEVICE:-cuda}
 first=$(find "$@" -type f | grep -Ei '\.(webp|png|jpe?g)$' | sort | head -1)
-[ "$device" = cpu ] && quick="--size 256x256 --pictures 1 --precision float32" || quick=
+[ "$device" = cpu ] && quick="--size 192x128 256x256 --pictures 2 --precision float32" || quick=
 python3 "$here/check.py" "$first" --device "$device" $quick 2>&1 | tee "$out/check.txt"
 checked=$?
 python3 "$here/train.py" "$@" --out "$out" --device "$device" --seconds "$seconds" ${DS2C2_TRAIN:-} 2>&1 | tee "$out/train.txt" || exit

@@ -27,10 +27,10 @@ use_checkout()
 import numpy as np  # noqa: E402
 
 from ds2c2.stream.assembler import FrameAssembler, LinkCounts  # noqa: E402
-from ds2c2.stream.numbering import steps_between  # noqa: E402
 from ds2c2.stream.packetcheck import PacketCheck, key_id  # noqa: E402
 from ds2c2.stream.packets import FRAME_MODULUS, TYPE_BLOCK, TYPE_END, Packetizer, build_packets  # noqa: E402
 from ds2c2.stream.softbits import to_hard  # noqa: E402
+from ds2c2.stream.strays import steps_between  # noqa: E402
 from ds2c2.stream.streamformat import StreamFormat  # noqa: E402
 from ds2c2.transport.udp import UdpReceiver, UdpSender  # noqa: E402
 

@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ds2c2.stream.assembler import FrameAssembler
-from ds2c2.stream.numbering import HELD_STRAYS, RESYNC_PACKETS
+from ds2c2.stream.numbering import RESYNC_PACKETS
 from ds2c2.stream.packets import END_COPIES, FRAME_MODULUS, HEADER_BYTES, TYPE_BLOCK, Packetizer, build_headers
+from ds2c2.stream.strays import HELD_STRAYS
 from ds2c2.stream.streamformat import StreamFormat
 
 STREAM = StreamFormat(64, 64, bpp=1.0, block_size=32, base_redundancy=1)

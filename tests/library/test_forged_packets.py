@@ -191,16 +191,40 @@ def test_a_single_packet_is_a_stream_when_silence_follows(stream):
     assert recorder.finish().counts()["ok"] == 1
 
 
-def test_a_short_stream_after_a_restart_is_followed_in_the_silence():
+@pytest.mark.parametrize("number", [0, 500, 65_000])
+@pytest.mark.parametrize("again", [1, 3])
+@pytest.mark.parametrize("silent", [False, True])
+@pytest.mark.parametrize("name", sorted(FORMATS))
+def test_a_few_forged_packets_in_a_pause_of_the_sender_cost_it_no_picture(name, silent, again, number):
+    """A picture, a pause, and in some of the pauses four that agree."""
+    stream = FORMATS[name]
+    rows = genuine(stream, 6).reshape(6, stream.blocks, -1)
+    assembler = FrameAssembler(stream)
+    frames = []
+    for frame, picture in enumerate(rows):
+        frames += received(assembler, picture) + assembler.flush()
+        if 2 <= frame < 2 + again:
+            frames += received(assembler, forged(stream, np.full(4, number), np.arange(4) % stream.blocks))
+            frames += assembler.flush() if silent else []
+    # The forger's own picture comes, too, where four packets are one.
+    whole = [frame for frame in frames if frame.arrived.all() and not (frame.blocks == 0xEE).all()]
+    assert_whole(whole, rows.reshape(-1, rows.shape[-1]), stream)
+
+
+@pytest.mark.parametrize("before", [False, True], ids=["silence behind", "silence before"])
+def test_a_short_stream_after_a_restart_is_followed_beside_silence(before):
     """Fewer packets than it takes while others contradict."""
     stream = FORMATS["3 blocks"]
     again = genuine(stream, 4)
     assert len(again) < RESYNC_PACKETS
     assembler = FrameAssembler(stream)
-    received(assembler, genuine(stream, 200))
-    assembler.flush()
-    assert received(assembler, np.concatenate([again, end_of(stream, 4)])) == []
-    assert_whole(assembler.flush(), again, stream)
+    first = received(assembler, genuine(stream, 200))
+    first += assembler.flush() if before else []
+    frames = received(assembler, np.concatenate([again, end_of(stream, 4)]))
+    assert [frame.number for frame in frames] == ([0, 1, 2, 3] if before else [])
+    frames += assembler.flush()
+    assert [frame.number for frame in first + frames] == [*range(200), *range(4)]
+    assert_whole(frames[-4:], again, stream)
     assert assembler.ended and assembler.counts.resyncs == 1
 
 

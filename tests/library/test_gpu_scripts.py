@@ -29,9 +29,9 @@ def test_the_run_for_a_card_goes_through_without_one(tmp_path):
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     check = (tmp_path / "check.txt").read_text()
-    assert (
-        "768x512 float32 sent by cpu" in check and "256x256 float32 decode on cpu" in check and "not read" not in check
-    )
+    assert "192x128 float32 sent by cpu" in check and "not read" not in check and "something else" not in check
+    assert "256x256 float32 decode on cpu, 3 at a time" in check
+    assert "256x256 float32 sent by plain calls: inf dB" in check and "256x256 float32: 0 graphs" in check
     assert "step 2" in (tmp_path / "train.txt").read_text()
     with safe_open(tmp_path / "coded.safetensors", "pt") as file:
         assert file.get_tensor("level_counts").any()

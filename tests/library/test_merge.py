@@ -81,6 +81,20 @@ def test_a_sender_that_restarts_does_so_for_all(tmp_path):
     assert all(station.differing == 0 for station in merged.stations)
 
 
+def test_a_sender_that_was_killed_and_began_anew_is_two(tmp_path):
+    """Few frames, so that all of them lie within what a link reorders: silence tells them apart."""
+    runs = [sent(1)[: 4 * N - 3], sent(2, frames=3)]
+    for name in "ab":
+        with RecordingWriter(tmp_path / name, STREAM) as recording:
+            for run in runs:
+                recording.write(run[:: 1 if name == "a" else 2])
+                recording.silence()
+    merged = merge([str(tmp_path / "a"), str(tmp_path / "b")])
+    assert [len(run.frames) for run in merged.runs] == [4, 3]
+    assert np.array_equal(rows_of(merged), np.concatenate(runs))
+    assert not any(station.differing for station in merged.stations)
+
+
 def test_what_one_station_has_otherwise_is_counted(tmp_path):
     packets, other = sent(), sent()
     other[:3] = sent(9)[:3]

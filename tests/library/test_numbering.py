@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ds2c2.stream.assembler import FrameAssembler
-from ds2c2.stream.numbering import HELD_STRAYS, RESYNC_PACKETS, Ours, Restart, SequenceTracker, Stray
+from ds2c2.stream.numbering import RESYNC_PACKETS, Ours, Restart, SequenceTracker
 from ds2c2.stream.packets import END_COPIES, FRAME_MODULUS, TYPE_BLOCK, TYPE_END, build_headers, parse_packets
+from ds2c2.stream.strays import HELD_STRAYS, Stray
 from ds2c2.stream.streamformat import StreamFormat
 from ds2c2.traces.losstrace import DUPLICATE, OK
 from ds2c2.traces.tracerecorder import TraceRecorder
@@ -110,13 +111,13 @@ def messes(draw):
         strange = rng.random(len(sequences)) < draw(st.sampled_from([0.0, 0.02, 0.5]))
         places = rng.integers(0, FRAME_MODULUS * stream_format.blocks, len(sequences))
         pieces.append(np.where(strange, places, sequences))
-    return stream_format, np.concatenate(pieces), draw(st.sampled_from([1, 7, 100, 5000]))
+    return stream_format, np.concatenate(pieces), draw(st.sampled_from([1, 7, 100, 5000])), draw(st.integers(0, 40))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(messes())
 def test_pictures_and_trace_agree_on_any_mess_of_packets(mess):
-    stream_format, sequences, batch = mess
+    stream_format, sequences, batch, pause = mess
     rows = packets(sequences, stream_format)
     came = np.arange(len(rows))
     assembler, recorder = FrameAssembler(stream_format), TraceRecorder(stream_format)
@@ -125,6 +126,9 @@ def test_pictures_and_trace_agree_on_any_mess_of_packets(mess):
         part = slice(start, start + batch)
         frames += assembler.push(rows[part])
         recorder.push(rows[part], came[part].astype(float))
+        if pause and start // batch % pause == 0:  # silence
+            frames += assembler.flush()
+            recorder.settle()
     frames += assembler.flush()
     # In the trace a packet's time is its place in the order of arrival.
     trace, counts = recorder.finish(), assembler.counts
@@ -175,6 +179,61 @@ def test_behind_an_end_and_silence_the_first_packets_are_a_sender_that_begins_an
     assert counts.received == counts.used + counts.end
     trace = recorder.finish()
     assert len(trace) == sent and (trace.status == OK).all() and len(trace.resumes) == 2
+
+
+def received_alike(pieces: list[np.ndarray | None], stream_format: StreamFormat = FEW_BLOCKS) -> tuple:
+    """Frames, counts and trace of packets with silences (None) among them."""
+    assembler, recorder = FrameAssembler(stream_format), TraceRecorder(stream_format)
+    frames = []
+    for rows in pieces:
+        if rows is None:
+            frames += assembler.flush()
+            recorder.settle()
+            assert not assembler.waiting
+        else:
+            frames += assembler.push(rows)
+            recorder.push(rows, None)
+    frames += assembler.flush()
+    trace = recorder.finish()
+    counts = assembler.counts
+    assert counts.resyncs == len(trace.resumes) and counts.out_of_range == recorder.counts["out_of_range"]
+    assert counts.used + counts.late == int((trace.status == OK).sum())
+    return frames, counts, trace
+
+
+@pytest.mark.parametrize("ended", [True, False], ids=["ended", "killed"])
+def test_a_sender_that_begins_anew_is_followed_though_each_picture_loses_a_block_and_silence_follows_each(ended):
+    """Two packets of three come of each picture, never enough to begin a stream between two silences."""
+    first = packets(np.arange(20 * 3), FEW_BLOCKS)
+    again = [packets([3 * k, 3 * k + 2], FEW_BLOCKS, first=100 + 2 * k) for k in range(6)]
+    pieces = [first, *([ends(20, FEW_BLOCKS)] if ended else []), None]
+    for rows in again:
+        pieces += [rows, None]
+    frames, counts, trace = received_alike(pieces)
+    assert [frame.number for frame in frames] == [*range(20), *range(6)]
+    assert [int(frame.arrived.sum()) for frame in frames[20:]] == [2] * 6
+    assert (counts.used, counts.resyncs, counts.out_of_range) == (60 + 12, 1, 0)
+    assert trace.counts() == {"ok": 72, "missed": 6, "crc_fail": 0, "host_drop": 0, "duplicate": 0}
+
+
+@pytest.mark.parametrize("killed", [2, 5, 28, 86, 200])
+def test_a_sender_that_was_killed_and_began_anew_gives_its_pictures_to_no_older_one(killed):
+    """The link may turn 86 pictures of three packets round; behind silence it turns none."""
+    first = packets(np.arange(killed * 3), FEW_BLOCKS)
+    again = packets(np.arange(40 * 3), FEW_BLOCKS, first=len(first))
+    frames, counts, _ = received_alike([first[:-1], None, again])
+    assert [frame.number for frame in frames] == [*range(killed), *range(40)]
+    assert (counts.used, counts.resyncs, counts.received) == (len(first) - 1 + 120, 1, len(first) - 1 + 120)
+    assert (frames[killed].blocks[:, :4].copy().view(">u4")[:, 0] >= len(first)).all()
+
+
+def test_a_stream_that_goes_on_behind_silence_moves_nothing_and_a_few_packets_from_before_it_are_late():
+    rows = packets(np.arange(30 * 3), FEW_BLOCKS)
+    stalled = rows[[40, 41]]
+    frames, counts, _ = received_alike([rows[:47], None, stalled, rows[47:62], None, rows[62:]])
+    # Of the two pictures that silence cut in two the second halves are late.
+    assert [int(frame.arrived.sum()) for frame in frames] == [*[3] * 15, 2, *[3] * 4, 2, *[3] * 9]
+    assert (counts.resyncs, counts.late, counts.duplicate, counts.used) == (0, 2, 2, 88)
 
 
 def test_behind_an_end_and_silence_a_few_strays_begin_nothing():

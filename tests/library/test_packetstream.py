@@ -9,6 +9,7 @@ import pytest
 
 from ds2c2.ends.packetstream import PacketsToPictures, pictures_to_packets
 from ds2c2.errors import FileError, FormatError, LinkError
+from ds2c2.stream.packets import parse_packets
 from ds2c2.stream.softbits import to_soft
 from ds2c2.stream.streamformat import StreamFormat
 from ds2c2.transport.recording import RecordingReader, RecordingWriter
@@ -69,6 +70,10 @@ class Receiver:
         assert frame not in self.taken
         self.taken[frame] = soft
         return frame
+
+    def take_many(self, frames, together):
+        for frame, soft in frames:
+            yield self.lose(frame) if soft is None else self.take(frame, soft)
 
 
 def whole(frame: int, stream: StreamFormat = STREAM) -> np.ndarray:
@@ -174,6 +179,36 @@ def test_a_recording_comes_back_with_its_format(tmp_path):
     assert reader.stream == STREAM
     assert np.array_equal(np.concatenate(list(reader)), packets)
     assert reader.torn_bytes == 0
+
+
+def test_a_recording_says_where_nothing_came_for_a_while(tmp_path):
+    packets = packets_of(2)
+    with RecordingWriter(tmp_path / "a.bin", STREAM) as writer:
+        writer.silence()  # before the first packet there is nothing to part
+        writer.write(packets[:5])
+        writer.write(packets[:0])
+        writer.silence()
+        writer.silence()
+        writer.write(packets[5:])
+    pieces = list(RecordingReader(tmp_path / "a.bin"))
+    assert [len(piece) for piece in pieces] == [5, 0, len(packets) - 5]
+    assert np.array_equal(np.concatenate(pieces), packets)
+    # To who does not know of it, it is one malformed packet.
+    assert (tmp_path / "a.bin").stat().st_size == len(f"ds2c2-packets/1\n{STREAM.text}\n") + (
+        len(packets) + 1
+    ) * STREAM.packet_bytes
+    nothing = np.zeros((1, STREAM.packet_bytes), np.uint8)
+    assert parse_packets(nothing, STREAM).malformed == 1
+
+
+def test_a_packet_of_zeros_that_somebody_sends_is_no_silence(tmp_path):
+    packets = packets_of(1)
+    forged = np.insert(packets, 3, 0, axis=0)
+    with RecordingWriter(tmp_path / "a.bin", STREAM) as writer:
+        writer.write(forged)
+    (read,) = RecordingReader(tmp_path / "a.bin")
+    assert not forged[3].any()  # the writer left it as it was
+    assert len(read) == len(forged) and read[3].any() and parse_packets(read, STREAM).malformed == 1
 
 
 def test_a_torn_recording_is_read_as_far_as_it_goes(tmp_path):

@@ -60,6 +60,7 @@ def merge(
     if to:
         with RecordingWriter(to, merged.stream) as recording:
             for run in merged.runs:
+                recording.silence()
                 for packets in merged.packets(run):
                     recording.write(packets)
         teller.say(f"wrote packet recording {to}")

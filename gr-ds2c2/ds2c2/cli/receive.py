@@ -120,11 +120,12 @@ def receive(
                 if link.misfit and not misfit_said:
                     misfit_said = True
                     teller.say(f"{link.misfit}: {same_size(wanted)}")
-                # Silence of a source that is not live is this host's: there is nothing to be late.
-                if listener.quiet and link.live:
+                if listener.quiet:
                     tell(way.flush())
                     if recorder:
                         recorder.settle()
+                    if packets:
+                        packets.silence()
                 if recorder:
                     recorder.take(arrivals)
                 if packets:

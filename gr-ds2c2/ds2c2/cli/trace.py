@@ -62,7 +62,7 @@ def record(
             console.print(line, markup=False)
         with console.status("waiting for packets") as status:
             for arrivals in listener:
-                if listener.quiet and link.live:
+                if listener.quiet:
                     recorder.settle()
                 recorder.take(arrivals)
                 status.update(f"{listener.good} packets")

@@ -21,14 +21,20 @@ from ds2c2.transport.packetsource import RecordingSource
 
 
 class _WholePackets(FrameAssembler):
-    """Frames of whole packets, ``uint8[N, packet_bytes]``."""
+    """Frames of whole packets, ``uint8[N, packet_bytes]``; ``released``, each after how many restarts of the sender."""
 
     def __init__(self, stream: StreamFormat, stream_number: int, key: bytes):
         FrameAssembler.__init__(self, stream, stream_number, key=key)
+        self.released: list[tuple[int, Frame]] = []
         self._nothing = np.broadcast_to(np.uint8(0), (stream.blocks, stream.packet_bytes))
 
     def _kept(self, piece: ParsedPackets, packets: np.ndarray) -> np.ndarray:
         return packets[piece.places]
+
+    def _release(self) -> Frame:
+        frame = super()._release()
+        self.released.append((self.counts.resyncs, frame))
+        return frame
 
 
 @dataclass
@@ -133,26 +139,29 @@ def merge(paths: list[str], stream: StreamFormat | None = None, stream_number: i
 def _read(path: str, source: RecordingSource, stream_number: int, key: bytes) -> Station:
     """A recording's packets in frames, a run for each time that its sender began."""
     assembler = _WholePackets(source.stream, stream_number, key)
-    runs: list[Run] = [Run()]
-    last = -1
-
-    def keep(frames: list[Frame]) -> None:
-        nonlocal last
-        for frame in frames:
-            if frame.number <= last:
-                runs.append(Run())
-            last = frame.number
-            if frame.arrived.any():
-                runs[-1].frames[frame.number] = frame
-
+    ends: dict[int, np.ndarray] = {}
     while (arrivals := source.read(0.0)) is not None:
-        ends = arrivals.packets[:, 0] & 0x0F == TYPE_END
+        if arrivals.pause:
+            assembler.flush()
+            continue
+        last = arrivals.packets[:, 0] & 0x0F == TYPE_END
         # A piece goes to an end of the stream, so that what it announces is of the run that is under way.
-        for piece in np.split(arrivals.packets, np.flatnonzero(ends[:-1] & ~ends[1:]) + 1):
-            keep(assembler.push(piece))
+        for piece in np.split(arrivals.packets, np.flatnonzero(last[:-1] & ~last[1:]) + 1):
+            assembler.push(piece)
             if piece[-1, 0] & 0x0F == TYPE_END and assembler.total_frames is not None:
-                runs[-1].ends = _announcing(piece, assembler.total_frames)
-    keep(assembler.flush())
+                ends[assembler.counts.resyncs] = _announcing(piece, assembler.total_frames)
+    assembler.flush()
+    runs: list[Run] = []
+    began, number = -1, -1
+    for restarts, frame in assembler.released:
+        if restarts != began:
+            # A station that heard nothing for long goes on with the same run.
+            if not runs or frame.number <= number or runs[-1].ends is not None:
+                runs.append(Run())
+            runs[-1].ends = ends.get(restarts)
+        began, number = restarts, frame.number
+        if frame.arrived.any():
+            runs[-1].frames[number] = frame
     return Station(path, assembler.counts, [run for run in runs if run.frames])
 
 

@@ -4,7 +4,8 @@
 The same parts in the same order as the flowgraph's blocks, so both ends can be mixed.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from itertools import chain
 
 import numpy as np
 
@@ -13,6 +14,8 @@ from ds2c2.ends.trial import soft_frames
 from ds2c2.stream.assembler import Frame, FrameAssembler
 from ds2c2.stream.interleaver import Interleaver
 from ds2c2.stream.packets import Packetizer
+
+Received = tuple[int, np.ndarray | None]  # a frame's number and its soft bits; None: nothing came
 
 
 def pictures_to_packets(
@@ -72,34 +75,36 @@ class PacketsToPictures:
         return (0 < self.most_frames <= receiving.frames) or (0 < self.most_pictures <= receiving.written)
 
     def push(self, packets: np.ndarray) -> list[FrameResult]:
-        """Packets in, results of the frames that became complete (or overdue) out."""
-        return [result for frame in self.assembler.push(packets) for result in self._take(frame)]
+        """Packets in, results of the frames that became complete (or overdue) out. Where several did, as from a
+        recording or behind a sender that is faster, they are decoded together."""
+        frames = self.assembler.push(packets)
+        return self._hand_on(self._groups(frames), len(frames))
 
     def flush(self) -> list[FrameResult]:
         """Everything that is still under way; call at the end and after a long silence."""
-        results = [result for frame in self.assembler.flush() for result in self._take(frame)]
-        return results + self._close_group()
+        frames = self.assembler.flush()
+        return self._hand_on(chain(self._groups(frames), self._close_group()), len(frames) + len(self._group))
 
-    def _take(self, frame: Frame) -> list[FrameResult]:
-        results = []
-        # Groups stand at multiples of the depth in the numbering, wherever one joined.
-        # A number that does not rise is that of a sender that restarted.
-        if self._group and (
-            frame.number // self.stream.depth != self._group[0].number // self.stream.depth
-            or frame.number <= self._group[-1].number
-        ):
-            results = self._close_group()
-        self._group.append(frame)
-        if (frame.number + 1) % self.stream.depth == 0:
-            results += self._close_group()
-        return results
+    def _groups(self, frames: list[Frame]) -> Iterator[Received]:
+        for frame in frames:
+            # Groups stand at multiples of the depth in the numbering, wherever one joined.
+            # A number that does not rise is that of a sender that restarted.
+            if self._group and (
+                frame.number // self.stream.depth != self._group[0].number // self.stream.depth
+                or frame.number <= self._group[-1].number
+            ):
+                yield from self._close_group()
+            self._group.append(frame)
+            if (frame.number + 1) % self.stream.depth == 0:
+                yield from self._close_group()
 
-    def _close_group(self) -> list[FrameResult]:
+    def _close_group(self) -> Iterator[Received]:
         if not self._group:
-            return []
+            return
         frames, self._group = self._group, []
         if not any(frame.arrived.any() for frame in frames):
-            return self._hand_on(frames, self.receiving.lose)
+            yield from ((frame.number, None) for frame in frames)
+            return
         depth, total = self.stream.depth, self.assembler.total_frames
         start = frames[0].number // depth * depth
         # Only the announced end makes a group shorter: after a silence, or where one joined,
@@ -110,12 +115,11 @@ class PacketsToPictures:
         for frame in frames:
             blocks[frame.number - start], arrived[frame.number - start] = frame.blocks, frame.arrived
         sorted_ = soft_frames(self._interleaver, blocks, arrived)
-        return self._hand_on(frames, lambda number: self.receiving.take(number, sorted_[number - start]))
+        yield from ((frame.number, sorted_[frame.number - start]) for frame in frames)
 
-    def _hand_on(self, frames: list[Frame], take: Callable[[int], FrameResult]) -> list[FrameResult]:
+    def _hand_on(self, frames: Iterator[Received], count: int) -> list[FrameResult]:
         results = []
-        for frame in frames:
-            if self.full:
-                break
-            results.append(take(frame.number))
+        taken = self.receiving.take_many(frames, together=count > 1)
+        while not self.full and (result := next(taken, None)) is not None:
+            results.append(result)
         return results

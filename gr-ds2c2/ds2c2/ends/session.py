@@ -3,13 +3,15 @@
 their quality. Flowgraph blocks and commands share it, so both give the same pictures."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from ds2c2.codec.codec import Codec, DecodedPicture, EncodedPicture, grey_picture
+from ds2c2.codec.inflight import in_order
 from ds2c2.codec.labels import FavourMaps, fitted_labels, names_segmenter
 from ds2c2.codec.segmentation import default_segnet, open_segmenter
 from ds2c2.ends.movingfeed import MovingFeed
@@ -145,7 +147,8 @@ class LabelMaps:
 
 
 class SendingEnd:
-    """Encodes a feed frame by frame; what a repeated feed has encoded once is kept.
+    """Encodes a feed frame by frame; what a repeated feed has encoded once is kept. Files are encoded ahead,
+    ``codec.usual_at_once`` together unless with an effort; a feed that moves waits for nothing.
 
     ``favour``: regions to be sent finer than the rest, as ``ds2c2.codec.labels`` reads them, and
     ``labels``, the folder with the pictures' label maps; for a model that sends label maps,
@@ -177,23 +180,22 @@ class SendingEnd:
         self.small_bytes = 0  # of c in the frame sent last
         self.captured = 0.0  # when its picture was there, seconds since 1970
         self._kept: dict[int, EncodedPicture] = {}
+        # No file twice at a time; and an effort takes minutes, in which a process should end when it is told to.
+        at_once = 1 if effort else min(codec.usual_at_once, len(feed.paths))
+        self._files = in_order(self._file, self._places(), at_once)
 
     def next_frame(self) -> EncodedPicture | None:
         """The next picture's blocks, None at the end of the feed. Waits for a picture of a feed that moves."""
-        feed, encoded, self.captured = self.feed, None, time.time()
+        feed, self.captured = self.feed, time.time()
         if feed.moving:
             picture = feed.take()
             if picture is None:
                 return None
             self.captured = feed.captured
             encoded = self._encode(0, picture)
-        elif feed.over(self.frame):
+        # None where an error has ended them before.
+        elif feed.over(self.frame) or (encoded := next(self._files, None)) is None:
             return None
-        else:
-            place = self.frame % len(feed.paths)
-            encoded = self._kept.get(place) or self._encode(place, feed.picture(place))
-            if feed.repeat and (len(self._kept) + 1) * encoded.blocks.nbytes < self.KEPT_BYTES:
-                self._kept[place] = encoded
         self.frame += 1
         self.small_bytes = encoded.small_bytes
         return encoded
@@ -202,6 +204,19 @@ class SendingEnd:
     def last(self) -> bool:
         """The frame that came last is the stream's last. A feed whose end nobody knows may end without it."""
         return self.feed.over(self.frame)
+
+    def _places(self) -> Iterator[int]:
+        """Of the files, in the order of sending."""
+        frame = 0
+        while not self.feed.over(frame):
+            yield frame % len(self.feed.paths)
+            frame += 1
+
+    def _file(self, place: int) -> EncodedPicture:
+        encoded = self._kept.get(place) or self._encode(place, self.feed.picture(place))
+        if self.feed.repeat and (len(self._kept) + 1) * encoded.blocks.nbytes < self.KEPT_BYTES:
+            self._kept[place] = encoded
+        return encoded
 
     def _encode(self, place: int, picture: np.ndarray) -> EncodedPicture:
         labels = self.labels.of(place, picture) if self.labels is not None else None
@@ -303,7 +318,25 @@ class ReceivingEnd:
     def take(self, frame: int, soft: np.ndarray) -> FrameResult:
         """Decode soft bits ``int8[N, 8 * block_size]`` of a frame. Raises ``PictureError``
         when the picture cannot be written."""
-        return self._show(frame, self.codec.decode(soft)) if soft.any() else self.lose(frame)
+        return next(self.take_many([(frame, soft)], together=False))
+
+    def take_many(self, frames: Iterable[tuple[int, np.ndarray | None]], together: bool) -> Iterator[FrameResult]:
+        """As ``take``, or where nothing came (None) ``lose``, of each frame's number and soft bits in turn;
+        ``together``: some are decoded at a time."""
+        numbers: deque[int] = deque()
+
+        def arrived() -> Iterator[np.ndarray | None]:
+            for number, soft in frames:
+                numbers.append(number)
+                yield soft
+
+        for decoded in in_order(self._decode, arrived(), self.codec.usual_at_once if together else 1):
+            number = numbers.popleft()
+            yield self.lose(number) if decoded is None else self._show(number, decoded)
+
+    def _decode(self, soft: np.ndarray | None) -> DecodedPicture | None:
+        """None where nothing came."""
+        return self.codec.decode(soft) if soft is not None and soft.any() else None
 
     def lose(self, frame: int) -> FrameResult:
         """Nothing came of a frame."""

@@ -47,4 +47,5 @@ def wanted_precision(device: torch.device) -> torch.dtype | None:
 
 def picture_precision(device: torch.device, precision: torch.dtype | None) -> AbstractContextManager:
     """In here networks compute in ``precision``; None is that of their weights."""
-    return torch.autocast(device.type, precision, enabled=precision is not None)
+    # On a card nothing is kept from one layer to the next: a captured graph must not read what is gone by then.
+    return torch.autocast(device.type, precision, enabled=precision is not None, cache_enabled=device.type == "cpu")

@@ -5,10 +5,11 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from ds2c2.stream.numbering import REORDER_PACKETS, Judgement, Ours, Recall, Restart, SequenceTracker, Stray
+from ds2c2.stream.numbering import REORDER_PACKETS, Judgement, Ours, Recall, Restart, SequenceTracker
 from ds2c2.stream.packets import FRAME_MODULUS, PacketParser, ParsedPackets
 from ds2c2.stream.sessions import Sessions
 from ds2c2.stream.stamps import Stamp
+from ds2c2.stream.strays import Stray
 from ds2c2.stream.streamformat import StreamFormat
 
 KEPT_STAMPS = 256  # of the frames that were stamped last

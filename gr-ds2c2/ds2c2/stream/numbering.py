@@ -5,7 +5,7 @@ Frame numbers on the air have 16 bits; here they go on beyond. Whoever receives 
 ``SequenceTracker``, so that the pictures and the loss trace tell the same story.
 
 A header can be damaged by accident or forged on purpose, so no packet alone moves anything: where a stream
-begins, jumps or ends is what several packets agree on, more than say otherwise, or a few and then silence.
+begins, jumps or ends is what several packets agree on, more than say otherwise, or a few and silence beside them.
 """
 
 from collections import deque
@@ -15,7 +15,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from ds2c2.stream.packets import FRAME_MODULUS, ParsedPackets
+from ds2c2.stream.packets import ParsedPackets
+from ds2c2.stream.strays import HeldStrays, Packets, Stray, steps_between
 
 # Packets that a link reorders within so many are all of the stream.
 REORDER_PACKETS = 256
@@ -25,8 +26,6 @@ MAX_GAP_FRAMES = 64
 RESYNC_PACKETS = 32
 # So many do where nothing says otherwise: before the stream was joined, or in a silence.
 SEVERAL_PACKETS = 4
-# Strays that are kept until enough of them agree: among 15 times as many others those of one sender are found.
-HELD_STRAYS = 512
 # Where the stream is, is the median of so many packets: a third of them may be forged.
 RECENT_PACKETS = 64
 # Different ends that are remembered; a sender announces one.
@@ -36,34 +35,11 @@ HISTORY_FRAMES = 64
 
 
 @dataclass(frozen=True)
-class Packets:
-    """Packets of one frame: its 16-bit number, their indices ``int[n]`` in it, and what the receiver
-    keeps of each, ``[n, ...]``."""
-
-    number: int
-    indices: np.ndarray
-    payload: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-
-@dataclass(frozen=True)
 class Ours:
     """Packets of this frame of the stream."""
 
     frame: int
     packets: Packets
-
-
-@dataclass(eq=False)
-class Stray:
-    """One packet further off than a link reorders: late by more than that (``frame`` says of which
-    frame) or out of range (None). ``note`` is the receiver's own."""
-
-    frame: int | None
-    packets: Packets
-    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -91,19 +67,15 @@ class Dropped:
 Judgement = Ours | Stray | Recall | Dropped
 
 
-def steps_between(origin: int, number: int) -> int:
-    """Steps from one frame number to another, modulo 65536, the shorter way (RFC 1982)."""
-    return (number - origin + FRAME_MODULUS // 2) % FRAME_MODULUS - FRAME_MODULUS // 2
-
-
 class SequenceTracker:
     """Follows one stream by the numbers of its packets.
 
     The stream begins where the first few packets agree that it does. From there each packet either belongs to it,
     and may move it on, or is a stray; ``RESYNC_PACKETS`` strays that agree, with less than half as many packets of
     the stream among them, move it on to a frame ahead (``Recall``) or are a sender that has restarted (``Restart``).
-    Behind an announced end and silence the first few that agree are one. What is kept, and the work a packet, do not
-    grow with what comes.
+    Behind silence the first few that agree are enough, and nothing that lies before where the stream stood is its own
+    any more: no link holds packets back for so long, but a sender that was killed begins again there. What is kept, and
+    the work a packet, do not grow with what comes.
 
     Args:
         blocks: code blocks a frame, N
@@ -134,8 +106,11 @@ class SequenceTracker:
         self._ours = 0  # packets of the stream so far
         self._clock = 0  # packets so far
         self._ends: dict[int, tuple[int, int]] = {}  # frames announced: how often, and when last
-        self._held = _HeldStrays(2 * (1 + self.reach))
+        self._held = HeldStrays(2 * (1 + self.reach))
         self._over = False  # silence has followed the stream's end
+        self._stood: int | None = None  # where silence found the stream, until it has gone on
+        self._gone_on = 0  # packets of the stream since
+        self._settled = 0  # packets that had come when silence was last told
 
     @property
     def total(self) -> int | None:
@@ -154,14 +129,19 @@ class SequenceTracker:
 
     @property
     def undecided(self) -> bool:
-        """Strays wait that silence would decide upon."""
+        """Strays have come that silence would decide upon."""
         last = self._held.last
-        return last is not None and (self._between or last.frame is None)
+        return last is not None and self._held.newest > self._settled and (self._waiting or last.frame is None)
 
     @property
     def _between(self) -> bool:
         """No stream is under way: it was not joined yet, or has ended."""
         return self.newest is None or self._over
+
+    @property
+    def _waiting(self) -> bool:
+        """The first few that agree decide: no stream is under way, or it was silent and has not gone on."""
+        return self._between or self._stood is not None
 
     def judge(self, parsed: ParsedPackets, payload: np.ndarray) -> Iterator[Judgement]:
         """Judge packets in the order in which they came, ``payload[n, ...]`` what is kept of each code block.
@@ -180,14 +160,20 @@ class SequenceTracker:
         for _, total in ends:
             self._end(total)
 
-    def settle(self) -> Iterator[Judgement]:
-        """Silence, or nothing will come any more: a few strays that agree are enough now, the others are dropped."""
+    def settle(self, final: bool = False) -> Iterator[Judgement]:
+        """Silence, or (``final``) nothing will come any more: a few strays that agree are enough now. The others are
+        dropped, but where the first few decide they wait for more of their kind."""
         group = self._held.largest() if self._between else self._last_word()
+        waited = self.newest is not None and self._waiting
         if len(group) >= (self._several if self._over else 1):
             yield from self._follow(group)
-        for stray in self._held.take(self._held.all()):
-            yield Dropped(stray)
+        if final or not waited:
+            for stray in self._held.take(self._held.all()):
+                yield Dropped(stray)
         self._over = self.total is not None
+        if self.newest is not None:
+            self._stood, self._gone_on = self.newest_sequence, 0
+        self._settled = self._clock
 
     def passed(self, frame: int) -> bool:
         """Where packets keep their order: nothing more comes of a frame. The last few packets say so together: all of
@@ -209,14 +195,27 @@ class SequenceTracker:
             self._join(packets.number)
         if not self._between:
             frame = self._continued(packets.number)
+            sequences = frame * self.blocks + packets.indices
             late = self.newest_sequence - (frame + 1) * self.blocks > self.reorder
             if self.floor <= frame <= self.newest + self.ahead and not late:
-                self._ours += len(packets)
-                self._clock += len(packets)
-                self._advance(frame * self.blocks + packets.indices)
-                yield Ours(frame, packets)
-                return
+                back = np.zeros(len(packets), bool) if self._stood is None else sequences < self._stood
+                if back.any() and not back.all():
+                    for piece in np.split(np.arange(len(packets)), np.flatnonzero(np.diff(back)) + 1):
+                        yield from self._take(packets.some(piece))
+                    return
+                if not back.any():
+                    self._ours += len(packets)
+                    self._clock += len(packets)
+                    self._go_on(len(packets))
+                    self._advance(sequences)
+                    yield Ours(frame, packets)
+                    return
         yield from self._stray(packets)
+
+    def _go_on(self, count: int) -> None:
+        self._gone_on += count
+        if self._gone_on >= self._several:
+            self._stood = None
 
     def _advance(self, sequences: np.ndarray) -> None:
         self._recent.extend(sequences[-RECENT_PACKETS:].tolist())
@@ -232,9 +231,8 @@ class SequenceTracker:
 
     def _stray(self, packets: Packets) -> Iterator[Judgement]:
         for place in range(len(packets)):
-            this, rest = slice(place, place + 1), slice(place + 1, None)
             # A copy: what waits must not keep all that came with it.
-            one = Packets(packets.number, packets.indices[this].copy(), packets.payload[this].copy())
+            one = packets.some(np.array([place]))
             late = None if self._between else self.near(packets.number)
             stray = Stray(late if late is None or late <= self.newest else None, one)
             self._clock += 1
@@ -242,30 +240,36 @@ class SequenceTracker:
             dropped = self._held.add(stray, self._clock, self._ours)
             if dropped is not None:
                 yield Dropped(dropped)
-            group = self._agreed(packets.number)
+            group = self._agreed(one)
             if group:
                 yield from self._follow(group)
                 if place + 1 < len(packets):
-                    yield from self._take(Packets(packets.number, packets.indices[rest], packets.payload[rest]))
+                    yield from self._take(packets.some(slice(place + 1, None)))
                 return
 
-    def _agreed(self, number: int) -> list[int]:
-        """Places of enough strays that agree with this number, in the order of arrival."""
+    def _agreed(self, one: Packets) -> list[int]:
+        """Places of enough strays that agree with this packet's, in the order of arrival."""
         held = self._held
-        places = held.agreeing(number)
+        places = held.agreeing(one.number)
         many = places[-RESYNC_PACKETS:]
         if len(many) == RESYNC_PACKETS and self._ours - held.ours[many[0]] < RESYNC_PACKETS // 2:
             return many
-        few = places[-self._several :]
-        if self._between and len(few) == self._several:
-            # Where no stream is under way all are strays: the majority of those since the first.
-            return few if self._clock - held.clock[few[0]] < 2 * self._several else []
+        if not self._waiting:
+            return []
+        few: list[int] = []
+        for place in reversed(places):
+            # What came before the last silence from further on is of a sender before.
+            if held.clock[place] > self._settled or held.is_before(place, one):
+                few.insert(0, place)
+                if len(few) == self._several:
+                    # The majority of what came since the first.
+                    return few if self._clock - held.clock[few[0]] < 2 * self._several else []
         return []
 
     def _last_word(self) -> list[int]:
         """Places of the last strays that agree, and are not contradicted by what came between."""
         held, last = self._held, self._held.last
-        if last is None or last.frame is not None:
+        if last is None or (last.frame is not None and self._stood is None):
             return []
         places = held.agreeing(last.packets.number)
         while len(places) >= self._several and 2 * (self._ours - held.ours[places[0]]) >= len(places):
@@ -300,67 +304,10 @@ class SequenceTracker:
     def _stand_at(self, frame: int) -> None:
         self.newest, self.newest_sequence = frame, frame * self.blocks
         self._recent.clear()
+        self._stood = None
 
     def _end(self, total: int) -> None:
         copies, _ = self._ends.pop(total, (0, 0))
         if len(self._ends) >= MAX_ENDS:
             del self._ends[min(self._ends, key=self._ends.get)]
         self._ends[total] = copies + 1, self._clock
-
-
-class _HeldStrays:
-    """The last ``HELD_STRAYS`` strays, found by their numbers.
-
-    Args:
-        span: frames within which numbers agree
-
-    Attributes:
-        last: the last stray, None where none is held
-        clock: packets that had come with each, ``int64[HELD_STRAYS]``
-        ours: those of the stream among them
-    """
-
-    def __init__(self, span: int):
-        self.last: Stray | None = None
-        self.clock = np.zeros(HELD_STRAYS, np.int64)
-        self.ours = np.zeros(HELD_STRAYS, np.int64)
-        self._span = span
-        self._numbers = np.full(HELD_STRAYS, -1, np.int64)  # -1: no stray
-        self._strays: list[Stray | None] = [None] * HELD_STRAYS
-        self._place = 0
-
-    def add(self, stray: Stray, clock: int, ours: int) -> Stray | None:
-        """Hold a stray; returns the one that made room for it."""
-        place = self._place
-        before, self._strays[place], self.last = self._strays[place], stray, stray
-        self._numbers[place], self.clock[place], self.ours[place] = stray.packets.number, clock, ours
-        self._place = (place + 1) % HELD_STRAYS
-        return before
-
-    def all(self) -> list[int]:
-        """Places of all, in the order of arrival."""
-        return self._in_order(self._numbers >= 0)
-
-    def is_late(self, place: int) -> bool:
-        return self._strays[place].frame is not None
-
-    def agreeing(self, number: int) -> list[int]:
-        """Places of the strays near a number, in the order of arrival."""
-        return self._in_order((self._numbers >= 0) & (np.abs(steps_between(number, self._numbers)) <= self._span))
-
-    def largest(self) -> list[int]:
-        """Places of the most strays that agree."""
-        return max((self.agreeing(int(number)) for number in set(self._numbers.tolist()) - {-1}), key=len, default=[])
-
-    def take(self, places: list[int]) -> list[Stray]:
-        """Hold these no longer."""
-        taken = [self._strays[place] for place in places]
-        for place in places:
-            self._strays[place], self._numbers[place] = None, -1
-        rest = self.all()
-        self.last = self._strays[rest[-1]] if rest else None
-        return taken
-
-    def _in_order(self, chosen: np.ndarray) -> list[int]:
-        places = np.flatnonzero(chosen)
-        return places[np.argsort(self.clock[places])].tolist()

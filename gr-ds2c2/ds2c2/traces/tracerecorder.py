@@ -178,7 +178,7 @@ class TraceRecorder:
         """The trace of all that came; ``total_frames`` as the last sender counted them, where known
         and not announced by its end-of-stream packets. Raises ``TraceError`` when nothing came and
         nothing is known of what was sent."""
-        self.settle()
+        self.settle(final=True)
         self.counts["unattributed"] += len(self._early)
         self._early.clear()
         total = self._tracker.total if total_frames is None else total_frames
@@ -231,9 +231,9 @@ class TraceRecorder:
             case Dropped(stray):
                 self._keep(stray.frame, stray.packets.payload)
 
-    def settle(self) -> None:
-        """Silence, or the end of what comes: a few packets that agree are followed now."""
-        for judged in self._tracker.settle():
+    def settle(self, final: bool = False) -> None:
+        """Silence, or (``final``) the end of what comes: a few packets that agree are followed now."""
+        for judged in self._tracker.settle(final):
             self._take(judged)
 
     def _end_run(self, frame: int) -> None:
@@ -252,7 +252,7 @@ class TraceRecorder:
 
     def _begin_anew(self, frame: int) -> None:
         """A newer sender is heard from now on, wherever its numbers are."""
-        self.settle()
+        self.settle(final=True)
         if self._runs:
             self._end_run(frame)
         self._tracker = SequenceTracker(self.format.blocks)

@@ -38,6 +38,7 @@ class Arrivals:
         events: the host's, ``("underrun" | "overrun" | "late", seconds)``
         points: ``complex64[m]``, some equalized symbols of it, where somebody looks at a constellation
         station: whose packets they are, where several are heard
+        pause: of what is not live: nothing came for a while before them
     """
 
     packets: np.ndarray
@@ -49,6 +50,7 @@ class Arrivals:
     events: tuple[tuple[str, float], ...] = ()
     points: np.ndarray | None = None
     station: str = ""
+    pause: bool = False
 
     @property
     def good(self) -> np.ndarray:
@@ -146,7 +148,7 @@ class RecordingSource(PacketSource):
 
     def read(self, wait: float) -> Arrivals | None:
         packets = next(self._packets, None)
-        return None if packets is None else Arrivals(packets)
+        return None if packets is None else Arrivals(packets, pause=not len(packets))
 
     def close(self) -> None:
         self._reader.close()
@@ -278,7 +280,8 @@ class Listener:
     follows, or until no packet came for ``wait`` seconds: then ``gave_up`` is True.
 
     ``quiet`` says of what is given that no packet of the stream has come for ``silence`` s before it: nothing came, or
-    nothing that ``taken()``, packets of the stream so far, has counted (where it is not given, every packet counts).
+    nothing that ``taken()``, packets of the stream so far, has counted (where it is not given, every packet counts). Of
+    a source that is not live its ``pause`` says so, for silence is this host's there.
     ``failed``, ``unreadable`` and ``events`` count what came so far beside good packets, ``good`` these.
 
     Args:
@@ -325,7 +328,10 @@ class Listener:
             self.unreadable += arrivals.unreadable
             self.events.update(kind for kind, _ in arrivals.events)
             # Before the stream has begun nothing tells its first packets, which wait for each other, from others'.
-            self.quiet = arrivals.silent or (count > 0 and time.monotonic() - heard >= self._silence)
+            if self.source.live:
+                self.quiet = arrivals.silent or (count > 0 and time.monotonic() - heard >= self._silence)
+            else:
+                self.quiet = arrivals.pause
             yield arrivals
             # Counted from when they were taken: decoding takes its time, too.
             if self._taken() != count:

@@ -3,11 +3,12 @@
 
 ds2c2-packets/1 LF
 the stream format's text form LF
-packets, one after another, each packet_bytes bytes
+packets, one after another, each packet_bytes bytes; one of zeros says that then nothing came for a while
 
 A file of packets alone, as GNU Radio's File Sink writes it, is read too by who knows the stream format.
 """
 
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -33,6 +34,8 @@ class RecordingWriter:
 
     def __init__(self, path: str | Path, stream: StreamFormat):
         self.path = Path(path)
+        self._packet_bytes = stream.packet_bytes
+        self._still = True  # nothing came since the beginning, or since silence was told
         with ExitStack() as stack:
             part = stack.enter_context(whole(self.path))
             # Unbuffered: what does not fit is said by the write and not by the end.
@@ -41,8 +44,24 @@ class RecordingWriter:
             self._closing = stack.pop_all()
 
     def write(self, packets: np.ndarray) -> None:
-        """Append ``uint8[n, packet_bytes]``."""
-        data = memoryview(packets.tobytes())
+        """Append ``uint8[n, packet_bytes]``. What came as zeros is written as a malformed packet of another kind."""
+        if not len(packets):
+            return
+        zeros = ~packets.any(axis=1)
+        if zeros.any():
+            packets = packets.copy()
+            packets[zeros, -1] = 1
+        self._write(packets.tobytes())
+        self._still = False
+
+    def silence(self) -> None:
+        """Nothing came for a while: what comes next is no longer mixed with what came before. Said once."""
+        if not self._still:
+            self._write(bytes(self._packet_bytes))
+            self._still = True
+
+    def _write(self, some: bytes) -> None:
+        data = memoryview(some)
         while len(data):
             data = data[self._file.write(data) :]
 
@@ -59,7 +78,8 @@ class RecordingWriter:
 
 
 class RecordingReader:
-    """Reads a recording: ``stream`` is its format, iteration gives ``uint8[n, packet_bytes]``.
+    """Reads a recording: ``stream`` is its format, iteration gives ``uint8[n, packet_bytes]``, an empty one where
+    nothing came for a while.
 
     ``torn_bytes`` counts the bytes of a last packet that is not whole.
 
@@ -109,7 +129,7 @@ class RecordingReader:
             raise FormatError(f"{self.path}: {misfit(first, stream)}{rest}; give the sender's --format")
         return stream
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[np.ndarray]:
         size = self.stream.packet_bytes
         with self._file:
             held = self._first
@@ -117,14 +137,25 @@ class RecordingReader:
             while data := self._file.read1(READ_PACKETS * size):
                 held += data
                 whole = len(held) // size * size
-                if whole:
-                    yield np.frombuffer(held[:whole], np.uint8).reshape(-1, size)
-                    held = held[whole:]
+                yield from _pieces(held[:whole], size)
+                held = held[whole:]
             whole = len(held) // size * size
             self.torn_bytes = len(held) - whole
-            if whole:
-                yield np.frombuffer(held[:whole], np.uint8).reshape(-1, size)
+            yield from _pieces(held[:whole], size)
 
     def close(self) -> None:
         """For who does not read it to its end."""
         self._file.close()
+
+
+def _pieces(data: bytes, size: int) -> Iterator[np.ndarray]:
+    """Packets between silences, and an empty piece for each of these."""
+    packets = np.frombuffer(data, np.uint8).reshape(-1, size)
+    begin = 0
+    for place in np.flatnonzero(~packets.any(axis=1)).tolist():
+        if place > begin:
+            yield packets[begin:place]
+        yield packets[place:place]
+        begin = place + 1
+    if begin < len(packets):
+        yield packets[begin:]

@@ -23,6 +23,7 @@ from ds2c2.codec.quantizer import COARSEST, FINEST, Cells, Quantizer
 from ds2c2.codec.refinement import Refinement, place
 from ds2c2.codec.smallpicture import reduce_picture
 from ds2c2.errors import PictureError
+from ds2c2.networks.captured import Graphs
 from ds2c2.networks.coded import CodedNetworks
 from ds2c2.networks.modelfiles import check_interleave
 from ds2c2.networks.precision import picture_precision, wanted_precision
@@ -62,12 +63,13 @@ class CodedProfile(Profile):
         super().__init__(networks, stream)
         check_interleave(stream, networks.profile)
         self.precision = wanted_precision(self.device)
+        self.graphs = Graphs(self.device)
         self.quantizer = Quantizer(networks, copy_table(stream))
         self.scales, self.tables = self.quantizer.scales, self.quantizer.tables
 
     def base_picture(self, small: np.ndarray) -> torch.Tensor:
         with picture_precision(self.device, self.precision):
-            return super().base_picture(small)
+            return self.graphs.run(self.networks.base_picture, to_tensor(small).to(self.device))
 
     @cached_property
     def _order(self) -> Tensor:
@@ -105,7 +107,7 @@ class CodedProfile(Profile):
             base = self.read_base(container)
             residual = to_tensor(picture).to(self.device).sub_(base.picture)
             with picture_precision(self.device, self.precision):
-                coefficients = self.networks.encoder(residual, base.picture).float()
+                coefficients = self.graphs.run(self.networks.encoder, residual, base.picture).float()
             del residual
             maps, coded = self._maps(coefficients)
             needed = SIDE.size + sum(map(len, coded)) + len(favour_bytes) + len(side_info)
@@ -140,8 +142,10 @@ class CodedProfile(Profile):
         context = (features / 1024).float().view(shape)
         context[:, -1:] = log_steps / 2
         with picture_precision(self.device, self.precision):
-            hidden = self.networks.scale_features(context)
-            residual = self.networks.decoder(received.view(shape), known.view(shape), hidden, log_steps, base.picture)
+            hidden = self.graphs.run(self.networks.scale_features, context)
+            residual = self.graphs.run(
+                self.networks.decoder, received.view(shape), known.view(shape), hidden, log_steps, base.picture
+            )
         return residual.add_(base.picture), damaged
 
     def _values(
