@@ -61,8 +61,9 @@ def test_a_file_that_is_there_is_kept(refused, what):
 
 
 def test_a_folder_in_the_place_of_a_file_is_said_before_the_work(refused):
-    """Once only when all was measured, fitted or encoded."""
-    for words in OVER_IT.values():
+    """Once only when all was measured, fitted or encoded. Some of them: a command takes a third of a second."""
+    for what in ("receive --record", "send --log", "merge --to", "trace fit --json", "evaluate"):
+        words = OVER_IT[what]
         assert "folder: cannot be written (a folder is there); choose another place" in refused(*words, "folder"), words
 
 
@@ -70,10 +71,7 @@ def test_a_folder_in_the_place_of_a_file_is_said_before_the_work(refused):
     "words",
     [
         ("receive", "--from", "given.rec", "--out"),
-        ("merge", "given.rec", "--out"),
         ("serve", "decode", "--out"),
-        ("demo", "--out"),
-        ("sweep", "--out"),
         ("study", "camvid-study", "nowhere", "--out"),
     ],
 )
@@ -86,12 +84,9 @@ def test_a_file_in_the_place_of_a_folder_is_kept(refused, words):
     [
         (("receive", "--from", "given.rec", "--out", "a.mkv"), "films are written as .mp4 alone"),
         (("trace", "record", "--from", "given.rec", "--out", ""), "'': a file that is written needs a name"),
-        (("trace", "merge", "given.csv", "given.csv", "--out", ""), "'': a file that is written needs a name"),
-        (("key", ""), "'': a file that is written needs a name"),
         (("benchmark", "folder", "--out", "./folder/new"), "--out ./folder/new: within folder"),
         (("report", "given.csv", "--into", "given.csv"), "--into given.csv: results that are read"),
         (("train", "nowhere", "--out", "a.pt"), "--out a.pt: weights end in .safetensors"),
-        (("update", "binary", "nowhere", "--out", "a.pt"), "--out a.pt: weights end in .safetensors"),
         (("receive", "--from", "given.rec", "--out", "got", "--record", "given.rec"), "given.rec: is there already"),
         (("receive", "--from", "given.rec", "--out", "a.mp4", "--record", "./a.mp4"), "a.mp4: named twice"),
         (("receive", "--from", "given.rec", "--out", "got", "--record", "a", "--trace", "a"), "a: named twice"),

@@ -64,12 +64,10 @@ def test_a_device_is_no_file(here, tmp_path, words, code):
     [
         ("info", "96x64", "--model", "./pipe.safetensors"),
         ("train", "nowhere", "--recipe", "pipe.safetensors", "--out", "a.safetensors"),
-        ("evaluate", "pipe.safetensors"),
-        ("trunks", "--from", "pipe.safetensors"),
     ],
 )
 def test_what_is_no_file_where_one_is_needed_is_one_line(here, tmp_path, words):
-    """Weights, recipes, pictures and checkpoints are looked for and not waited for."""
+    """Weights and recipes are looked for and not waited for."""
     os.mkfifo(tmp_path / "pipe.safetensors")
     done = here(*words)
     assert done.returncode and "pipe.safetensors: " in done.stderr and done.stderr.count("\n") == 1, done.stderr
