@@ -186,7 +186,7 @@ def test_compare_says_that_independent_losses_are_not_this_link(ds2c2, outages, 
     [
         (("show", "none.csv"), 8, "none.csv: no readable loss trace"),
         (("fit", "one.txt"), 8, "1 packets are no trace to fit a model to; record more"),
-        (("fit", "few.txt", "--json", "few.txt/x.json"), 7, "few.txt: cannot be written"),
+        (("fit", "few.txt", "--json", "few.txt/x.json"), 7, "few.txt/x.json: cannot be written"),
         (("compare", "few.txt", "--size", "768x512"), 8, "the trace holds 3 packets"),
         (("compare", "many.txt", "few.txt", "--size", "768x512"), 8, "few.txt: the trace holds 3 packets"),
         (("merge", "many.txt", "none.csv", "--out", "both.csv"), 8, "none.csv: no readable loss trace"),
