@@ -131,10 +131,12 @@ class depacketizer(Stage):
     def stop(self) -> bool:
         counts = self.counts
         # A stream that lost all but its end is one.
-        if counts.used == counts.end == 0 and (counts.other_format or counts.malformed):
-            self._tell_difference()
-            others = counts.other_format + counts.malformed
-            record(self.name(), NothingReceived(f"no packet of this stream came, but {others} others"))
+        others = counts.other_format + counts.malformed + counts.forged
+        if counts.used == counts.end == 0 and others:
+            if counts.forged < others:
+                self._tell_difference()
+            key = f", {counts.forged} of them not signed by this key: both ends need the same" if counts.forged else ""
+            record(self.name(), NothingReceived(f"no packet of this stream came, but {others} others{key}"))
         elif not counts.received:
             record(self.name(), NothingReceived("no packet came; is there a sender?"))
         say(self.name(), counts.line())

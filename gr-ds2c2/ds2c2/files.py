@@ -3,6 +3,7 @@
 
 import errno
 import hashlib
+import logging
 import os
 import stat
 from collections.abc import Iterator
@@ -10,6 +11,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ds2c2.errors import FileError
+
+# What a reader has to say that is no error. Python prints it on the standard error where nobody takes it.
+_log = logging.getLogger("ds2c2")
 
 # Names a folder of models that goes before those that are shipped.
 MODELS_VARIABLE = "DS2C2_MODELS"
@@ -47,6 +51,11 @@ def is_file(path: str | Path) -> bool:
 
 def missing(path: str | Path) -> str:
     """Words for what is not there: a link may lead in a circle, or to nothing."""
+    try:
+        os.stat(path)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            return "a link that leads in a circle"
     return "a link that leads nowhere" if os.path.islink(path) else "no such file"
 
 
@@ -65,6 +74,23 @@ def waiting_line(path: str | Path, what: str) -> str:
     return f"{path}: a pipe; waiting for {what}" if is_pipe(path) and not opened else ""
 
 
+def announce_pipe(path: str | Path, what: str) -> None:
+    """Says ``waiting_line``, if there is one, as a warning of the log ``ds2c2``: to be called before opening."""
+    if line := waiting_line(path, what):
+        _log.warning("%s", line)
+
+
+def read_bytes(path: str | Path, what: str, most: int = -1) -> bytes:
+    """What a file holds, or a pipe once somebody has written it, which is said; ``most`` bytes of it at most, -1 for
+    all. Raises ``OSError``, also for a device, which may have no end."""
+    with suppress(ValueError):  # of a name with a 0 in it: said by open
+        if stat.S_ISCHR(os.stat(path).st_mode) and not str(path).startswith("/dev/std"):
+            raise OSError(errno.EINVAL, "a device and no file")
+    announce_pipe(path, what)
+    with open(path, "rb") as file:
+        return file.read(most)
+
+
 def no_room(error: OSError) -> bool:
     """The disk, a quota or the process's own limit left no room for a file."""
     return error.errno in _NO_ROOM
@@ -79,13 +105,14 @@ def unwritable(path: str | Path, error: OSError) -> FileError:
 
 def check_free(*paths: str | Path) -> None:
     """Raises ``FileError``, before a run and not after it, where one of its files would replace what is there or
-    another of its own. Empty names are none."""
+    another of its own, or could not be written. Empty names are none, and nothing is left there."""
     named: dict[str, str | Path] = {}
     for path in filter(None, paths):
         _check_device(path)
         # A link to nothing is something, too.
         if os.path.lexists(path) and not os.path.isdir(path):
             raise FileError(f"{path}: is there already and is kept; choose another name, or remove it")
+        check_place(path)
         real = os.path.realpath(path)
         if real in named:
             raise FileError(f"{path}: named twice, as {named[real]} too; choose another name for one of them")
@@ -95,16 +122,29 @@ def check_free(*paths: str | Path) -> None:
 def check_place(path: str | Path) -> None:
     """Raises ``FileError``, before a run and not after it, where a file and its folder could not be written. Nothing
     is left there."""
+    if not os.fspath(path):
+        raise FileError("'': a file that is written needs a name; give one")
     path = Path(path)
     try:
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, "a folder is there")
         above = next(folder for folder in path.absolute().parents if os.path.lexists(folder))
         part = part_of(above / path.name)
-        part.touch()
-        part.unlink()
+        with suppress(FileExistsError):  # somebody's who is writing there, or was killed: it can be written
+            part.touch(exist_ok=False)
+            part.unlink()
     except OSError as error:
         raise unwritable(path, error) from None
+
+
+def check_folder(path: str | Path) -> None:
+    """Raises ``FileError``, before a run and not after it, where there is no folder and none could be made. Nothing is
+    left there."""
+    if os.path.isdir(path):
+        return
+    if os.path.lexists(path):
+        raise unwritable(path, FileExistsError(errno.EEXIST, "it is no folder"))
+    check_place(path)
 
 
 def _check_device(path: str | Path) -> None:
@@ -148,23 +188,24 @@ def write_text(path: str | Path, text: str) -> Path:
 
 @contextmanager
 def kept_if_used(folder: str | Path) -> Iterator[None]:
-    """What an error ends takes back the folder that was made meanwhile, and those above it, as far as they are empty;
-    an empty name is none."""
+    """Takes back, however it ends, the folder that was made meanwhile, and those above it, as far as they are empty; an
+    empty name is none."""
     place = Path(folder).absolute()
     made = [one for one in (place, *place.parents) if not one.exists()] if folder else []
     try:
         yield
-    except BaseException:
+    finally:
         with suppress(OSError):
             for one in made:
                 one.rmdir()
-        raise
 
 
 def make_folder(path: str | Path) -> Path:
     """A folder and those above it. Raises ``FileError``."""
     try:
         Path(path).mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise unwritable(path, FileExistsError(errno.EEXIST, "it is no folder")) from None
     except OSError as error:
         raise unwritable(path, error) from None
     return Path(path)

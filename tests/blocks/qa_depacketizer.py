@@ -11,6 +11,8 @@ from gnuradio import blocks, ds2c2, gr
 
 from ds2c2.errors import FormatError, NothingReceived
 from ds2c2.networks.modelfiles import pinned
+from ds2c2.stream.packetcheck import signed_with
+from ds2c2.stream.packetkey import make_key
 from ds2c2.stream.packets import END_COPIES, Packetizer
 from ds2c2.stream.softbits import to_soft
 from ds2c2.stream.streamformat import StreamFormat
@@ -260,6 +262,25 @@ def test_packets_of_another_size_are_said(stream_format, capfd, frames):
         f"packets of {other.packet_bytes} bytes came where {size} are wanted; if the sender sends that, give both ends"
     )
     assert said.count(words) == 1
+
+
+def test_packets_of_another_key_are_an_error_that_names_it(tmp_path):
+    """A flowgraph to which nothing else came ended well."""
+    plain = StreamFormat(96, 64, bpp=0.9, block_size=48, survive=0.5, layout="spread")
+    form = signed_with(plain, make_key(tmp_path / "mine.key"))
+    theirs = make_key(tmp_path / "theirs.key")
+    other = signed_with(plain, theirs)
+    packets = Packetizer(other, key=theirs).pack(random_frames(other, 1, 1))
+    block = ds2c2.depacketizer(form, timeout=TIMEOUT, key=str(tmp_path / "mine.key"))
+    graph = gr.top_block()
+    size = form.packet_bytes
+    sink = blocks.null_sink(8 * form.block_size)
+    graph.connect(blocks.vector_source_b(packets.reshape(-1).tolist(), False, size), block, sink)
+    run_to_error(graph)
+    (error,) = ds2c2.errors()
+    ds2c2.clear_errors()
+    said = f"{len(packets)} others, {len(packets)} of them not signed by this key"
+    assert isinstance(error, NothingReceived) and said in str(error)
 
 
 def test_weights_that_are_not_named_are_said(stream_format, capfd):

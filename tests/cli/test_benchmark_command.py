@@ -68,8 +68,8 @@ def test_wrong_input_is_one_line_and_leaves_nothing(ds2c2, photographs, tmp_path
 def test_a_file_where_the_folder_should_be(ds2c2, photographs, tmp_path):
     (tmp_path / "judged").write_text("mine")
     process = ds2c2("benchmark", photographs, *SMALL, "--no-rivals", "--out", "judged")
-    assert process.returncode == 11 and process.stderr.count("\n") == 1
-    assert "judged: no folder can be made there" in process.stderr
+    assert process.returncode == 7 and process.stderr.count("\n") == 1
+    assert "judged: cannot be written (it is no folder)" in process.stderr
 
 
 def test_report_of_nothing(ds2c2):

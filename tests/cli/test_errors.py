@@ -207,7 +207,7 @@ def test_favours_that_cannot_be(refused, photographs, code, arguments, named):
 def test_training_refuses_a_checkpoint_in_its_way(refused, photographs, tmp_path):
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / "mine.pt").write_bytes(b"")
-    line = refused(1, "train", photographs, "--out", "mine.safetensors")
+    line = refused(errors.ExitCode.PLACE, "train", photographs, "--out", "mine.safetensors")
     assert "--resume" in line
 
 

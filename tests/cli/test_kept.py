@@ -42,6 +42,7 @@ def refused(here, tmp_path):
         blocks = np.zeros((3, FORM.block_size), np.uint8)
         recording.write(build_packets(TYPE_BLOCK, 0, np.zeros(3, int), np.arange(3), blocks, FORM))
     os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
     before = {path: path.is_file() and path.read_bytes() for path in tmp_path.rglob("*")}
 
     def run(*words: str) -> str:
@@ -59,9 +60,33 @@ def test_a_file_that_is_there_is_kept(refused, what):
     assert f"{KEPT}: is there already and is kept; choose another name, or remove it" in refused(*OVER_IT[what], KEPT)
 
 
+def test_a_folder_in_the_place_of_a_file_is_said_before_the_work(refused):
+    """Once only when all was measured, fitted or encoded. Some of them: a command takes a third of a second."""
+    for what in ("receive --record", "send --log", "merge --to", "trace fit --json", "evaluate"):
+        words = OVER_IT[what]
+        assert "folder: cannot be written (a folder is there); choose another place" in refused(*words, "folder"), words
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("receive", "--from", "given.rec", "--out"),
+        ("serve", "decode", "--out"),
+        ("study", "camvid-study", "nowhere", "--out"),
+    ],
+)
+def test_a_file_in_the_place_of_a_folder_is_kept(refused, words):
+    assert f"{KEPT}: cannot be written (it is no folder); choose another place" in refused(*words, KEPT)
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        (("receive", "--from", "given.rec", "--out", "a.mkv"), "films are written as .mp4 alone"),
+        (("trace", "record", "--from", "given.rec", "--out", ""), "'': a file that is written needs a name"),
+        (("benchmark", "folder", "--out", "./folder/new"), "--out ./folder/new: within folder"),
+        (("report", "given.csv", "--into", "given.csv"), "--into given.csv: results that are read"),
+        (("train", "nowhere", "--out", "a.pt"), "--out a.pt: weights end in .safetensors"),
         (("receive", "--from", "given.rec", "--out", "got", "--record", "given.rec"), "given.rec: is there already"),
         (("receive", "--from", "given.rec", "--out", "a.mp4", "--record", "./a.mp4"), "a.mp4: named twice"),
         (("receive", "--from", "given.rec", "--out", "got", "--record", "a", "--trace", "a"), "a: named twice"),

@@ -37,6 +37,22 @@ def test_signed_stream_of_version_2(ds2c2, photographs, tmp_path, model):
     assert f"{blocks - hit} used" in got.stdout and f"{hit} missing" in got.stdout
 
 
+def test_packets_of_another_key_are_told_as_such(here, tmp_path):
+    """And not as an address that might be wrong."""
+    assert here("key", "mine.key").returncode == here("key", "theirs.key").returncode == 0
+    mine, theirs = (here("info", "160x128", *OPTIONS, "--key", f"{name}.key").stdout.splitlines()[0]
+                    for name in ("mine", "theirs"))  # fmt: skip
+    stream = StreamFormat.parse(theirs)
+    packets = Packetizer(stream, key=read_key(tmp_path / "theirs.key")).pack(
+        np.zeros((stream.blocks, stream.block_size), np.uint8)
+    )
+    (tmp_path / "packets").write_bytes(packets.tobytes())
+    got = here("receive", "--from", "packets", "--format", mine, "--key", "mine.key", "--out", "got")
+    assert got.returncode == errors.ExitCode.NOTHING_RECEIVED
+    key = StreamFormat.parse(mine).key
+    assert f"{stream.blocks} packets came that the key {key} did not sign; if the sender sent them" in got.stderr
+
+
 def test_what_goes_with_a_key_is_said(ds2c2, tmp_path):
     """The stream format that its packets come with, and what a recording has of them."""
     assert ds2c2("key", "key.txt").returncode == 0

@@ -51,10 +51,10 @@ def test_merge_takes_a_recording_once_and_names_the_words_that_differ(here, tmp_
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("send", "loop", "--to", "a.rec"), "loop: a link that leads nowhere"),
+        (("send", "loop", "--to", "a.rec"), "loop: a link that leads in a circle"),
         (("receive", "--from", "hill.rec", "--out", "got", "--trace", "loop/a.csv"), "loop/a.csv: cannot be written"),
         (("pack", "loop", "--out", "loop/a.safetensors"), "model 'loop' is unknown"),
-        (("pack", "binary", "--out", "loop/a.safetensors"), "loop: cannot be written"),
+        (("pack", "binary", "--out", "loop/a.safetensors"), "loop/a.safetensors: cannot be written"),
         (("receive", "--from", "hill.rec", "--out", "got", "--record", "loop"), "loop: is there already"),
     ],
 )

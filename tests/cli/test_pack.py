@@ -59,8 +59,9 @@ def test_what_pack_refuses(ds2c2, tiny_models, tmp_path):
     shutil.copy(tiny_models / "binary.safetensors", tmp_path / "mine.safetensors")
     before = sorted(tmp_path.rglob("*"))
     refused(ds2c2("pack", "nosuch", "--out", "a.safetensors"), errors.WeightsError.exit_code, "'nosuch' is unknown")
-    refused(ds2c2("pack", "binary", "--out", "a.pt"), 1, "--out a.pt: weights end in .safetensors")
-    refused(ds2c2("pack", "./mine.safetensors", "--out", "mine.safetensors"), 1, "choose another name")
+    refused(ds2c2("pack", "binary", "--out", "a.pt"), errors.ExitCode.PLACE, "--out a.pt: weights end in .safetensors")
+    own = ("./mine.safetensors", "--out", "mine.safetensors")
+    refused(ds2c2("pack", *own), errors.ExitCode.PLACE, "the weights that are packed; choose another name")
     refused(ds2c2("pack", "coded", "--out", "a.safetensors"), 1, "coded: ", "entropy coder's tables", "--storage int8")
     assert sorted(tmp_path.rglob("*")) == before
 

@@ -84,6 +84,14 @@ def test_a_signal_ends_the_stream(models, photographs, tmp_path):
     assert f"sent {frames} pictures" in said
 
 
+def test_a_decoder_to_which_nothing_came_leaves_no_folder(here, tmp_path):
+    form = here("info", "160x128").stdout.splitlines()[0]
+    at = f"tcp://127.0.0.1:{free_port()}"
+    done = here("serve", "decode", "--out", "new/got", "--at", at, "--wait", "0.1", "--format", form)
+    assert done.returncode == NOTHING_CAME and "no picture came" in done.stderr, done.stderr
+    assert not (tmp_path / "new").exists()
+
+
 def test_keys_are_made_once(ds2c2, tmp_path):
     done = ds2c2("serve", "keys", "gpu", "--out", "keys")
     assert done.returncode == 0, done.stderr

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """``send`` of what moves, and how it goes out."""
 
+import contextlib
 import os
 import re
 import signal
@@ -139,6 +140,37 @@ def test_ctrl_c_leaves_a_pipe_into_which_nobody_writes(here, tmp_path, words):
     ended.set()
     assert done.returncode == errors.ExitCode.INTERRUPTED
     assert done.stderr.startswith("pipe.mp4: a pipe; waiting for ") and done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, "INTERRUPTED"), (signal.SIGTERM, "TERMINATED")])
+def test_what_came_before_a_signal_is_kept(here, photographs, tmp_path, number, code):
+    assert here("send", photographs / "coffee.png", "--to", "a.rec", *OPTIONS).returncode == 0
+    os.mkfifo(tmp_path / "pipe")
+    main = threading.main_thread().ident
+    ended = threading.Event()
+
+    def send() -> None:
+        with (tmp_path / "pipe").open("wb") as pipe:
+            pipe.write((tmp_path / "a.rec").read_bytes())
+            pipe.flush()
+            while not (tmp_path / "got" / "frame-000000.png").exists() and not ended.wait(0.01):
+                pass
+            signal.pthread_kill(main, number)
+            with contextlib.suppress(BrokenPipeError):
+                pipe.write(b"0")  # a signal that came just before a read is seen behind it
+                pipe.flush()
+            ended.wait()
+
+    threading.Thread(target=send, daemon=True).start()
+    done = here("receive", "--from", "pipe", "--out", "got", "--trace", "a.csv", "--record", "b.rec")
+    ended.set()
+    assert done.returncode == errors.ExitCode[code], done.stderr
+    # What is read after the picture was there may be cut off.
+    assert (tmp_path / "a.rec").read_bytes().startswith((tmp_path / "b.rec").read_bytes())
+    assert here("receive", "--from", "b.rec", "--out", "again").returncode == 0
+    assert here("trace", "show", "a.csv").returncode == 0
+    assert {path.name for path in tmp_path.iterdir()} >= {"got", "a.csv", "b.rec"}
+    assert not list(tmp_path.rglob(".*"))
 
 
 @pytest.mark.parametrize(

@@ -239,6 +239,9 @@ def test_what_is_no_recording_is_refused(tmp_path, metadata, named):
 
 
 def test_missing_files_are_named(tmp_path):
+    (tmp_path / "circle.sigmf-meta").symlink_to("circle.sigmf-meta")
+    with pytest.raises(LinkError, match="circle.sigmf-meta: a link that leads in a circle"):
+        IqReader(tmp_path / "circle")
     with pytest.raises(LinkError, match="nowhere.sigmf-meta: no such file"):
         IqReader(tmp_path / "nowhere")
     with pytest.raises(FileError, match="cannot be written"):

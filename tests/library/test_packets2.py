@@ -16,6 +16,7 @@ from ds2c2.stream.packetcheck import key_id, signed_with
 from ds2c2.stream.packetkey import KEY_BYTES, make_key, read_key
 from ds2c2.stream.packets import Packetizer, PacketParser, known_difference
 from ds2c2.stream.streamformat import StreamFormat
+from ds2c2.traces.packetfates import TraceError
 from ds2c2.traces.tracerecorder import TraceRecorder
 
 KEY, OTHER = bytes(range(32)), bytes(32)
@@ -133,6 +134,14 @@ def test_forged_packets_change_nothing_of_a_signed_stream():
     assert all(frame.arrived.all() for frame in frames)
     counts = assembler.counts
     assert counts.forged + counts.malformed == len(fake) and counts.used == len(genuine)
+
+
+def test_a_trace_of_what_another_key_signed_says_so():
+    recorder = TraceRecorder(SIGNED, 3, key=KEY)
+    other = Packetizer(signed_with(SPREAD, OTHER), 3, OTHER).pack(blocks_of(SPREAD))
+    recorder.push(other, None)
+    with pytest.raises(TraceError, match=f"but {len(other)} that this key did not sign: .*; check key"):
+        recorder.finish()
 
 
 def test_a_replayed_recording_is_counted_and_a_newer_sender_is_followed():

@@ -117,7 +117,7 @@ def test_a_folder_is_read(tmp_path, results):
 
 def test_the_command_measures_the_same_again(results):
     assert (
-        "ds2c2 benchmark kodak --out kodak --model coded --rates 0.26 --losses 0,50,100 --channels iid "
+        "ds2c2 benchmark kodak --out judged/kodak --model coded --rates 0.26 --losses 0,50,100 --channels iid "
         "--rules paper,air --seeds 3 --block-size 100 --base-bpp 0.026 --paper-base-bpp 0.044 --redundancy 2.0\n"
     ) in report.render([results])
 

@@ -9,7 +9,7 @@ from skimage.data import astronaut, chelsea, coffee
 
 from ds2c2.codec.codec import Codec
 from ds2c2.ends.session import PictureFeed, ReceivingEnd, SendingEnd, common_size
-from ds2c2.errors import PictureError
+from ds2c2.errors import FileError, PictureError
 from ds2c2.pictures.metrics import ms_ssim, psnr
 from ds2c2.pictures.pictures import fit_picture, read_picture, write_picture
 from ds2c2.stream.softbits import to_soft
@@ -204,7 +204,7 @@ def test_a_receiver_without_originals_measures_nothing(models, album, stream):
 def test_a_folder_that_cannot_be_written_is_named(models, album, stream, tmp_path):
     (tmp_path / "out").write_text("a file")
     sender = SendingEnd(Codec(stream, "cpu"), PictureFeed([str(album)], 176, 168))
-    with pytest.raises(PictureError, match="out"):
+    with pytest.raises(FileError, match="out"):
         ReceivingEnd(Codec(stream, "cpu"), tmp_path / "out").take(0, soft_of(sender.next_frame().blocks))
 
 

@@ -14,7 +14,8 @@ from ds2c2.cli import options
 from ds2c2.cli.options import RateOptions
 from ds2c2.cli.spread import changed, takes
 from ds2c2.cli.terminal import Terminal
-from ds2c2.files import sha256_of, write_text
+from ds2c2.errors import FileError
+from ds2c2.files import check_folder, sha256_of, write_text
 from ds2c2.stream.streamformat import DEFAULT_SURVIVE
 
 console = Terminal()
@@ -93,6 +94,11 @@ def benchmark(
     from ds2c2.networks.weights import codec_profile, resolve_interleave
     from ds2c2.pictures.pictures import list_pictures
 
+    check_folder(out)
+    place = Path(out).resolve()
+    for source in pictures:
+        if Path(source).expanduser().is_dir() and place.is_relative_to(Path(source).expanduser().resolve()):
+            raise FileError(f"--out {out}: within {source}, whose next run would measure the plots too; choose another")
     paths = list_pictures(pictures)
     paths = paths[:limit] if limit else paths
     stems = [path.stem for path in paths]

@@ -16,7 +16,7 @@ from ds2c2.cli.reading import ReadingOptions, read_one
 from ds2c2.cli.spread import changed, takes
 from ds2c2.cli.terminal import Terminal
 from ds2c2.cli.trace import write_json
-from ds2c2.files import sha256_of, write_text
+from ds2c2.files import make_folder, sha256_of, write_text
 from ds2c2.stream.streamformat import StreamFormat
 from ds2c2.traces.lossmodels import BASIC
 
@@ -92,7 +92,7 @@ def compare(
     names = folder_names(traces)
     folders = [Path(out) / name if len(links) > 1 else Path(out) for name in names]
     for folder in folders:
-        make_report_folder(folder)
+        make_folder(folder)  # now and not after minutes of work
     found = [
         _compared(*link, (*BASIC, *(also or ())), jobs, device, folder)
         for link, folder in zip(links, folders, strict=True)
@@ -109,16 +109,6 @@ def folder_names(paths: list[str]) -> list[str]:
         count = sum(name == stem or name.startswith(f"{stem}-") for name in names)
         names.append(f"{stem}-{count + 1}" if stem in names else stem)
     return names
-
-
-def make_report_folder(folder: Path) -> None:
-    """Now and not after minutes of work. Raises ``TraceError``."""
-    from ds2c2.traces.losstrace import TraceError
-
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise TraceError(f"{folder}: cannot be a folder for a report ({error.strerror}); choose another") from None
 
 
 def _side_by_side(names: list[str], found: list[dict], folder: Path) -> None:

@@ -14,6 +14,7 @@ from ds2c2.cli.options import ChannelOptions, RateOptions, unsuited_effect
 from ds2c2.cli.spread import changed, takes
 from ds2c2.cli.terminal import Table, Terminal
 from ds2c2.errors import UserError
+from ds2c2.files import check_folder
 
 console = Terminal()
 warnings = Terminal(stderr=True)
@@ -56,6 +57,7 @@ def demo(
     """Send photographs through a GNU Radio flowgraph that loses code blocks; show what arrives."""
     from ds2c2.pictures.pictures import list_pictures, sample_photographs
 
+    check_folder(out)
     paths = list_pictures(pictures or sample_photographs())
     emulated = channel.settings()
     emulated["model"] = channel.channel or ("exact" if channel.unit == "block" else "iid")

@@ -11,6 +11,7 @@ from ds2c2.cli import options
 from ds2c2.cli.options import RateOptions, parse_size
 from ds2c2.cli.spread import takes
 from ds2c2.cli.terminal import Table, Terminal
+from ds2c2.files import announce_pipe
 from ds2c2.stream.packetcheck import check_key, signed_with
 from ds2c2.stream.packetkey import read_key
 from ds2c2.stream.packets import PacketParser
@@ -39,6 +40,7 @@ def info(
     if format_ or recording:
         stream.check_unused(f"the recording {recording}" if recording else "the text of --format")
     secret = read_key(key)
+    announce_pipe(recording, "packets")
     reader = RecordingReader(recording, StreamFormat.parse(format_) if format_ else None) if recording else None
     if reader:
         stream = reader.stream

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from ds2c2.cli.terminal import Terminal
+from ds2c2.files import check_place
 from ds2c2.stream.packetcheck import key_id
 from ds2c2.stream.packetkey import make_key, read_key
 
@@ -17,6 +18,8 @@ def key(
     show: Annotated[bool, typer.Option("--show", help="Say what names the key that is there.")] = False,
 ) -> None:
     """Make a key: who has not got it can make no packet that a receiver takes."""
+    if not show:
+        check_place(file)
     made = read_key(file) if show else make_key(file)
     if not show:
         console.print(f"wrote {file}, readable by you alone; give it to both ends with --key", markup=False)

@@ -4,6 +4,7 @@
 import json
 import os
 import platform
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import track
@@ -11,7 +12,7 @@ from rich.progress import track
 from ds2c2.channels.channel import ChannelError
 from ds2c2.cli.options import counted, unsuited_effect
 from ds2c2.cli.terminal import Table
-from ds2c2.files import check_free, write_text
+from ds2c2.files import check_free, make_folder, write_text
 from ds2c2.stream.streamformat import DEFAULT_SURVIVE
 
 LOSSES = [0.0, 0.16, 0.5]  # the paper's pe_test, and half
@@ -82,5 +83,6 @@ def loss_curve(
         protected = f"survive {survive:g}" if redundancy is None else f"redundancy {redundancy:g}"
         refined = f", effort {effort}" if effort else ""
         described = f"{rules} rules, {met}, {often}, {protected}{refined}, {machine}"
+        make_folder(Path(out).parent)
         write_text(out, json.dumps(as_json(measurements, f"ds2c2-{model}", described), indent=1))
         console.print(f"wrote {out}", markup=False)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ds2c2.cli.terminal import Terminal
-from ds2c2.errors import UserError
+from ds2c2.errors import FileError, UserError
 from ds2c2.files import check_free, write_text
 
 console = Terminal()
@@ -20,17 +20,16 @@ def pack(
 ) -> None:
     """Store the convolutions of trained weights in 8 bits; both ends of a link need the new file."""
     from ds2c2.evaluation.modelcard import card_of
-    from ds2c2.networks.modelfiles import SUFFIX, find_weights, weights_digest
+    from ds2c2.networks.modelfiles import check_suffix, find_weights, weights_digest
     from ds2c2.networks.profiles import PROFILES
     from ds2c2.networks.weights import load_networks, read_metadata, save_weights
     from ds2c2.networks.weightstorage import IN_WORDS
     from ds2c2.training.finish import origin
 
     source, target = find_weights(model), Path(out)
-    if target.suffix != SUFFIX:
-        raise UserError(f"--out {out}: weights end in {SUFFIX}")
+    check_suffix(target)
     if os.path.realpath(target) == os.path.realpath(source):
-        raise UserError(f"--out {out}: the weights that are packed; choose another name")
+        raise FileError(f"--out {out}: the weights that are packed; choose another name")
     check_free(target, card_of(target))
     networks = load_networks(source)
     if not PROFILES[networks.profile].packs:

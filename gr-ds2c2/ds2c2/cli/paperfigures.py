@@ -10,7 +10,7 @@ from PIL import Image
 from rich.console import Console
 
 from ds2c2.errors import UserError
-from ds2c2.files import whole, write_text
+from ds2c2.files import make_folder, whole, write_text
 
 if TYPE_CHECKING:
     from ds2c2.paper.archive import PaperModel
@@ -74,10 +74,7 @@ def draw_figures(
 
     if WITH_RIVAL in chosen:
         choose_rival(rivals)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{folder}: no folder can be made there ({error.strerror}); choose another --out") from None
+    make_folder(folder)
     for number, found in chosen.items():
         with console.status(f"figure {number}"):
             figure = make_figure(number, run, found, all_of_them, rivals)

@@ -5,13 +5,15 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ds2c2.errors import LinkError
-from ds2c2.files import kept_if_used
+from ds2c2.errors import FileError, LinkError
+from ds2c2.files import check_folder, kept_if_used
 from ds2c2.pictures.filmwriter import DEFAULT_RATE, SUFFIX, FilmWriter
+from ds2c2.pictures.moving.film import SUFFIXES as FILMS
 from ds2c2.stream.streamformat import StreamFormat
 
 
@@ -39,13 +41,17 @@ class PlaceOptions:
 
     def check(self, shown: bool = False) -> None:
         """Raises ``LinkError`` where pictures would go nowhere (``shown``: somebody watches), and for options that
-        do nothing."""
+        do nothing; ``FileError`` where none could be written."""
         if not (self.out or shown):
             raise LinkError("the pictures would go nowhere; give --out FOLDER, or --http 127.0.0.1:8080")
         if self.frame_rate and not self.film:
             raise LinkError(f"--frame-rate {self.frame_rate:g}: there is no film; give --out FILE.mp4, or leave it out")
         if not 0 <= self.frame_rate <= 1000:
             raise LinkError(f"--frame-rate {self.frame_rate:g}: out of range; more than 0, at most 1000")
+        if self.out and not self.film:
+            if Path(self.out).suffix.lower() in FILMS and not Path(self.out).is_dir():
+                raise FileError(f"--out {self.out}: films are written as {SUFFIX} alone; name such a file, or a folder")
+            check_folder(self.out)
 
 
 @dataclass(frozen=True)

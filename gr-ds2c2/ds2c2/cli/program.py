@@ -3,6 +3,7 @@
 
 import errno
 import gc
+import logging
 import sys
 from typing import Annotated
 
@@ -78,11 +79,19 @@ app.add_typer(trace.trace_app, name="trace")
 
 def main() -> None:
     """Run a command; a ``UserError`` becomes one line on stderr and its exit code."""
+    logging.getLogger("ds2c2").handlers = [LogLines()]
     code = _run()
     # What a failed command had open goes before Python ends: a progress bar that is closed only then waits for its
     # thread, which from 3.13 on fails or never returns.
     gc.collect()
     sys.exit(code)
+
+
+class LogLines(logging.Handler):
+    """What the library says that is no error, a line each on the standard error."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        Terminal(stderr=True).print(record.getMessage(), markup=False)
 
 
 def _run() -> int:

@@ -12,9 +12,10 @@ from ds2c2.cli.pictureplace import BoundedPlaceOptions, picture_place
 from ds2c2.cli.radio import ReceivingOptions
 from ds2c2.cli.receivewords import Teller, same_size
 from ds2c2.cli.spread import takes
+from ds2c2.cli.stopping import interrupted_by_sigterm
 from ds2c2.cli.watching import WatchOptions, watching
 from ds2c2.errors import LinkError, NothingReceived
-from ds2c2.files import check_free, check_place
+from ds2c2.files import check_free
 from ds2c2.stream.assembler import FrameAssembler
 from ds2c2.stream.packetcheck import check_key
 from ds2c2.stream.packetkey import read_key
@@ -25,7 +26,7 @@ from ds2c2.transport.recording import RecordingWriter
 from ds2c2.watch.reception import Reception
 
 DEFAULT_WAIT = 30.0  # seconds
-TELL_AFTER = 32  # packets of another stream format, before any of ours
+TELL_AFTER = 32  # packets of another stream format or key, before any of ours
 
 
 @takes(place=BoundedPlaceOptions, watch=WatchOptions, radio=ReceivingOptions)
@@ -74,9 +75,8 @@ def receive(
     options.check_fit(fit, originals)
     secret = read_key(key)
     check_free(trace, record, place.out if place.film else "")
-    if trace:
-        check_place(trace)
     with ExitStack() as opened:
+        opened.enter_context(interrupted_by_sigterm())
         link = opened.enter_context(sources.open_stations(radio, places, format_, off_loopback, bool(watch.http)))
         wanted = link.stream
         check_key(wanted, secret)
@@ -135,9 +135,9 @@ def receive(
                 tell(results)
                 link.credit(assembler.counts.used)
                 reception.arrived(arrivals, assembler.counts, link.turned_away)
-                if not other_said and not assembler.counts.used and assembler.counts.other_format >= TELL_AFTER:
+                if not (other_said or assembler.counts.used) and strange(assembler) >= TELL_AFTER:
                     other_said = True
-                    teller.say(other_format_words(assembler))
+                    teller.say(strange_words(assembler))
                 if way.full or watchers.left:
                     listener.stop()
         except KeyboardInterrupt:
@@ -178,9 +178,19 @@ def stop_when_told(listener: Listener) -> None:
     signal.signal(signal.SIGTERM, stop)
 
 
-def other_format_words(assembler: FrameAssembler) -> str:
-    """What is to be said where packets come, and with another stream format."""
+def strange(assembler: FrameAssembler) -> int:
+    """Packets of another stream format, or that the key did not sign."""
+    return assembler.counts.other_format + assembler.counts.forged
+
+
+def strange_words(assembler: FrameAssembler) -> str:
+    """What is to be said where such packets come."""
     stream, count = assembler.format, assembler.counts.other_format
+    if (forged := assembler.counts.forged) > count:
+        return (
+            f"{options.counted(forged, 'packet')} came that the key {stream.key} did not sign; if the sender sent "
+            "them, give both ends the same --key, and --format as that says it"
+        )
     difference = known_difference(stream, assembler.other_digest)
     return (
         f"{options.counted(count, 'packet')} came with another stream format than {stream.text}{difference}; "
@@ -189,9 +199,9 @@ def other_format_words(assembler: FrameAssembler) -> str:
 
 
 def explain_nothing(assembler: FrameAssembler, link: PacketSource) -> None:
-    counts, stream = assembler.counts, assembler.format
-    if counts.other_format:
-        raise NothingReceived(other_format_words(assembler))
+    stream = assembler.format
+    if strange(assembler):
+        raise NothingReceived(strange_words(assembler))
     if link.misfit:
         raise NothingReceived(f"no picture: {link.misfit}; {same_size(stream)}")
     if link.unheard:

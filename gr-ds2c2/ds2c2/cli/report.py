@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """``ds2c2 report``: benchmarks to a page of tables."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ds2c2.cli.terminal import Terminal
-from ds2c2.files import make_folder, write_text
+from ds2c2.errors import FileError
+from ds2c2.files import check_place, make_folder, write_text
 
 console = Terminal()
 
@@ -19,8 +21,12 @@ def report(
     """Write tables and plots of one or more benchmarks as one Markdown page."""
     from ds2c2.evaluation.report import copy_plots, read_results, render
 
-    results = [read_results(source) for source in benchmarks]
     path = Path(into)
+    for source in benchmarks:
+        if os.path.realpath(path) in (os.path.realpath(source), os.path.realpath(Path(source) / "benchmark.json")):
+            raise FileError(f"--into {into}: results that are read; choose another name")
+    check_place(path)
+    results = [read_results(source) for source in benchmarks]
     make_folder(path.parent)
     plots = [copy_plots(source, one, path) for source, one in zip(benchmarks, results, strict=True)]
     write_text(path, render(results, plots))

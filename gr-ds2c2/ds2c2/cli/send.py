@@ -21,7 +21,7 @@ from ds2c2.cli.stopping import until_signalled
 from ds2c2.cli.terminal import Terminal
 from ds2c2.ends.pace import Pace
 from ds2c2.errors import FormatError, LinkError
-from ds2c2.files import check_free, check_place
+from ds2c2.files import check_free
 from ds2c2.networks.modelfiles import pinned
 from ds2c2.stream.packetcheck import signed_with
 from ds2c2.stream.packetkey import read_key
@@ -107,8 +107,6 @@ def send(
     if radio.radio and not opened(radio, stream_format, feed.frames):
         return
     emulated = PacketChannel(stream_format, **channel.settings())
-    if log:
-        check_place(log)
     speed = 0.0 if recorded else source.speed(feed)
     link = UdpSender(*address, rate or packet_rate(stream_format, speed) or DEFAULT_RATE, group) if address else None
     codec = Codec(stream_format, device)

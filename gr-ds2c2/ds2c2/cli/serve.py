@@ -13,6 +13,7 @@ from ds2c2.cli.spread import takes
 from ds2c2.cli.stopping import until_signalled
 from ds2c2.cli.terminal import Terminal
 from ds2c2.errors import LinkError, NothingReceived, PictureError
+from ds2c2.files import check_folder, kept_if_used
 from ds2c2.stream.streamformat import StreamFormat
 
 console = Terminal()
@@ -113,6 +114,7 @@ def decode(
 
     address, ring = address_and_keys(at, keys)
     wanted = StreamFormat.parse(format_) if format_ else None
+    check_folder(out)
     from ds2c2.codec.codec import Codec
     from ds2c2.ends.session import PictureFeed, ReceivingEnd
     from ds2c2.networks.modelfiles import find_weights
@@ -127,17 +129,18 @@ def decode(
         say(f"stream format: {receiving.codec.stream.text}")
         return receiving
 
-    host = DecodeHost(
-        receiver,
-        Pipe(address, sends=False, listens=ring is not None, keys=ring),
-        wait,
-        say,
-        lambda result: say(describe(result, host.reader.stream)),
-        wanted,
-    )
-    until_signalled(host)
-    say(f"soft bits from {at}" + (f", of the hosts whose keys are in {keys}" if ring else ""))
-    host.run()
+    with kept_if_used(out):
+        host = DecodeHost(
+            receiver,
+            Pipe(address, sends=False, listens=ring is not None, keys=ring),
+            wait,
+            say,
+            lambda result: say(describe(result, host.reader.stream)),
+            wanted,
+        )
+        until_signalled(host)
+        say(f"soft bits from {at}" + (f", of the hosts whose keys are in {keys}" if ring else ""))
+        host.run()
     if host.gave_up:
         say(f"no message for {wait:g} s and no end of stream: stopping")
     left = f", {host.left} messages not looked at" if host.left else ""

@@ -11,7 +11,6 @@ import typer
 from ds2c2.cli.radio import RadioOptions, ReceivingOptions, open_receiver, show_dry_run
 from ds2c2.cli.terminal import Terminal
 from ds2c2.errors import FormatError, LinkError
-from ds2c2.files import waiting_line
 from ds2c2.networks.modelfiles import pinned
 from ds2c2.stream.streamformat import StreamFormat
 from ds2c2.transport.packetsource import PacketSource, RecordingSource, UdpSource
@@ -53,8 +52,6 @@ def open_source(
         return open_receiver(radio, format_, constellation)
     if "://" not in where:
         no_bare_address("--from", where)
-        if line := waiting_line(where, "packets"):
-            Terminal(stderr=True).print(line, markup=False)
         return RecordingSource(where, pinned(StreamFormat.parse(format_)) if format_ else None)
     if not format_:
         raise FormatError("--format is needed with UDP: the text that `ds2c2 send` prints, or `ds2c2 info`")

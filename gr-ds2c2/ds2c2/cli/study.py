@@ -20,6 +20,7 @@ from rich.live import Live
 from ds2c2.cli import options
 from ds2c2.cli.terminal import Table, Terminal
 from ds2c2.errors import ExitCode, UserError
+from ds2c2.files import make_folder
 
 if TYPE_CHECKING:
     from ds2c2.paper.study import StudyModel
@@ -95,10 +96,7 @@ def study(
     from ds2c2.training.recipefile import read_recipe
 
     plan, folder = read_study(name), Path(out)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StudyError(f"{folder}: no folder can be made there ({error.strerror}); choose another --out") from None
+    make_folder(folder)
     cores = os.cpu_count() or 1
     at_once = jobs or cores
 

@@ -13,6 +13,7 @@ from ds2c2.cli.options import StreamOptions
 from ds2c2.cli.spread import takes
 from ds2c2.cli.terminal import Table, Terminal
 from ds2c2.errors import UserError
+from ds2c2.files import check_folder
 from ds2c2.links.linksettings import LinkSettings
 
 console = Terminal()
@@ -49,6 +50,7 @@ def sweep(
     from ds2c2.pictures.pictures import list_pictures, sample_photographs
     from ds2c2.traces.losstrace import write_trace
 
+    check_folder(out)
     snrs, around = parse_snrs(snr), as_air(air)
     settings = LinkSettings(link, modulation, fec, samples_per_symbol)
     trial = trial_class()

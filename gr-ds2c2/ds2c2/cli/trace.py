@@ -48,8 +48,8 @@ def record(
 
     if sources.only_asked(radio, source):
         return
-    check_free(out)
     check_place(out)
+    check_free(out)
     secret = read_key(key)
     with sources.open_source(radio, source, format_, off_loopback) as link:
         about = link.about | ({"run": run} if run else {}) | ({"note": note} if note else {})

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ds2c2.cli.trace import console, trace_app
-from ds2c2.files import check_free
+from ds2c2.files import check_free, check_place
 from ds2c2.traces.tracerecorder import HOST_WINDOW
 
 
@@ -23,6 +23,7 @@ def merge(
     from ds2c2.traces.losstrace import read_trace_file, write_trace
     from ds2c2.traces.merging import merge as merged
 
+    check_place(out)
     check_free(out)
     trace, said = merged(read_trace_file(receiver), read_trace_file(sender), window)
     write_trace(out, trace)

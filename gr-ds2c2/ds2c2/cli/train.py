@@ -12,7 +12,7 @@ from rich.progress import track
 
 from ds2c2.cli import options
 from ds2c2.cli.terminal import Terminal
-from ds2c2.errors import PictureError, UserError
+from ds2c2.errors import FileError, PictureError, UserError
 from ds2c2.files import check_free
 
 console = Terminal()
@@ -117,7 +117,7 @@ def train(
     from ds2c2.evaluation.card import Report, write_card
     from ds2c2.evaluation.judge import judge
     from ds2c2.evaluation.modelcard import card_of
-    from ds2c2.networks.modelfiles import SUFFIX
+    from ds2c2.networks.modelfiles import check_suffix
     from ds2c2.networks.profiles import PROFILES
     from ds2c2.networks.weights import choose_device
     from ds2c2.pictures.pictures import list_pictures
@@ -135,11 +135,10 @@ def train(
         shape = start_shape(profile, start_from, out)
         recipe, seen = PerceptualRecipe, VggFeatures(find_vgg(vgg, "or train with --objective mse"))
     target = Path(out)
-    if target.suffix != SUFFIX:
-        raise UserError(f"--out {out}: weights end in {SUFFIX}")
+    check_suffix(target)
     kept = Path(checkpoint or f"runs/{target.stem}.pt")
     if kept.exists() and not resume:
-        raise UserError(f"{kept}: a checkpoint is there already; add --resume, or move it away to start anew")
+        raise FileError(f"{kept}: a checkpoint is there already; add --resume, or move it away to start anew")
     if not resume:
         check_free(target, card_of(target), kept)
     settings = TrainingSettings(

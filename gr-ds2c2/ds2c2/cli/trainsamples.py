@@ -8,10 +8,10 @@ from rich.console import Console
 
 from ds2c2.codec.labels import names_segmenter
 from ds2c2.codec.segmentation import default_segnet, open_segmenter
-from ds2c2.errors import PictureError, UserError
+from ds2c2.errors import FileError, PictureError
 from ds2c2.evaluation.modelcard import card_of
 from ds2c2.files import check_free
-from ds2c2.networks.modelfiles import SUFFIX
+from ds2c2.networks.modelfiles import check_suffix
 from ds2c2.pictures.labelsets import label_set_of
 from ds2c2.training.crops import HOLD_OUT_EVERY, UPDATE_HOLD_OUT_EVERY, split_hold_out, without
 from ds2c2.training.datasets import (
@@ -52,13 +52,12 @@ class Job:
 
 
 def check_targets(job: Job) -> None:
-    """Raises ``UserError`` for an output that is none, and for a checkpoint that would be lost."""
-    if job.out.suffix != SUFFIX:
-        raise UserError(f"--out {job.out}: weights end in {SUFFIX}")
+    """Raises ``FileError`` for an output that is none, and for a checkpoint that would be lost."""
+    check_suffix(job.out)
     if job.checkpoint.exists() and not job.resume:
-        raise UserError(f"{job.checkpoint}: a checkpoint is there already; add --resume, or move it away to start anew")
+        raise FileError(f"{job.checkpoint}: a checkpoint is there already; add --resume, or move it away to start anew")
     if not job.resume:
-        check_free(job.out, card_of(job.out))
+        check_free(job.out, card_of(job.out), job.checkpoint)
 
 
 def make_stores(

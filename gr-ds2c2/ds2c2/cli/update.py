@@ -14,7 +14,7 @@ from rich.progress import track
 from ds2c2.cli import options
 from ds2c2.cli.terminal import Table, Terminal
 from ds2c2.cli.train import About, Precision, RecipeLabels, Storage, Vgg
-from ds2c2.errors import PictureError, UserError
+from ds2c2.errors import FileError, PictureError, UserError
 from ds2c2.files import check_free
 
 console = Terminal()
@@ -54,7 +54,7 @@ def update(
     from ds2c2.evaluation.card import Report, write_card
     from ds2c2.evaluation.judge import judge
     from ds2c2.evaluation.modelcard import card_of
-    from ds2c2.networks.modelfiles import SUFFIX, find_weights
+    from ds2c2.networks.modelfiles import check_suffix, find_weights
     from ds2c2.networks.weights import choose_device, codec_profile, load_networks, weights_storage
     from ds2c2.pictures.pictures import list_pictures
     from ds2c2.training.crops import UPDATE_HOLD_OUT_EVERY, split_hold_out, without
@@ -64,10 +64,9 @@ def update(
     from ds2c2.training.recipes import recipe_of
 
     source, target = find_weights(model), Path(out)
-    if target.suffix != SUFFIX:
-        raise UserError(f"--out {out}: weights end in {SUFFIX}")
+    check_suffix(target)
     if os.path.realpath(target) == os.path.realpath(source):
-        raise UserError(f"--out {out}: the weights that are updated; choose another name")
+        raise FileError(f"--out {out}: the weights that are updated; choose another name")
     check_free(target, card_of(target))
     if not codec_profile(source).recipe:
         from ds2c2.cli.trainrecipe import update_paper

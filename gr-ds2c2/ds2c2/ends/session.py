@@ -16,6 +16,7 @@ from ds2c2.codec.labels import FavourMaps, fitted_labels, names_segmenter
 from ds2c2.codec.segmentation import default_segnet, open_segmenter
 from ds2c2.ends.movingfeed import MovingFeed
 from ds2c2.errors import FormatError, PictureError
+from ds2c2.files import make_folder
 from ds2c2.pictures.labelsets import label_set_of
 from ds2c2.pictures.metrics import ms_ssim, psnr
 from ds2c2.pictures.pictures import check_size, find_pictures, fit_picture, read_picture, write_picture
@@ -274,7 +275,7 @@ class ReceivingEnd:
     restarted and counts anew go into folders ``stream-2``, ``stream-3`` within, and unless ``replace`` those whose
     names were there before too.
     ``originals`` is a feed like the sender's. ``shown`` is called with each frame's result and the picture that
-    stands then, lost frames among them; nobody changes that picture later. Raises ``PictureError`` when the folder
+    stands then, lost frames among them; nobody changes that picture later. Raises ``FileError`` when the folder
     cannot be made.
     """
 
@@ -306,12 +307,8 @@ class ReceivingEnd:
         self.base_picture: np.ndarray | None = None
 
     def write_into(self, folder: str | Path) -> None:
-        """Write pictures there from now on. Raises ``PictureError``."""
-        try:
-            Path(folder).mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise PictureError(f"{folder}: cannot be a folder for pictures ({error.strerror})") from None
-        self.folder = Path(folder)
+        """Write pictures there from now on. Raises ``FileError``."""
+        self.folder = make_folder(folder)
         self._newest = -1  # frame that was written there; of all names together memory would grow with the days
 
     def path_of(self, frame: int) -> Path:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ds2c2.errors import UserError
-from ds2c2.files import unwritable
+from ds2c2.files import make_folder, unwritable
 
 PROGRESS = "progress.jsonl"
 
@@ -80,12 +80,7 @@ class ProgressFile:
         begun, _, _ = self.read()
         if begun is not None:
             self.compare(begun, settings)
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise self.error(
-                f"{self.folder}: no folder can be made there ({error.strerror}); choose another --out"
-            ) from None
+        make_folder(self.folder)
         try:
             # Unbuffered: what does not fit is said by the write and not by the end.
             opened = open(self.path, "ab", buffering=0)  # noqa: SIM115 - closed below

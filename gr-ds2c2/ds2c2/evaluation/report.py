@@ -11,7 +11,7 @@ from ds2c2.evaluation.distances import key as distance_key
 from ds2c2.evaluation.outcomes import BOTH, OURS
 from ds2c2.evaluation.rivals.rivals import label
 from ds2c2.evaluation.summary import is_fixed, mean_over_losses, value
-from ds2c2.files import make_folder, whole
+from ds2c2.files import make_folder, read_bytes, whole
 from ds2c2.stream.protection import OUTAGE
 
 HEADLINE_RATE = 0.26  # bits per pixel
@@ -66,7 +66,7 @@ def read_results(source: str | Path) -> dict:
     path = Path(source)
     path = path / "benchmark.json" if path.is_dir() else path
     try:
-        results = json.loads(path.read_text(encoding="utf-8"))
+        results = json.loads(read_bytes(path, "a benchmark's results").decode())
         if not {"name", "settings", "curves", "best-fixed"} <= results.keys():
             raise ValueError("it holds no curves")
     except (OSError, ValueError, AttributeError, RecursionError) as error:
@@ -112,7 +112,8 @@ def command(results: dict) -> str:
         **({"perception": "trunks.safetensors"} if "trunks" in settings else {}),
     }
     words = " ".join(f"--{name} {value}" for name, value in options.items())
-    return f"ds2c2 benchmark {results['name']} --out {results['name']} {words}"
+    # Not into the pictures' own folder: plots would be pictures of the next run.
+    return f"ds2c2 benchmark {results['name']} --out judged/{results['name']} {words}"
 
 
 def headline_rate(results: dict) -> float:

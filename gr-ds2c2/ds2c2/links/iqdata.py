@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ds2c2.errors import LinkError
+from ds2c2.files import missing
 
 DATA, META, ARCHIVE = ".sigmf-data", ".sigmf-meta", ".sigmf"
 # Metadata of a recording: more are no description of samples.
@@ -79,7 +80,9 @@ def find_recording(path: str | Path) -> tuple[Path, dict[str, Any], SampleBytes]
 
 
 def _missing(path: Path) -> LinkError:
-    return LinkError(f"{path}: no such file; a SigMF recording is a pair of {META} and {DATA}, or an archive {ARCHIVE}")
+    return LinkError(
+        f"{path}: {missing(path)}; a SigMF recording is a pair of {META} and {DATA}, or an archive {ARCHIVE}"
+    )
 
 
 def _dataset(metadata: dict[str, Any]) -> str:

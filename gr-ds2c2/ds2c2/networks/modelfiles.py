@@ -8,7 +8,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
-from ds2c2.errors import FormatError, WeightsError
+from ds2c2.errors import FileError, FormatError, WeightsError
 from ds2c2.files import MODELS_VARIABLE, is_file, shipped_folders
 from ds2c2.networks.profiles import PROFILES
 from ds2c2.stream.streamformat import DIGEST_HEX, WEIGHTS_SUFFIX, StreamFormat
@@ -28,6 +28,12 @@ def models_folders() -> list[Path]:
     """Where a model's name is looked up: $DS2C2_MODELS, the checkout, the installation."""
     named = os.environ.get(MODELS_VARIABLE)
     return [*([Path(named)] if named else []), *shipped_folders("models")]
+
+
+def check_suffix(out: Path) -> None:
+    """Raises ``FileError`` for weights to be written under a name that none are read by."""
+    if out.suffix != SUFFIX:
+        raise FileError(f"--out {out}: weights end in {SUFFIX}; choose such a name")
 
 
 def find_weights(model: str | Path) -> Path:

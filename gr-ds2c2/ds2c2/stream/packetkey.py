@@ -8,9 +8,10 @@ import stat
 from pathlib import Path
 
 from ds2c2.errors import LinkError
-from ds2c2.files import no_room, part_of, unwritable
+from ds2c2.files import no_room, part_of, read_bytes, unwritable
 
 KEY_BYTES = 32  # BLAKE2s takes 32 at most
+MOST_BYTES = 1024  # of a key file: blanks are allowed, and what has no end is none
 
 
 def make_key(path: str | Path) -> bytes:
@@ -29,7 +30,7 @@ def make_key(path: str | Path) -> bytes:
     except OSError as error:
         if no_room(error):
             raise unwritable(path, error) from None
-        raise LinkError(f"{path}: no place for a key ({error.strerror})") from None
+        raise LinkError(f"{path}: no place for a key ({error.strerror}); choose another") from None
     finally:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
@@ -43,7 +44,7 @@ def read_key(path: str | Path) -> bytes:
     try:
         if Path(path).stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
             raise LinkError(f"{path}: others can read it; `chmod 600 {path}`, or make a new one if they may have")
-        key = bytes.fromhex(Path(path).read_text(encoding="ascii"))
+        key = bytes.fromhex(read_bytes(path, "a key", MOST_BYTES).decode("ascii"))
         if len(key) != KEY_BYTES:
             raise ValueError
     except OSError as error:

@@ -186,7 +186,10 @@ class TraceRecorder:
             self._runs[-1].total = total
         else:
             if not total or total * self.format.blocks <= (self.first or 0):
-                raise TraceError("no packet of this stream came: no loss trace can be made; check stream and format")
+                forged = self.counts["forged"]
+                unsigned = f", but {forged} that this key did not sign" if forged else ""
+                check = "key, stream and format" if forged else "stream and format"
+                raise TraceError(f"no packet of this stream came{unsigned}: no loss trace can be made; check {check}")
             self._runs.append(_Run(0, total_frames))
             self.first = self.first or 0
         pieces = [self._fill(run, self.first if place == 0 else None) for place, run in enumerate(self._runs)]

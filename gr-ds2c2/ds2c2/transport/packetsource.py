@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ds2c2.files import announce_pipe
 from ds2c2.stream.streamformat import StreamFormat
 from ds2c2.transport.recording import RecordingReader
 from ds2c2.transport.udp import UdpReceiver
@@ -139,6 +140,7 @@ class RecordingSource(PacketSource):
     live = False
 
     def __init__(self, path: str, stream: StreamFormat | None = None):
+        announce_pipe(path, "packets")
         self._reader = RecordingReader(path, stream)
         self.stream = self._reader.stream
         self.about = {"link": "recording"}

@@ -88,6 +88,10 @@ class PageServer(ThreadingHTTPServer):
         self.head_seconds = head_seconds
         self.closing = threading.Event()
         self._clients: Counter[str] = Counter()  # by their address; none is kept that has no connection
+        # Connections of which no whole request came yet, the oldest first, by their address; and those of them that
+        # had to make room and have not ended yet.
+        self._asking: dict[socket.socket, str] = {}
+        self._leaving: set[socket.socket] = set()
         self._streams = 0
         self._counting = threading.Lock()
         where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
@@ -155,15 +159,16 @@ class PageServer(ThreadingHTTPServer):
             return True
 
     def process_request(self, request, client_address) -> None:  # noqa: ANN001 - socketserver's
+        address = client_address[0]
         with self._counting:
-            full = self._clients.total() >= MOST_CLIENTS or self._clients[client_address[0]] >= MOST_OF_ONE
-            if not full:
-                self._clients[client_address[0]] += 1
-        if not full:
+            if room := self._room_for(address):
+                self._clients[address] += 1
+                self._asking[request] = address
+        if room:
             try:
                 super().process_request(request, client_address)
             except RuntimeError:  # no thread to be had
-                self._left(client_address)
+                self._left(request, address)
                 self.shutdown_request(request)
             return
         with contextlib.suppress(OSError):
@@ -175,11 +180,38 @@ class PageServer(ThreadingHTTPServer):
         try:
             super().process_request_thread(request, client_address)
         finally:
-            self._left(client_address)
+            self._left(request, client_address[0])
 
-    def _left(self, client_address) -> None:  # noqa: ANN001 - socketserver's
+    def _room_for(self, address: str) -> bool:
+        """Whether there is a place for one more connection of an address. Where all are taken, its oldest one that has
+        not asked anything yet gives up its place, or where others have the places, the oldest one of whoever has most
+        that have not: who only connects, or sends its question byte by byte, keeps nobody out who asks."""
+        crowded = self._clients[address] >= MOST_OF_ONE
+        if not crowded and self._clients.total() < MOST_CLIENTS:
+            return True
+        asking = Counter(self._asking.values())
+        most = address if crowded or asking[address] else max(asking, key=asking.get, default=address)
+        oldest = next((one for one, its in self._asking.items() if its == most), None)
+        if oldest is None or len(self._leaving) >= MOST_CLIENTS:
+            return False
+        self._clients[self._asking.pop(oldest)] -= 1
+        self._leaving.add(oldest)
+        with contextlib.suppress(OSError):
+            oldest.shutdown(socket.SHUT_RDWR)  # its thread, which waits for more, ends
+        return True
+
+    def asked(self, connection: socket.socket) -> None:
+        """A whole request came; its connection keeps its place until it is answered."""
         with self._counting:
-            self._clients[client_address[0]] -= 1
+            self._asking.pop(connection, None)
+
+    def _left(self, connection: socket.socket, address: str) -> None:
+        with self._counting:
+            self._asking.pop(connection, None)
+            if connection in self._leaving:
+                self._leaving.remove(connection)
+            else:
+                self._clients[address] -= 1
             self._clients += Counter()  # drops who has none left
 
     def handle_error(self, request, client_address) -> None:  # noqa: ANN001 - socketserver's
@@ -227,6 +259,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def parse_request(self) -> bool:
         sound = super().parse_request()
+        self.server.asked(self.connection)
         self.connection.settimeout(CLIENT_SECONDS)  # which ``sendall`` takes for all that it sends
         return sound
 

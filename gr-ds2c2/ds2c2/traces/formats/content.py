@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from ds2c2.files import read_bytes
 from ds2c2.traces.packetfates import LossTrace, TraceError
 
 # Beyond so many rows a counter was misread: the table alone would take gigabytes.
@@ -94,7 +95,7 @@ class Content:
     def __init__(self, path: str | Path):
         self.path = path
         try:
-            self.data = Path(path).read_bytes()
+            self.data = read_bytes(path, "a loss trace")
         except OSError as error:
             raise TraceError(
                 f"{path}: no readable loss trace ({error.strerror}); `ds2c2 trace record` writes one"
