@@ -82,8 +82,8 @@ class SequenceTracker:
     Args:
         blocks: code blocks a frame, N
         reorder: packets that a link may reorder
-        signed: the packets are of one session that its sender signed: it never goes back, so who plays some of them again
-            moves nothing
+        signed: the packets are of one session that its sender signed: it never goes back, so who plays some of them
+            again moves nothing
 
     Attributes:
         newest: highest frame that the stream has reached, None before it was joined
