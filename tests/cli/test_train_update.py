@@ -113,7 +113,11 @@ def test_what_both_refuse_leaves_nothing_behind(ds2c2, photographs, tmp_path, co
     small = ds2c2(*command, photographs, *out, "--crop", "144")
     refused(small, errors.PictureError.exit_code, "160x128 is smaller than the crop of 144")
     refused(ds2c2(*command, photographs, *out, "--crop", "60"), 1, "--crop 60: must be a multiple of 16")
-    refused(ds2c2(*command, photographs, "--out", "a.pt"), 1, "--out a.pt: weights end in .safetensors")
+    refused(
+        ds2c2(*command, photographs, "--out", "a.pt"),
+        errors.FileError.exit_code,
+        "--out a.pt: weights end in .safetensors",
+    )
     assert sorted(tmp_path.rglob("*")) == before
 
 
@@ -122,7 +126,9 @@ def test_an_update_needs_weights_pictures_beside_the_judges_and_another_name(ds2
     refused(ds2c2("update", "nosuch", photographs, *out), errors.WeightsError.exit_code, "'nosuch' is unknown")
     one = ds2c2("update", tiny_coded, photographs / "coffee.png", *out)
     refused(one, errors.PictureError.exit_code, "no picture is left to train on")
-    refused(ds2c2("update", tiny_coded, photographs, "--out", tiny_coded), 1, "choose another name")
+    refused(
+        ds2c2("update", tiny_coded, photographs, "--out", tiny_coded), errors.FileError.exit_code, "choose another name"
+    )
 
 
 def test_a_checkpoint_of_the_other_profile_is_refused(ds2c2, photographs):
