@@ -174,23 +174,30 @@ def kept(folder: Path) -> dict[tuple, dict]:
 
 
 def measure_worlds(truth: str, packets: int, seed: int, curve: Curve) -> dict:
-    """One trace: by how much the interval of its worst frames must be wider, seen in draws from its best model."""
+    """One trace: by how much intervals of its worst frames must be wider, seen in draws from its models."""
     unit = kept(curve.path.parent).get((truth, packets, seed))
     if unit is None:
         sys.exit(f"{truth}, {packets} packets, seed {seed} is not measured yet; run without --worlds first")
     began = time.process_time()
     lost, _ = drawn(truth, packets, seed)
-    model = fit(lost, (min(unit["bic"], key=unit["bic"].get),))[0]
+    names = tuple(unit["bic"])
     settings = settings_of(curve)
     places = [replay_places(settings, packets, place) for place in range(len(settings.streams))]
     outcomes = outcomes_of(unit, curve)
     windows = [STREAM.blocks] * len(places)
-    again = redrawn(model, packets, places, windows, lambda place, lost: curve.receive(lost)[0][place], settings.seed)
-    outcomes.allow_for(REPLAYED, again, float(curve.grey.min()))
-    found = outcomes.worlds.get(REPLAYED)
+    again = {
+        model.name: redrawn(
+            model, packets, places, windows, lambda place, lost: curve.receive(lost)[0][place], settings.seed
+        )
+        for model in fit(lost, names)
+    }
+    outcomes.allow_for(again, min(unit["bic"], key=unit["bic"].get), float(curve.grey.min()))
     return {
         "unit": [truth, packets, seed],
-        "worlds": found and [found.off, found.halves],
+        "worlds": {
+            name: [np.round(one, 5).tolist() for one in (found.off, found.errors)]
+            for name, found in outcomes.worlds.items()
+        },
         "seconds": {"all": round(time.process_time() - began, 3)},
     }
 
@@ -275,13 +282,14 @@ def outcomes_of(unit: dict, curve: Curve) -> ChannelFigures:
     return figures_of(settings_of(curve), received, packets, unit["block"])
 
 
-def now(unit: dict, curve: Curve, again: list | None) -> tuple[dict, dict]:
+def now(unit: dict, curve: Curve, again: dict[str, list] | None) -> tuple[dict, dict]:
     """The figures of the link, and how `compare` judges the emulations."""
     _, packets, _ = unit["unit"]
     settings = settings_of(curve)
     outcomes = outcomes_of(unit, curve)
     if again:
-        outcomes.keep(REPLAYED, Worlds(*again), float(curve.grey.min()))
+        likest = min(unit["bic"], key=unit["bic"].get)
+        outcomes.keep({name: Worlds(*found) for name, found in again.items()}, likest, float(curve.grey.min()))
     models = [SimpleNamespace(name=name, bic=bic) for name, bic in unit["bic"].items()]
     # Only the trace's length matters here.
     result = judged(settings, outcomes, np.zeros(packets, bool), models, JUDGED)
@@ -296,7 +304,7 @@ def wrong(link: dict, emulated: dict, margin: float) -> bool:
 class Tally:
     """What became of all traces of one link and length."""
 
-    def __init__(self, truth: str, some: list[dict], link: dict, worlds: dict[tuple, list], curve: Curve):
+    def __init__(self, truth: str, some: list[dict], link: dict, worlds: dict[tuple, dict], curve: Curve):
         self.covered = {key: [] for key in (*JUDGED, "difference", "zero")}
         self.verdicts: dict[str, list[str]] = {"true": [], "right": [], "wrong": [], "iid": []}
         for unit in some:
