@@ -10,11 +10,11 @@
 Draws traces from links that are known, fits and sends over each as the commands do, and appends a line a trace to
 FOLDER/units.jsonl; begun again it goes on where it was, after --minutes it stops. The figures of every draw are kept,
 so that --table judges them by the intervals of today. What traces drawn anew say of the worst frames is measured by
---worlds, after the units; without it a trace is not counted there. In place of pictures and codec stands
-FOLDER/curve.json, measured once: the PSNR of scikit-image's four photographs (512x512, 0.26 bpp) over the blocks that
-are lost; whether the base layer is lost is counted in its symbols. So losses of equal number count alike. What a link
-would give in an endless run is measured on 100 000 frames (FOLDER/endless.json), what its emulations would on 4000
-each.
+--worlds, after the units; without it a trace is counted neither there nor in the verdicts. In place of pictures and
+codec stands FOLDER/curve.json, measured once: the PSNR of scikit-image's four photographs (512x512, 0.26 bpp) over the
+blocks that are lost; whether the base layer is lost is counted in its symbols. So losses of equal number count alike.
+What a link would give in an endless run is measured on 100 000 frames (FOLDER/endless.json), what its emulations would
+on 4000 each.
 """
 
 import argparse
@@ -95,9 +95,9 @@ HOLDS = {
 }
 
 
-def settings_of(curve: Curve) -> ComparisonSettings:
+def settings_of(curve: Curve, seed: int) -> ComparisonSettings:
     sources = tuple(Source(name, "", "", STREAM.width, STREAM.height) for name in curve.found)
-    return ComparisonSettings(sources, (STREAM,) * len(sources))
+    return ComparisonSettings(sources, (STREAM,) * len(sources), seed=seed)
 
 
 def drawn(truth: str, packets: int, seed: int) -> tuple[np.ndarray, np.random.Generator]:
@@ -136,7 +136,8 @@ def measure(truth: str, packets: int, seed: int, curve: Curve) -> dict:
     asked = {*BASIC, truth} - ({"hidden-markov"} if packets > FITTED else set())
     models = fit(lost, tuple(asked))
     fitting = time.process_time() - began
-    losses = draw_losses(settings_of(curve), lost, models)
+    # A seed of its own: with one for all, the same chance of an emulation's draws is counted with every trace.
+    losses = draw_losses(settings_of(curve, seed), lost, models)
     channels = {}
     for channel in (REPLAYED, *(model.name for model in models)):
         received = [curve.receive(np.array(draws)) for draws in losses[channel]]
@@ -146,6 +147,7 @@ def measure(truth: str, packets: int, seed: int, curve: Curve) -> dict:
         }
     return {
         "unit": [truth, packets, seed],
+        "draws": seed,
         "parameters": parameters_of(truth, models),
         "bic": {model.name: model.bic for model in models},
         "block": bootstrap_block(lost),
@@ -181,7 +183,7 @@ def measure_worlds(truth: str, packets: int, seed: int, curve: Curve) -> dict:
     began = time.process_time()
     lost, _ = drawn(truth, packets, seed)
     names = tuple(unit["bic"])
-    settings = settings_of(curve)
+    settings = settings_of(curve, seed_of(unit))
     places = [replay_places(settings, packets, place) for place in range(len(settings.streams))]
     outcomes = outcomes_of(unit, curve)
     windows = [STREAM.blocks] * len(places)
@@ -269,6 +271,11 @@ def within(interval: list | tuple, value: float) -> bool:
     return interval[0] - 1e-9 <= value <= interval[1] + 1e-9
 
 
+def seed_of(unit: dict) -> int:
+    """Of its draws; units of before had 1 each."""
+    return unit.get("draws", 1)
+
+
 def outcomes_of(unit: dict, curve: Curve) -> ChannelFigures:
     """What became of the pictures."""
     _, packets, _ = unit["unit"]
@@ -279,13 +286,13 @@ def outcomes_of(unit: dict, curve: Curve) -> ChannelFigures:
         ]
         for name, channel in unit["channels"].items()
     }
-    return figures_of(settings_of(curve), received, packets, unit["block"])
+    return figures_of(settings_of(curve, seed_of(unit)), received, packets, unit["block"])
 
 
 def now(unit: dict, curve: Curve, again: dict[str, list] | None) -> tuple[dict, dict]:
     """The figures of the link, and how `compare` judges the emulations."""
     _, packets, _ = unit["unit"]
-    settings = settings_of(curve)
+    settings = settings_of(curve, seed_of(unit))
     outcomes = outcomes_of(unit, curve)
     if again:
         likest = min(unit["bic"], key=unit["bic"].get)
@@ -308,9 +315,10 @@ class Tally:
         self.covered = {key: [] for key in (*JUDGED, "difference", "zero")}
         self.verdicts: dict[str, list[str]] = {"true": [], "right": [], "wrong": [], "iid": []}
         for unit in some:
-            figures, result = now(unit, curve, worlds.get(tuple(unit["unit"])))
+            again = worlds.get(tuple(unit["unit"]))
+            figures, result = now(unit, curve, again)
             for key, figure in figures.items():
-                if key == "worst-5" and tuple(unit["unit"]) not in worlds:
+                if key == "worst-5" and again is None:
                     continue
                 self.covered[key].append(within((figure["low"], figure["high"]), link[key]))
             for name, differences in result["differences"].items():
@@ -320,6 +328,8 @@ class Tally:
                 verdict = result["verdicts"][name]
                 if name == truth:
                     self.covered["zero"].append(within(ends, 0.0))
+                if again is None:
+                    continue
                 if name in HOLDS[truth]:
                     self.verdicts["true"].append(verdict)
                 off = wrong(link, endless_here, result["settings"]["margin"])
