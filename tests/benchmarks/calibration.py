@@ -5,7 +5,7 @@
     calibration.py FOLDER [--packets 2000 20000 200000] [--traces 100] [--minutes M]
     calibration.py FOLDER --worlds
     calibration.py FOLDER --fits
-    calibration.py FOLDER --table
+    calibration.py FOLDER --table [--packets 2000] [--links iid drift]
 
 Draws traces from links that are known, fits and sends over each as the commands do, and appends a line a trace to
 FOLDER/units.jsonl; begun again it goes on where it was, after --minutes it stops. The figures of every draw are kept,
@@ -30,6 +30,7 @@ from types import SimpleNamespace
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "gr-ds2c2"))
 
 import numpy as np
+from knownlinks import HOLDS, PARAMETERS, TRUTHS, drawn
 from measuredcurve import STREAM, Curve
 
 from ds2c2.evaluation.compare.compare import (
@@ -45,9 +46,7 @@ from ds2c2.evaluation.compare.words import LOST_MARGIN
 from ds2c2.evaluation.compare.worlds import redrawn
 from ds2c2.evaluation.outcomes import Reception, Source
 from ds2c2.traces.goodness import goodness
-from ds2c2.traces.hiddenmarkov import HiddenMarkov
-from ds2c2.traces.lossmodels import BASIC, LossModel, batch_interval, bootstrap_block, fit, wilson
-from ds2c2.traces.semimarkov import Lengths, SemiMarkov
+from ds2c2.traces.lossmodels import BASIC, batch_interval, bootstrap_block, fit, wilson
 
 FITTED = 2000  # packets up to which hidden chains are fitted; longer ones take minutes
 UNITS, FITS, TESTS, WORLDS = "units.jsonl", "fits.jsonl", "tests.jsonl", "worlds.jsonl"
@@ -57,53 +56,9 @@ ENDLESS = 100_000  # frames
 CALLED_WRONG = ("optimistic", "pessimistic")
 
 
-class Drifting:
-    """40 % of the packets at 3 % by itself, 30 % at 17 % in bursts, 30 % at 8 % by itself."""
-
-    name = "drift"
-    loss = 0.4 * 0.03 + 0.3 * 0.03 / 0.18 + 0.3 * 0.08
-
-    def draw(self, count: int, rng: np.random.Generator) -> np.ndarray:
-        first, second = 2 * count // 5, 3 * count // 10
-        bursts = LossModel("gilbert-elliott", 0.03, 0.15, 0.0, 1.0, 1, 0.0).draw(second, rng)
-        return np.concatenate([rng.random(first) < 0.03, bursts, rng.random(count - first - second) < 0.08])
-
-
-TRUTHS = {
-    "iid": LossModel("iid", 0.5, 0.5, 0.1, 0.1, 1, 0.0),
-    "gilbert-elliott": LossModel("gilbert-elliott", 0.02, 0.2, 0.0, 1.0, 1, 0.0),
-    "gilbert-elliott-general": LossModel("gilbert-elliott-general", 0.01, 0.05, 0.02, 0.6, 1, 0.0),
-    "hidden-markov": HiddenMarkov(
-        np.array([[0.995, 0.004, 0.001], [0.02, 0.96, 0.02], [0.02, 0.08, 0.9]]), np.array([0.01, 0.2, 0.9])
-    ),
-    "semi-markov": SemiMarkov(Lengths(2.0, 1.8, 20_000), Lengths(25.0, 1.5, 20_000), 1, 0.0),
-    "drift": Drifting(),
-}
-PARAMETERS = {
-    "iid": {"loss": 0.1},
-    "gilbert-elliott": {"p": 0.02, "r": 0.2},
-    "gilbert-elliott-general": {"p": 0.01, "r": 0.05, "good": 0.02, "bad": 0.6},
-}
-# Which fitted models are the link, given enough packets.
-HOLDS = {
-    "iid": set(BASIC),
-    "gilbert-elliott": {"gilbert-elliott", "gilbert-elliott-general"},
-    "gilbert-elliott-general": {"gilbert-elliott-general"},
-    "hidden-markov": {"hidden-markov"},
-    "semi-markov": {"semi-markov"},
-    "drift": {"drift"},
-}
-
-
 def settings_of(curve: Curve, seed: int) -> ComparisonSettings:
     sources = tuple(Source(name, "", "", STREAM.width, STREAM.height) for name in curve.found)
     return ComparisonSettings(sources, (STREAM,) * len(sources), seed=seed)
-
-
-def drawn(truth: str, packets: int, seed: int) -> tuple[np.ndarray, np.random.Generator]:
-    """A trace, and the generator as it left it."""
-    rng = np.random.default_rng([seed, packets, list(TRUTHS).index(truth)])
-    return TRUTHS[truth].draw(packets, rng), rng
 
 
 def parameters_of(truth: str, models: list) -> dict:
@@ -355,8 +310,12 @@ def printed(head: list[str], rows: list[list[str]]) -> None:
     print()
 
 
-def table(folder: Path) -> None:
-    found, fitted, tested, again = (read(folder / name) for name in WORK)
+def table(folder: Path, sizes: list[int], truths: list[str]) -> None:
+    def asked(unit: dict) -> bool:
+        truth, packets, _ = unit["unit"]
+        return truth in truths and packets in sizes
+
+    found, fitted, tested, again = (list(filter(asked, read(folder / name))) for name in WORK)
     if not found and not fitted and not tested:
         sys.exit(f"{folder}: no units yet; run without --table first")
     lines = []
@@ -407,7 +366,7 @@ def main() -> None:
     parser.add_argument("--table", action="store_true", help="print what is known so far")
     asked = parser.parse_args()
     if asked.table:
-        table(asked.folder)
+        table(asked.folder, asked.packets, asked.links)
     else:
         name = FITS if asked.fits else TESTS if asked.tests else WORLDS if asked.worlds else UNITS
         run(asked.folder / name, asked.packets, asked.traces, asked.links, asked.minutes)
