@@ -418,3 +418,7 @@ def test_the_page_holds_all_it_shows_and_says_how_to_emulate(settings):
         f"--channel gilbert-elliott --loss {fitted['gilbert-elliott']['loss']:.4g} --burst {burst:.4g}" in commands[2]
     )
     assert all(command.startswith("ds2c2 ") for command in commands) and len(commands) == 4
+    # Of interleaving there is nothing to refute.
+    result["verdicts"]["interleaving"] = "unclear"
+    assert '<div class="badge">cannot be told</div><p>This trace cannot tell' in render(result, [], frames[0][1])
+    assert "<td>cannot be told</td>" in render_several([Compared("a", "a", result)], "")
