@@ -93,6 +93,13 @@ def test_gaps_that_end_before_their_tail_lose_what_the_trace_loses():
     assert np.mean(drawn) == pytest.approx(lost.mean(), rel=0.1)
 
 
+def test_a_tail_without_end_is_cut_at_the_longest_run():
+    """One draw of a thousand is beyond what a float can hold."""
+    rng = np.random.default_rng(1)
+    lengths = [Lengths(1.0, 0.01, 500).draw(rng) for _ in range(5000)]
+    assert max(lengths) == 500 and min(lengths) == 1
+
+
 @pytest.mark.parametrize("lost", ["010", "101", "011110"])
 def test_the_shortest_traces_have_a_fit(lost):
     found = fit_semi(np.array(list(lost)) == "1")

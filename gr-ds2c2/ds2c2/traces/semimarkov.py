@@ -23,6 +23,7 @@ from ds2c2.traces.lossstatistics import batch_interval
 
 NAME = "semi-markov"
 LARGEST, SMALLEST = 1e5, 1e-2  # of scale and tail
+LARGEST_LOGARITHM = 700.0  # of a number that a float can hold, 709
 SIMULATED = 200_000  # packets, for the autocorrelation, which has no closed form
 
 
@@ -45,8 +46,10 @@ class Lengths:
 
     def draw(self, rng: np.random.Generator) -> int:
         """One length: by the inverse of the survival."""
-        length = 1 + self.scale * (max(rng.random(), 1e-300) ** (-1 / self.tail) - 1)
-        return int(min(length, self.longest))
+        rest = max(rng.random(), 1e-300)
+        if -math.log(rest) > LARGEST_LOGARITHM * self.tail:
+            return self.longest
+        return int(min(1 + self.scale * (rest ** (-1 / self.tail) - 1), self.longest))
 
     def cost(self, whole: np.ndarray, cut: np.ndarray) -> float:
         """Minus the log-likelihood of whole runs and of those that the trace's ends cut, ``int[n]``."""
