@@ -257,7 +257,7 @@ def render(result: dict, plots: list[Path], sheet: np.ndarray) -> str:
         ["pictures fitted by", settings["fit"]],
         ["difference that counts as none", f"{settings['margin']:g} dB of mean PSNR"],
         ["frames in the trace", f"{result['frames']:g}"],
-        ["draws that belong together", f"{result['bootstrap-block']} draws"],
+        ["draws that belong together", str(result["bootstrap-block"])],
         *([key, str(value)] for key, value in result["machine"].items()),
     ]
     return TEMPLATES.get_template(TEMPLATE).render(
