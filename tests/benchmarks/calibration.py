@@ -5,16 +5,16 @@
     calibration.py FOLDER [--packets 2000 20000 200000] [--traces 100] [--minutes M]
     calibration.py FOLDER --worlds
     calibration.py FOLDER --fits
-    calibration.py FOLDER --table
+    calibration.py FOLDER --table [--packets 2000] [--links iid drift]
 
 Draws traces from links that are known, fits and sends over each as the commands do, and appends a line a trace to
 FOLDER/units.jsonl; begun again it goes on where it was, after --minutes it stops. The figures of every draw are kept,
 so that --table judges them by the intervals of today. What traces drawn anew say of the worst frames is measured by
---worlds, after the units; without it a trace is not counted there. In place of pictures and codec stands
-FOLDER/curve.json, measured once: the PSNR of scikit-image's four photographs (512x512, 0.26 bpp) over the blocks that
-are lost; whether the base layer is lost is counted in its symbols. So losses of equal number count alike. What a link
-would give in an endless run is measured on 100 000 frames (FOLDER/endless.json), what its emulations would on 4000
-each.
+--worlds, after the units; without it a trace is counted neither there nor in the verdicts. In place of pictures and
+codec stands FOLDER/curve.json, measured once: the PSNR of scikit-image's four photographs (512x512, 0.26 bpp) over the
+blocks that are lost; whether the base layer is lost is counted in its symbols. So losses of equal number count alike.
+What a link would give in an endless run is measured on 100 000 frames (FOLDER/endless.json), what its emulations would
+on 4000 each.
 """
 
 import argparse
@@ -30,6 +30,7 @@ from types import SimpleNamespace
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "gr-ds2c2"))
 
 import numpy as np
+from knownlinks import HOLDS, PARAMETERS, TRUTHS, drawn
 from measuredcurve import STREAM, Curve
 
 from ds2c2.evaluation.compare.compare import (
@@ -45,9 +46,7 @@ from ds2c2.evaluation.compare.words import LOST_MARGIN
 from ds2c2.evaluation.compare.worlds import redrawn
 from ds2c2.evaluation.outcomes import Reception, Source
 from ds2c2.traces.goodness import goodness
-from ds2c2.traces.hiddenmarkov import HiddenMarkov
-from ds2c2.traces.lossmodels import BASIC, LossModel, batch_interval, bootstrap_block, fit, wilson
-from ds2c2.traces.semimarkov import Lengths, SemiMarkov
+from ds2c2.traces.lossmodels import BASIC, batch_interval, bootstrap_block, fit, wilson
 
 FITTED = 2000  # packets up to which hidden chains are fitted; longer ones take minutes
 UNITS, FITS, TESTS, WORLDS = "units.jsonl", "fits.jsonl", "tests.jsonl", "worlds.jsonl"
@@ -57,53 +56,9 @@ ENDLESS = 100_000  # frames
 CALLED_WRONG = ("optimistic", "pessimistic")
 
 
-class Drifting:
-    """40 % of the packets at 3 % by itself, 30 % at 17 % in bursts, 30 % at 8 % by itself."""
-
-    name = "drift"
-    loss = 0.4 * 0.03 + 0.3 * 0.03 / 0.18 + 0.3 * 0.08
-
-    def draw(self, count: int, rng: np.random.Generator) -> np.ndarray:
-        first, second = 2 * count // 5, 3 * count // 10
-        bursts = LossModel("gilbert-elliott", 0.03, 0.15, 0.0, 1.0, 1, 0.0).draw(second, rng)
-        return np.concatenate([rng.random(first) < 0.03, bursts, rng.random(count - first - second) < 0.08])
-
-
-TRUTHS = {
-    "iid": LossModel("iid", 0.5, 0.5, 0.1, 0.1, 1, 0.0),
-    "gilbert-elliott": LossModel("gilbert-elliott", 0.02, 0.2, 0.0, 1.0, 1, 0.0),
-    "gilbert-elliott-general": LossModel("gilbert-elliott-general", 0.01, 0.05, 0.02, 0.6, 1, 0.0),
-    "hidden-markov": HiddenMarkov(
-        np.array([[0.995, 0.004, 0.001], [0.02, 0.96, 0.02], [0.02, 0.08, 0.9]]), np.array([0.01, 0.2, 0.9])
-    ),
-    "semi-markov": SemiMarkov(Lengths(2.0, 1.8, 20_000), Lengths(25.0, 1.5, 20_000), 1, 0.0),
-    "drift": Drifting(),
-}
-PARAMETERS = {
-    "iid": {"loss": 0.1},
-    "gilbert-elliott": {"p": 0.02, "r": 0.2},
-    "gilbert-elliott-general": {"p": 0.01, "r": 0.05, "good": 0.02, "bad": 0.6},
-}
-# Which fitted models are the link, given enough packets.
-HOLDS = {
-    "iid": set(BASIC),
-    "gilbert-elliott": {"gilbert-elliott", "gilbert-elliott-general"},
-    "gilbert-elliott-general": {"gilbert-elliott-general"},
-    "hidden-markov": {"hidden-markov"},
-    "semi-markov": {"semi-markov"},
-    "drift": {"drift"},
-}
-
-
-def settings_of(curve: Curve) -> ComparisonSettings:
+def settings_of(curve: Curve, seed: int) -> ComparisonSettings:
     sources = tuple(Source(name, "", "", STREAM.width, STREAM.height) for name in curve.found)
-    return ComparisonSettings(sources, (STREAM,) * len(sources))
-
-
-def drawn(truth: str, packets: int, seed: int) -> tuple[np.ndarray, np.random.Generator]:
-    """A trace, and the generator as it left it."""
-    rng = np.random.default_rng([seed, packets, list(TRUTHS).index(truth)])
-    return TRUTHS[truth].draw(packets, rng), rng
+    return ComparisonSettings(sources, (STREAM,) * len(sources), seed=seed)
 
 
 def parameters_of(truth: str, models: list) -> dict:
@@ -136,7 +91,8 @@ def measure(truth: str, packets: int, seed: int, curve: Curve) -> dict:
     asked = {*BASIC, truth} - ({"hidden-markov"} if packets > FITTED else set())
     models = fit(lost, tuple(asked))
     fitting = time.process_time() - began
-    losses = draw_losses(settings_of(curve), lost, models)
+    # A seed of its own: with one for all, the same chance of an emulation's draws is counted with every trace.
+    losses = draw_losses(settings_of(curve, seed), lost, models)
     channels = {}
     for channel in (REPLAYED, *(model.name for model in models)):
         received = [curve.receive(np.array(draws)) for draws in losses[channel]]
@@ -146,6 +102,7 @@ def measure(truth: str, packets: int, seed: int, curve: Curve) -> dict:
         }
     return {
         "unit": [truth, packets, seed],
+        "draws": seed,
         "parameters": parameters_of(truth, models),
         "bic": {model.name: model.bic for model in models},
         "block": bootstrap_block(lost),
@@ -174,23 +131,30 @@ def kept(folder: Path) -> dict[tuple, dict]:
 
 
 def measure_worlds(truth: str, packets: int, seed: int, curve: Curve) -> dict:
-    """One trace: by how much the interval of its worst frames must be wider, seen in draws from its best model."""
+    """One trace: by how much intervals of its worst frames must be wider, seen in draws from its models."""
     unit = kept(curve.path.parent).get((truth, packets, seed))
     if unit is None:
         sys.exit(f"{truth}, {packets} packets, seed {seed} is not measured yet; run without --worlds first")
     began = time.process_time()
     lost, _ = drawn(truth, packets, seed)
-    model = fit(lost, (min(unit["bic"], key=unit["bic"].get),))[0]
-    settings = settings_of(curve)
+    names = tuple(unit["bic"])
+    settings = settings_of(curve, seed_of(unit))
     places = [replay_places(settings, packets, place) for place in range(len(settings.streams))]
     outcomes = outcomes_of(unit, curve)
     windows = [STREAM.blocks] * len(places)
-    again = redrawn(model, packets, places, windows, lambda place, lost: curve.receive(lost)[0][place], settings.seed)
-    outcomes.allow_for(REPLAYED, again, float(curve.grey.min()))
-    found = outcomes.worlds.get(REPLAYED)
+    again = {
+        model.name: redrawn(
+            model, packets, places, windows, lambda place, lost: curve.receive(lost)[0][place], settings.seed
+        )
+        for model in fit(lost, names)
+    }
+    outcomes.allow_for(again, min(unit["bic"], key=unit["bic"].get), float(curve.grey.min()))
     return {
         "unit": [truth, packets, seed],
-        "worlds": found and [found.off, found.halves],
+        "worlds": {
+            name: [np.round(one, 5).tolist() for one in (found.off, found.errors)]
+            for name, found in outcomes.worlds.items()
+        },
         "seconds": {"all": round(time.process_time() - began, 3)},
     }
 
@@ -262,6 +226,11 @@ def within(interval: list | tuple, value: float) -> bool:
     return interval[0] - 1e-9 <= value <= interval[1] + 1e-9
 
 
+def seed_of(unit: dict) -> int:
+    """Of its draws; units of before had 1 each."""
+    return unit.get("draws", 1)
+
+
 def outcomes_of(unit: dict, curve: Curve) -> ChannelFigures:
     """What became of the pictures."""
     _, packets, _ = unit["unit"]
@@ -272,16 +241,17 @@ def outcomes_of(unit: dict, curve: Curve) -> ChannelFigures:
         ]
         for name, channel in unit["channels"].items()
     }
-    return figures_of(settings_of(curve), received, packets, unit["block"])
+    return figures_of(settings_of(curve, seed_of(unit)), received, packets, unit["block"])
 
 
-def now(unit: dict, curve: Curve, again: list | None) -> tuple[dict, dict]:
+def now(unit: dict, curve: Curve, again: dict[str, list] | None) -> tuple[dict, dict]:
     """The figures of the link, and how `compare` judges the emulations."""
     _, packets, _ = unit["unit"]
-    settings = settings_of(curve)
+    settings = settings_of(curve, seed_of(unit))
     outcomes = outcomes_of(unit, curve)
     if again:
-        outcomes.keep(REPLAYED, Worlds(*again), float(curve.grey.min()))
+        likest = min(unit["bic"], key=unit["bic"].get)
+        outcomes.keep({name: Worlds(*found) for name, found in again.items()}, likest, float(curve.grey.min()))
     models = [SimpleNamespace(name=name, bic=bic) for name, bic in unit["bic"].items()]
     # Only the trace's length matters here.
     result = judged(settings, outcomes, np.zeros(packets, bool), models, JUDGED)
@@ -296,13 +266,14 @@ def wrong(link: dict, emulated: dict, margin: float) -> bool:
 class Tally:
     """What became of all traces of one link and length."""
 
-    def __init__(self, truth: str, some: list[dict], link: dict, worlds: dict[tuple, list], curve: Curve):
+    def __init__(self, truth: str, some: list[dict], link: dict, worlds: dict[tuple, dict], curve: Curve):
         self.covered = {key: [] for key in (*JUDGED, "difference", "zero")}
         self.verdicts: dict[str, list[str]] = {"true": [], "right": [], "wrong": [], "iid": []}
         for unit in some:
-            figures, result = now(unit, curve, worlds.get(tuple(unit["unit"])))
+            again = worlds.get(tuple(unit["unit"]))
+            figures, result = now(unit, curve, again)
             for key, figure in figures.items():
-                if key == "worst-5" and tuple(unit["unit"]) not in worlds:
+                if key == "worst-5" and again is None:
                     continue
                 self.covered[key].append(within((figure["low"], figure["high"]), link[key]))
             for name, differences in result["differences"].items():
@@ -312,6 +283,8 @@ class Tally:
                 verdict = result["verdicts"][name]
                 if name == truth:
                     self.covered["zero"].append(within(ends, 0.0))
+                if again is None:
+                    continue
                 if name in HOLDS[truth]:
                     self.verdicts["true"].append(verdict)
                 off = wrong(link, endless_here, result["settings"]["margin"])
@@ -337,8 +310,12 @@ def printed(head: list[str], rows: list[list[str]]) -> None:
     print()
 
 
-def table(folder: Path) -> None:
-    found, fitted, tested, again = (read(folder / name) for name in WORK)
+def table(folder: Path, sizes: list[int], truths: list[str]) -> None:
+    def asked(unit: dict) -> bool:
+        truth, packets, _ = unit["unit"]
+        return truth in truths and packets in sizes
+
+    found, fitted, tested, again = (list(filter(asked, read(folder / name))) for name in WORK)
     if not found and not fitted and not tested:
         sys.exit(f"{folder}: no units yet; run without --table first")
     lines = []
@@ -389,7 +366,7 @@ def main() -> None:
     parser.add_argument("--table", action="store_true", help="print what is known so far")
     asked = parser.parse_args()
     if asked.table:
-        table(asked.folder)
+        table(asked.folder, asked.packets, asked.links)
     else:
         name = FITS if asked.fits else TESTS if asked.tests else WORLDS if asked.worlds else UNITS
         run(asked.folder / name, asked.packets, asked.traces, asked.links, asked.minutes)

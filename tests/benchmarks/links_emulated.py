@@ -20,6 +20,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "gr-ds2c2"))
+
 import numpy as np
 from measuredcurve import STREAM, Curve
 

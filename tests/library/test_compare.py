@@ -169,7 +169,7 @@ def test_the_worst_frames_are_given_as_much_room_as_worlds_need():
     worlds = rng.normal(30, 0.5, size=(100, 2, 40))
     worlds[::10, :, ::4] = 12.0
     wide = ChannelFigures(channels, {"trace"}, 1, 0.02, 1)
-    wide.allow_for("trace", worlds, 10.0)
+    wide.allow_for({"model": worlds}, "model", 10.0)
     after = wide.figure("trace", "worst-5")
     assert after["value"] == before["value"] and after["high"] >= before["high"]
     # What they give on the whole: one frame in forty at 12 dB makes half of the worst 5 %.
@@ -178,8 +178,28 @@ def test_the_worst_frames_are_given_as_much_room_as_worlds_need():
     verdict_by = [one.difference("trace", "clean", "worst-5")["together"] for one in (plain, wide)]
     assert verdict_by[0] == verdict_by[1]
     # Worlds that lose nothing have nothing to say.
-    plain.allow_for("trace", np.full((40, 2, 40), 32.0), 10.0)
+    plain.allow_for({"model": np.full((40, 2, 40), 32.0)}, "model", 10.0)
     assert plain.figure("trace", "worst-5") == before
+
+
+def test_a_verdict_on_the_worst_frames_allows_for_what_its_model_does_to_other_traces():
+    """A trace 1 dB below two emulations: of a model some of whose traces are worse, and of one whose are alike."""
+    rng = np.random.default_rng(1)
+    emulated = drawn(rng.normal(30, 0.5, size=(2, 40)))
+    channels = {"trace": drawn(rng.normal(29, 0.5, size=(2, 40))), "varies": emulated, "alike": emulated}
+    outcomes = ChannelFigures(channels, {"trace"}, 1, 0.02, 1)
+    before = outcomes.difference("trace", "varies", "worst-5")
+    worlds = rng.normal(30, 0.5, size=(100, 2, 40))
+    # One world of ten holds some frames at 27 dB.
+    some = worlds.copy()
+    some[::10, :, ::8] = 27.0
+    outcomes.allow_for({"varies": some, "alike": worlds}, "alike", 10.0)
+    varies, alike = (outcomes.difference("trace", name, "worst-5") for name in ("varies", "alike"))
+    assert varies["value"] == alike["value"] == before["value"] < -0.5
+    assert before["together"][1] < 0 and alike["together"][1] < 0 < varies["together"][1]
+    assert varies["together"][0] < alike["together"][0] <= before["together"][0]
+    # Only that of the model which fits best says how far the link's own figure may be off.
+    assert (varies["low"], varies["high"]) == (alike["low"], alike["high"])
 
 
 def test_what_nobody_received_is_as_what_was_like_it():
@@ -398,3 +418,7 @@ def test_the_page_holds_all_it_shows_and_says_how_to_emulate(settings):
         f"--channel gilbert-elliott --loss {fitted['gilbert-elliott']['loss']:.4g} --burst {burst:.4g}" in commands[2]
     )
     assert all(command.startswith("ds2c2 ") for command in commands) and len(commands) == 4
+    # Of interleaving there is nothing to refute.
+    result["verdicts"]["interleaving"] = "unclear"
+    assert '<div class="badge">cannot be told</div><p>This trace cannot tell' in render(result, [], frames[0][1])
+    assert "<td>cannot be told</td>" in render_several([Compared("a", "a", result)], "")

@@ -8,7 +8,7 @@ import pytest
 
 from ds2c2.channels.channel import BlockChannel
 from ds2c2.traces.drift import change_points, fit_drift
-from ds2c2.traces.lossmodels import best, distance, fit, fit_noticed, verdict
+from ds2c2.traces.lossmodels import BASIC, best, distance, fit, fit_noticed, verdict
 from ds2c2.traces.twostates import LossModel
 
 BURSTS = LossModel("gilbert-elliott", 0.03, 0.15, 0.0, 1.0, 1, 0.0)
@@ -45,6 +45,9 @@ def test_a_link_that_does_not_change_is_not_said_to(seed):
         whole = fit_drift(lost)
         assert whole.words()[0].startswith("The link did not change") and whole.label == "piecewise, no change"
         assert whole.bic == pytest.approx(best(fit(lost)).bic)
+        # The same model by another name is no rival.
+        words = verdict(fit(lost, (*BASIC, "drift")))
+        assert "lower by 0.0" not in words and "of piecewise" not in words and "well fits piecewise, no" in words
 
 
 def test_bursts_that_come_and_go_are_no_drift():

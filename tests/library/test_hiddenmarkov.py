@@ -79,6 +79,33 @@ def test_a_geometric_link_is_gilberts_chain_to_it():
     assert semi.loss == pytest.approx(markov.loss, abs=0.01)
 
 
+def test_gaps_that_end_before_their_tail_lose_what_the_trace_loses():
+    """As on a fading link: gaps begin like a power law without a mean, and none is long. Most are short, and a law for
+    these alone has gaps as long as the trace, and loses a sixth of what it should."""
+    rng = np.random.default_rng(1)
+    gaps = Lengths(4.3, 0.6, 250)
+    runs = [np.full(length, kind) for _ in range(400) for kind, length in ((False, gaps.draw(rng)), (True, 6))]
+    lost = np.concatenate(runs)
+    found = fit_semi(lost)
+    assert found.loss == pytest.approx(lost.mean(), rel=0.01)
+    assert found.gaps.mean == pytest.approx((~lost).sum() / 400, rel=0.01)
+    drawn = [found.draw(5000, rng).mean() for _ in range(30)]
+    assert np.mean(drawn) == pytest.approx(lost.mean(), rel=0.1)
+
+
+def test_a_tail_without_end_is_cut_at_the_longest_run():
+    """One draw of a thousand is beyond what a float can hold."""
+    rng = np.random.default_rng(1)
+    lengths = [Lengths(1.0, 0.01, 500).draw(rng) for _ in range(5000)]
+    assert max(lengths) == 500 and min(lengths) == 1
+
+
+@pytest.mark.parametrize("lost", ["010", "101", "011110"])
+def test_the_shortest_traces_have_a_fit(lost):
+    found = fit_semi(np.array(list(lost)) == "1")
+    assert 0 < found.loss < 1 and np.isfinite(found.log_likelihood)
+
+
 @pytest.mark.parametrize("name", FITTED)
 def test_the_emulated_channel_draws_from_it_without_end(name):
     trace = THREE.draw(600, np.random.default_rng(5))

@@ -61,6 +61,7 @@ __all__ = [
 # What is fitted unless more is asked for, and all of them.
 BASIC = ("iid", "gilbert-elliott", "gilbert-elliott-general")
 NAMES = (*BASIC, "hidden-markov", "semi-markov", "drift")
+ALIKE = 0.05  # of BIC and AIC, which are shown with one decimal
 TWINS = 0.5  # of the log-likelihood, within which two climbs have found the same
 LABELS = BASIC_LABELS | {
     "hidden-markov": "hidden Markov chain",
@@ -127,14 +128,19 @@ def verdict(models: list[Model]) -> str:
     """Which model fits, in a sentence."""
     chosen = best(models)
     others = sorted((model for model in models if model is not chosen), key=lambda model: model.bic)
+    # The same by another name: pieces without a change, a hidden chain of two states.
+    equal = [model.label for model in others if model.bic - chosen.bic < ALIKE]
+    others = others[len(equal) :]
     if not others:
         return "Losses never begin or never end in this trace: nothing can be said of bursts."
     kinds = {"iid": "Losses look independent", "drift": "The link changed"}
     kind = kinds.get(chosen.name, "Losses come in bursts")
     lead = f"its BIC is lower by {others[0].bic - chosen.bic:.1f} than that of {others[0].label}"
     akaike = min(models, key=lambda model: model.aic)
-    doubt = "" if akaike is chosen else f"; by AIC {akaike.label} would fit better by {chosen.aic - akaike.aic:.1f}"
-    return f"{kind}: {chosen.label} fits best, {lead}{doubt}."
+    gain = chosen.aic - akaike.aic
+    doubt = "" if gain < ALIKE else f"; by AIC {akaike.label} would fit better by {gain:.1f}"
+    same = f"; as well fits {' and '.join(equal)}" if equal else ""
+    return f"{kind}: {chosen.label} fits best, {lead}{same}{doubt}."
 
 
 def fit_noticed(lost: np.ndarray, asked: Sequence[str] = BASIC) -> list[Model]:

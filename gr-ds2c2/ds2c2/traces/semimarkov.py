@@ -4,6 +4,10 @@
 P(n packets or more) = (1 + (n - 1) / scale) ** -tail, a discrete Lomax distribution (Lomax 1954): a power law far
 out, and geometric, which is Gilbert's chain, as tail grows with scale. Lengths are independent of each other. No
 run is longer than the trace, for longer ones were never seen: so means are finite where tail is 1 or less.
+
+Of most runs the short ones say what is likeliest, and where the long ones do not go on as those begin, the likeliest
+lengths may have quite another mean than those seen. A rate that the trace itself refutes is none: then the likeliest
+of those lengths are taken that have the means seen.
 """
 
 import math
@@ -15,9 +19,11 @@ import numpy as np
 
 from ds2c2.traces.criteria import Criteria
 from ds2c2.traces.hiddenmarkov import first_of
+from ds2c2.traces.lossstatistics import batch_interval
 
 NAME = "semi-markov"
 LARGEST, SMALLEST = 1e5, 1e-2  # of scale and tail
+LARGEST_LOGARITHM = 700.0  # of a number that a float can hold, 709
 SIMULATED = 200_000  # packets, for the autocorrelation, which has no closed form
 
 
@@ -40,8 +46,10 @@ class Lengths:
 
     def draw(self, rng: np.random.Generator) -> int:
         """One length: by the inverse of the survival."""
-        length = 1 + self.scale * (max(rng.random(), 1e-300) ** (-1 / self.tail) - 1)
-        return int(min(length, self.longest))
+        rest = max(rng.random(), 1e-300)
+        if -math.log(rest) > LARGEST_LOGARITHM * self.tail:
+            return self.longest
+        return int(min(1 + self.scale * (rest ** (-1 / self.tail) - 1), self.longest))
 
     def cost(self, whole: np.ndarray, cut: np.ndarray) -> float:
         """Minus the log-likelihood of whole runs and of those that the trace's ends cut, ``int[n]``."""
@@ -121,30 +129,55 @@ class SemiMarkov(Criteria):
 
 def fit_semi(lost: np.ndarray) -> SemiMarkov:
     """By maximum likelihood, of losses ``bool[n]`` that begin and end; runs cut by the trace's ends count as at
-    least that long. The search leaves the means' part in the first packet's likelihood out."""
-    from scipy.optimize import minimize
-
+    least that long. The search leaves the means' part in the first packet's likelihood out. Where what it finds loses
+    at a rate outside the 95 % interval of the trace's, only lengths of the means seen are looked at."""
     lost = np.asarray(lost, bool)
     edges = np.flatnonzero(np.diff(lost)) + 1
     starts = np.concatenate([[0], edges])
     lengths = np.diff(np.concatenate([starts, [len(lost)]]))
     kinds, inner = lost[starts], np.ones(len(starts), bool)
     inner[[0, -1]] = False
-    cost, found = 0.0, {}
-    for kind in (True, False):
-        whole, cut = lengths[inner & (kinds == kind)], lengths[~inner & (kinds == kind)]
-        mean = float(lengths[kinds == kind].mean())
-
-        def of(point: np.ndarray, whole=whole, cut=cut) -> float:
-            return Lengths(*np.exp(point).tolist(), len(lost)).cost(whole, cut)
-
-        bounds = [(math.log(SMALLEST), math.log(LARGEST))] * 2
-        tried = [
-            minimize(of, np.log([scale, tail]), method="L-BFGS-B", bounds=bounds)
-            for scale, tail in ((mean, 2.0), (50 * mean, 50.0))
-        ]
-        chosen = min(tried, key=lambda one: one.fun)
-        found[kind] = Lengths(*np.exp(chosen.x).tolist(), len(lost))
-        cost += float(chosen.fun)
+    runs = [(lengths[inner & (kinds == kind)], lengths[~inner & (kinds == kind)]) for kind in (True, False)]
+    bursts, gaps = (_likeliest(*seen, len(lost)) for seen in runs)
+    low, high = batch_interval(lost)
+    if not low <= bursts.mean / (bursts.mean + gaps.mean) <= high:
+        bursts, gaps = (_of_mean(*seen, len(lost)) for seen in runs)
+    cost = sum(one.cost(*seen) for one, seen in zip((bursts, gaps), runs, strict=True))
     # The first run was met at random: P(state) times P(so much of it was left), S(n) / mean, whichever kind it is.
-    return SemiMarkov(found[True], found[False], len(lost), -cost - math.log(found[True].mean + found[False].mean))
+    return SemiMarkov(bursts, gaps, len(lost), -cost - math.log(bursts.mean + gaps.mean))
+
+
+def _likeliest(whole: np.ndarray, cut: np.ndarray, longest: int) -> Lengths:
+    """Of whole runs and of those that the trace's ends cut, ``int[n]``."""
+    from scipy.optimize import minimize
+
+    mean = float(np.concatenate([whole, cut]).mean())
+    bounds = [(math.log(SMALLEST), math.log(LARGEST))] * 2
+    tried = [
+        minimize(
+            lambda point: Lengths(*np.exp(point).tolist(), longest).cost(whole, cut),
+            np.log([scale, tail]), method="L-BFGS-B", bounds=bounds,
+        )
+        for scale, tail in ((mean, 2.0), (50 * mean, 50.0))
+    ]  # fmt: skip
+    return Lengths(*np.exp(min(tried, key=lambda one: one.fun).x).tolist(), longest)
+
+
+def _of_mean(whole: np.ndarray, cut: np.ndarray, longest: int) -> Lengths:
+    """The likeliest whose mean is that of all these runs."""
+    from scipy.optimize import brentq, minimize_scalar
+
+    mean = float(np.concatenate([whole, cut]).mean())
+    ends = math.log(SMALLEST), math.log(LARGEST)
+
+    def of(tail: float) -> Lengths:
+        """With the scale that makes the mean, the nearest where none does."""
+
+        def off(scale: float) -> float:
+            return Lengths(math.exp(scale), math.exp(tail), longest).mean - mean
+
+        scale = ends[0] if off(ends[0]) >= 0 else ends[1] if off(ends[1]) <= 0 else brentq(off, *ends, xtol=1e-6)
+        return Lengths(math.exp(scale), math.exp(tail), longest)
+
+    found = minimize_scalar(lambda tail: of(tail).cost(whole, cut), bounds=ends, method="bounded")
+    return of(found.x)

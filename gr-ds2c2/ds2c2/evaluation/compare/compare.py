@@ -260,8 +260,9 @@ def compare(
 
     places = [replay_places(settings, len(lost), place) for place in range(len(settings.streams))]
     windows = [stream.blocks * stream.depth for stream in settings.streams]
-    again = redrawn(best(models), len(lost), places, windows, Known(losses, found), settings.seed)
-    outcomes.allow_for(REPLAYED, again, min(_grey(way)[0] for way in sent.ways))
+    known = Known(losses, found)
+    again = {model.name: redrawn(model, len(lost), places, windows, known, settings.seed) for model in models}
+    outcomes.allow_for(again, best(models).name, min(_grey(way)[0] for way in sent.ways))
 
     def measure(streams: tuple[StreamFormat, ...], replays: list[list[np.ndarray]]) -> list[list[Reception]]:
         received = Sent(replace(settings, streams=streams), jobs, device).measure({REPLAYED: replays})[REPLAYED]

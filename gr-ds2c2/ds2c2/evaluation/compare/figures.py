@@ -4,8 +4,9 @@
 Two kinds of interval, for two questions. How far may a figure be from what the link gives without end? That is said
 by leaving out one part of the trace after the other (the jackknife, Tukey 1958), with Student's t for the few parts. Is
 an emulation another link than this trace's? It was fitted to this very trace, so that both have the same luck, and
-``together`` is narrower: a bootstrap of the replays in blocks (Politis and Romano 1992). How often each is right is in
-docs/traces.md.
+``together`` is narrower: a bootstrap of the replays in blocks (Politis and Romano 1992). What is rare is missing in
+every replay of a trace that holds none of it, so of the worst 5 % of frames both are widened by what traces drawn anew
+from models show. How often each is right is in docs/traces.md.
 """
 
 import math
@@ -23,19 +24,30 @@ FIGURES = {"psnr": "dB", "psnr-received": "dB", "worst-5": "dB", "ms-ssim": "", 
 # Those that refute an emulation; their intervals hold ``together`` (Bonferroni).
 JUDGED = ("psnr", "worst-5", "concealed")
 RESAMPLES = 2000
+JOINT = 1 - (1 - CONFIDENCE) / len(JUDGED)
+LEAST_ERROR, MOST_BENT = 1e-9, 50.0  # keep what is divided by, or raised by, finite
 LIKEST = 0.25  # correlation of neighbouring parts, at most: so much where they are as short as a frame
 
 
 @dataclass(frozen=True)
 class Worlds:
-    """By how much the logarithm of what losses cost is off, downwards and upwards, where a trace is drawn anew: by
-    itself, and in halves of the interval from that trace."""
+    """By how much the logarithm of what losses cost is off in traces drawn anew, above 0 where one looks too good: by
+    itself, and in the standard errors that it shows itself. A value each for every trace."""
 
-    off: tuple[float, float]
-    halves: tuple[float, float]
+    off: tuple[float, ...]
+    errors: tuple[float, ...]
 
-    def widened(self, half: float) -> tuple[float, float]:
-        return tuple(max(half, half * halves, off) for off, halves in zip(self.off, self.halves, strict=True))
+    def reach(self, level: float) -> tuple[float, float]:
+        """How far the logarithm lies below and above that of the model in a share ``level`` of the traces."""
+        low, high = np.quantile(self.off, [(1 - level) / 2, (1 + level) / 2])
+        return float(high), -float(low)
+
+    def widened(self, error: float, half: float) -> tuple[float, float]:
+        """How far a 95 % interval reaches down and up, no less than the ``half`` that the trace itself gives it, whose
+        standard error is ``error``."""
+        low, high = np.quantile(self.errors, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+        down, up = self.reach(CONFIDENCE)
+        return max(half, error * float(high), down), max(half, -error * float(low), up)
 
 
 class ChannelFigures:
@@ -72,28 +84,32 @@ class ChannelFigures:
         best = np.max([values[:, :, 0].max(axis=1) for values in self._values.values()], axis=0)
         self._top = {"psnr": best.mean(), "psnr-received": best.mean(), "worst-5": best.mean(), "ms-ssim": 1.0}
         self.worlds: dict[str, Worlds] = {}
+        self._likest: Worlds | None = None
         self._floor = 0.0
 
-    def allow_for(self, name: str, worlds: np.ndarray, floor: float) -> None:
-        """Widen the interval of the worst 5 % of frames of ``name`` until it would hold what they are without end in
-        95 % of ``worlds``, PSNR ``float[worlds, pictures, draws]`` in dB of replays of traces drawn anew; ``floor`` is
-        the least that a frame can have."""
+    def allow_for(self, worlds: dict[str, np.ndarray], likest: str, floor: float) -> None:
+        """Widen intervals of the worst 5 % of frames by ``worlds`` of models, their names to PSNR
+        ``float[worlds, pictures, draws]`` in dB of replays of traces drawn anew. Those of the model ``likest`` the
+        link widen that of the link, until it would hold what they are without end in 95 % of them; those of each model
+        the one that a verdict on it is drawn from. ``floor`` is the least that a frame can have."""
+        self.keep({name: known for name, some in worlds.items() if (known := self._known(some))}, likest, floor)
+
+    def keep(self, worlds: dict[str, Worlds], likest: str, floor: float) -> None:
+        """What ``allow_for`` found."""
+        self.worlds, self._likest, self._floor = worlds, worlds.get(likest), floor
+
+    def _known(self, worlds: np.ndarray) -> Worlds | None:
+        """None where they lose nothing."""
         top = self._top["worst-5"]
         endless = top - _worst(worlds.reshape(1, -1))[0]
         found = []
         for psnr in worlds:
             cost = top - _worst(psnr.reshape(1, -1))[0]
-            half = self._half(_without_each(psnr), True)
+            error = self._error(_without_each(psnr), True)
             if cost > 0 and endless > 0:
                 off = math.log(endless / cost)
-                found.append((off, off / max(half / cost, 1e-9)))
-        if found:
-            low, high = np.quantile(found, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], axis=0)
-            self.keep(name, Worlds((float(high[0]), float(-low[0])), (float(high[1]), float(-low[1]))), floor)
-
-    def keep(self, name: str, worlds: Worlds, floor: float) -> None:
-        """What ``allow_for`` found."""
-        self.worlds[name], self._floor = worlds, floor
+                found.append((off, off / max(error / cost, LEAST_ERROR)))
+        return Worlds(*(tuple(one) for one in np.array(found).T.tolist())) if found else None
 
     def has(self, name: str) -> bool:
         """Whether there is a channel of this name."""
@@ -131,10 +147,8 @@ class ChannelFigures:
             self._left_out[name, figure] = np.array([self._figure(name, figure, one)[0] for one in kept])
         return self._left_out[name, figure]
 
-    def _half(self, without: np.ndarray, replayed: bool) -> float:
-        """Half the width of a 95 % interval, before it is bent."""
-        from scipy.stats import t
-
+    def _error(self, without: np.ndarray, replayed: bool) -> float:
+        """Standard error, from the figure without each part."""
         count = len(without)
         error = math.sqrt((count - 1) ** 2 / count * float(np.nanvar(without, ddof=1)))
         if replayed:
@@ -142,15 +156,22 @@ class ChannelFigures:
             reach = count * self._share
             alike = min(reach / (6 - 2 * reach), LIKEST) if reach < 1 else LIKEST
             error *= math.sqrt((1 + 2 * alike) / (1 - 2 * alike / (count - 1))) if count > 2 else 1.0
-        return float(t.ppf((1 + CONFIDENCE) / 2, count - 1)) * error
+        return error
 
-    def _ends(self, name: str, figure: str) -> tuple[float, float]:
-        """95 % interval of a figure, NaN where there is none."""
-        value, half = self._value(name, figure), self._half(self._without(name, figure), name in self._replays)
+    def _half(self, without: np.ndarray, replayed: bool, level: float = CONFIDENCE) -> float:
+        """Half the width of an interval, before it is bent."""
+        from scipy.stats import t
+
+        return float(t.ppf((1 + level) / 2, len(without) - 1)) * self._error(without, replayed)
+
+    def _ends(self, name: str, figure: str, level: float = CONFIDENCE) -> tuple[float, float]:
+        """Interval of a figure, NaN where there is none."""
+        value, without, replayed = self._value(name, figure), self._without(name, figure), name in self._replays
+        half = self._half(without, replayed, level)
         if figure == "concealed":
             if value in (0, 1):
                 # What did not happen in so many frames may be rare.
-                frames = int(1 / self._share) if name in self._replays else self._values[name][:, :, 2].size
+                frames = int(1 / self._share) if replayed else self._values[name][:, :, 2].size
                 return wilson(round(value * frames), frames)
             return max(value - half, 0.0), min(value + half, 1.0)
         # What losses cost varies less where there are few, so the interval is one of its logarithm; there is no
@@ -159,10 +180,29 @@ class ChannelFigures:
         if not cost > 0 or not half > 0:
             return value - half, value + half
         down = up = half / cost
-        if figure == "worst-5" and name in self.worlds:
-            down, up = self.worlds[name].widened(down)
-        bent = math.exp(min(down, 50.0))
+        if figure == "worst-5" and replayed and self._likest:
+            down, up = self._likest.widened(self._error(without, replayed) / cost, half / cost)
+        return self._bent(value, cost, down, up)
+
+    def _bent(self, value: float, cost: float, down: float, up: float) -> tuple[float, float]:
+        """An interval of a logarithm of ``cost`` as one of the ``value``."""
+        bent = math.exp(min(down, MOST_BENT))
         return max(value - cost * (bent - 1), self._floor), value + cost * (1 - math.exp(-up))
+
+    def _apart(self, one: str, ends: tuple, other: str, other_ends: tuple, figure: str) -> tuple[float, float]:
+        """Interval of ``one`` minus ``other`` of two that need not be symmetric (Zou and Donner 2008)."""
+        value, other_value = self._value(one, figure), self._value(other, figure)
+        down = math.hypot(value - ends[0], other_ends[1] - other_value)
+        up = math.hypot(ends[1] - value, other_value - other_ends[0])
+        return value - other_value - down, value - other_value + up
+
+    def _were_it(self, link: str, model: str) -> tuple[float, float]:
+        """Interval of what ``link`` has over ``model`` in the worst 5 % of frames if it were that model, so that other
+        traces would be as far from it as ``worlds`` of the model are."""
+        value = self._value(link, "worst-5")
+        cost = self._top["worst-5"] - value
+        ends = self._bent(value, cost, *self.worlds[model].reach(JOINT)) if cost > 0 else (value, value)
+        return self._apart(link, ends, model, self._ends(model, "worst-5", JOINT), "worst-5")
 
     def figure(self, name: str, figure: str) -> dict | None:
         """Value and interval of one of ``FIGURES``; None where there is none."""
@@ -170,24 +210,23 @@ class ChannelFigures:
         return None if math.isnan(value) else _rounded(value, *self._ends(name, figure))
 
     def difference(self, one: str, other: str, figure: str) -> dict | None:
-        """Value and interval of ``one`` minus ``other``, and ``together``, the interval by bootstrap that holds it with
-        those of the other figures of ``JUDGED``."""
-        values = [self._value(name, figure) for name in (one, other)]
-        value = values[0] - values[1]
+        """Value and interval of ``one`` minus ``other``, and ``together``, the interval that holds it with those of the
+        other figures of ``JUDGED``, from which verdicts are drawn: by bootstrap, and by ``worlds`` where there are."""
+        value = self._value(one, figure) - self._value(other, figure)
         if math.isnan(value):
             return None
         if one in self._replays and other in self._replays:
             half = self._half(self._without(one, figure) - self._without(other, figure), True)
             found = _rounded(value, value - half, value + half)
         else:
-            # Of two intervals that need not be symmetric (Zou and Donner 2008).
-            (low, high), (other_low, other_high) = self._ends(one, figure), self._ends(other, figure)
-            down = math.hypot(values[0] - low, other_high - values[1])
-            found = _rounded(value, value - down, value + math.hypot(high - values[0], values[1] - other_low))
+            ends, other_ends = self._ends(one, figure), self._ends(other, figure)
+            found = _rounded(value, *self._apart(one, ends, other, other_ends, figure))
         resampled = self._resamples(one, figure) - self._resamples(other, figure)
-        level = 1 - (1 - CONFIDENCE) / len(JUDGED)
-        ends = np.nanquantile(resampled, [(1 - level) / 2, (1 + level) / 2])
-        return found | {"together": [round(float(end), 6) for end in ends]}
+        low, high = np.nanquantile(resampled, [(1 - JOINT) / 2, (1 + JOINT) / 2])
+        if figure == "worst-5" and one in self._replays and other in self.worlds:
+            wide = self._were_it(one, other)
+            low, high = min(low, wide[0]), max(high, wide[1])
+        return found | {"together": [round(float(low), 6), round(float(high), 6)]}
 
 
 def _worst(psnr: np.ndarray) -> np.ndarray:

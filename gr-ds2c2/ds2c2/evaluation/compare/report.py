@@ -51,6 +51,8 @@ BADGES = {
     ENOUGH: ("enough", "good"),
     NOT_ENOUGH: ("not enough", "wrong"),
 }
+# Of interleaving there is nothing to refute.
+INTERLEAVING_BADGES = BADGES | {UNCLEAR: ("cannot be told", "open")}
 INTERLEAVING = {
     "in-frame": "shuffled within a frame − as it was",
     "over-frames": "shuffled over {frames} frames − within one",
@@ -207,8 +209,8 @@ def _frames(sheet: np.ndarray) -> Embedded:
     return Embedded.of("jpeg", data.getvalue(), text)
 
 
-def _card(verdict: str, title: str, words: str) -> Card:
-    badge, kind = BADGES[verdict]
+def _card(verdict: str, title: str, words: str, badges: dict[str, tuple[str, str]] = BADGES) -> Card:
+    badge, kind = badges[verdict]
     return Card(kind, badge, title, words)
 
 
@@ -218,7 +220,7 @@ def _cards(result: dict) -> list[Card]:
         words = f"Link minus emulation: {span(found['psnr'])} on the mean, {span(found['worst-5'])} in the worst 5 %"
         cards.append(_card(result["verdicts"][name], LABELS[name], f"{words}; {lost_bases(result, name)}."))
     verdict = result["verdicts"]["interleaving"]
-    return [*cards, _card(verdict, "Interleaving over one frame", interleaving_answer(result))]
+    return [*cards, _card(verdict, "Interleaving over one frame", interleaving_answer(result), INTERLEAVING_BADGES)]
 
 
 def _about(result: dict) -> str:
@@ -255,7 +257,7 @@ def render(result: dict, plots: list[Path], sheet: np.ndarray) -> str:
         ["pictures fitted by", settings["fit"]],
         ["difference that counts as none", f"{settings['margin']:g} dB of mean PSNR"],
         ["frames in the trace", f"{result['frames']:g}"],
-        ["draws that belong together", f"{result['bootstrap-block']} draws"],
+        ["draws that belong together", str(result["bootstrap-block"])],
         *([key, str(value)] for key, value in result["machine"].items()),
     ]
     return TEMPLATES.get_template(TEMPLATE).render(

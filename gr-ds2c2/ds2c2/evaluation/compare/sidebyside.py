@@ -4,7 +4,7 @@
 from dataclasses import dataclass
 
 from ds2c2.evaluation.compare.advice import advice_words
-from ds2c2.evaluation.compare.report import BADGES, TEMPLATES, Cell, Table, bounded, mean_run
+from ds2c2.evaluation.compare.report import BADGES, INTERLEAVING_BADGES, TEMPLATES, Cell, Table, bounded, mean_run
 from ds2c2.traces.lossmodels import LABELS
 
 KIND = "ds2c2-compare-several/1"
@@ -56,7 +56,8 @@ def figures_table(links: list[Compared]) -> Table:
     ]
     for name in dict.fromkeys(name for result in results for name in result["differences"]):
         rows.append(row(f"emulated: {LABELS[name]}", lambda result, name=name: _verdict(result, name)))
-    rows.append(row("interleaving over one frame", lambda result: BADGES[result["verdicts"]["interleaving"]][0]))
+    badges = INTERLEAVING_BADGES
+    rows.append(row("interleaving over one frame", lambda result: badges[result["verdicts"]["interleaving"]][0]))
     return Table.of(["", *(one.name for one in links)], rows)
 
 

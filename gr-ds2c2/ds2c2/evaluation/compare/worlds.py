@@ -15,7 +15,7 @@ from ds2c2.traces.lossmodels import Model
 
 WORLDS = 100
 FEWEST = 40  # the ends are the outermost then
-PACKETS = 20_000_000  # of all worlds together, 2 s for the slowest model to draw
+PACKETS = 20_000_000  # of all worlds of a model together, 2 s for the slowest model to draw
 
 
 class Known:
