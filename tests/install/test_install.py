@@ -90,11 +90,12 @@ def test_the_command_finds_its_library_and_its_weights(prefix: Path, packages: P
 
 
 def test_the_command_works_in_several_processes(prefix: Path, tmp_path: Path) -> None:
+    pictures, out = tmp_path / "pictures", tmp_path / "judged"
+    pictures.mkdir()
     for number in range(2):
-        Image.linear_gradient("L").resize((64, 64)).rotate(90 * number).convert("RGB").save(tmp_path / f"{number}.png")
+        Image.linear_gradient("L").resize((64, 64)).rotate(90 * number).convert("RGB").save(pictures / f"{number}.png")
     short = ("--no-rivals", "--rates", "0.9", "--losses", "0", "--seeds", "1", "--rules", "paper", "--channels", "iid")
-    out = tmp_path / "judged"
-    said = run(prefix / "bin" / "ds2c2", "benchmark", tmp_path, *short, "--jobs", "2", "--out", out, COLUMNS="400")
+    said = run(prefix / "bin" / "ds2c2", "benchmark", pictures, *short, "--jobs", "2", "--out", out, COLUMNS="400")
     assert f"wrote {out}/benchmark.json" in said
 
 
