@@ -106,6 +106,19 @@ def test_a_run_that_the_first_station_missed_stands_where_it_was(tmp_path):
     assert np.array_equal(rows_of(merged), np.concatenate(runs))
 
 
+def test_a_sender_that_sends_the_same_pictures_again_is_two(tmp_path):
+    one = sent(1, frames=4)
+    for name in "ab":
+        with RecordingWriter(tmp_path / name, STREAM) as recording:
+            for _ in range(2):
+                recording.silence()
+                recording.write(one)
+    merged = merge([str(tmp_path / "a"), str(tmp_path / "b")])
+    assert np.array_equal(rows_of(merged), np.concatenate([one, one]))
+    assert (merged.blocks, merged.expected) == (8 * N, 8 * N)
+    assert [station.blocks for station in merged.stations] == [8 * N] * 2
+
+
 def test_what_one_station_has_otherwise_is_counted(tmp_path):
     packets, other = sent(), sent()
     other[:3] = sent(9)[:3]

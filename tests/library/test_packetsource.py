@@ -95,6 +95,36 @@ def test_what_others_send_is_silence():
         assert listener.gave_up and not quiet[0] and 1 <= sum(quiet) <= 5
 
 
+def test_silence_that_fell_while_this_host_was_at_work_is_told_in_its_place():
+    """Times of arrival say it: 2 s between the packets, which are read together."""
+    rows, times = packets(9), np.array([0.0, 0.1, 0.2, 2.3, 2.4, 2.5, 2.6, 9.0, 9.1])
+    with QueuedSource(FORMAT, {}) as link:
+        link.put(Arrivals(rows, times, snr_db=np.arange(9.0), unreadable=1, events=(("overrun", 0.1),)))
+        link.put(Arrivals(rows[:2], np.array([9.2, 20.0])))
+        link.finish()
+        listener = Listener(link, 1.0, PATIENCE, never)
+        found = [(listener.quiet, arrivals) for arrivals in listener]
+    assert [(quiet, len(arrivals.packets)) for quiet, arrivals in found] == [
+        (False, 3), (True, 4), (True, 2), (False, 1), (True, 1),
+    ]  # fmt: skip
+    assert np.array_equal(np.concatenate([arrivals.packets for _, arrivals in found]), np.concatenate([rows, rows[:2]]))
+    assert found[1][1].snr_db.tolist() == [3, 4, 5, 6] and found[1][1].times.tolist() == [2.3, 2.4, 2.5, 2.6]
+    assert (listener.unreadable, listener.good, listener.events["overrun"]) == (1, 11, 1)
+    assert [arrivals.unreadable for _, arrivals in found] == [1, 0, 0, 0, 0]
+
+
+def test_what_had_come_when_it_was_told_to_stop_is_there():
+    with QueuedSource(FORMAT, {}) as link:
+        for _ in range(3):
+            link.put(Arrivals(packets(4)))
+        listener = Listener(link, 1.0, PATIENCE, never)
+        for _ in listener:
+            listener.stop()
+        assert listener.good == 4
+        assert [len(arrivals.packets) for arrivals in listener.rest()] == [4, 4]
+        assert listener.good == 12
+
+
 def test_what_does_not_fit_is_an_overrun():
     link = QueuedSource(FORMAT, {}, limit=20)
     link.put(Arrivals(packets(20)))

@@ -176,12 +176,14 @@ def _join(merged: Merged, station: Station, place: int, run: Run, before: Run | 
     """Put a station's run into the one of the sender that it is a part of, or begin another, behind the one that the
     station heard ``before``."""
     alike = [whole.likeness(run) for whole in merged.runs]
-    best = max(range(len(alike)), key=lambda one: alike[one], default=None)
+    # A sender may send the same pictures again: of one station's runs none is a part of one before.
+    first = 0 if before is None else next(n for n, one in enumerate(merged.runs, 1) if one is before)
+    best = max(range(first, len(alike)), key=lambda one: alike[one], default=None)
     if best is None or alike[best][0] <= alike[best][1]:
         # Nothing in common says which: then as many runs were before it here as there.
-        best = place if place < len(alike) and alike[place] == (0, 0) else None
+        best = place if first <= place < len(alike) and alike[place] == (0, 0) else None
     if best is None:
-        best = len(merged.runs) if before is None else next(n for n, one in enumerate(merged.runs, 1) if one is before)
+        best = len(merged.runs) if before is None else first
         merged.runs.insert(best, Run())
     whole = merged.runs[best]
     station.differing += whole.likeness(run)[1]

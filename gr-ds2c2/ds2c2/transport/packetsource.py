@@ -11,7 +11,8 @@ import time
 from abc import ABC, abstractmethod
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -38,7 +39,7 @@ class Arrivals:
         events: the host's, ``("underrun" | "overrun" | "late", seconds)``
         points: ``complex64[m]``, some equalized symbols of it, where somebody looks at a constellation
         station: whose packets they are, where several are heard
-        pause: of what is not live: nothing came for a while before them
+        pause: nothing came for a while before them
     """
 
     packets: np.ndarray
@@ -56,6 +57,23 @@ class Arrivals:
     def good(self) -> np.ndarray:
         """The packets that a decoder may see."""
         return self.packets if self.intact is None else self.packets[self.intact]
+
+    def parted(self, last: float | None, silence: float) -> "list[Arrivals]":
+        """These, cut where nothing came for ``silence`` s, the first packet behind one at ``last``: all pieces but
+        the first with ``pause``, and that one too where it came so late."""
+        if self.times is None or not len(self.times):
+            return [self]
+        gaps = np.diff(self.times, prepend=self.times[0] if last is None else last) >= silence
+        cuts = np.flatnonzero(gaps)
+        pieces = []
+        for start, stop in pairwise([0, *cuts[cuts > 0].tolist(), len(self.packets)]):
+            of = {
+                name: None if (column := getattr(self, name)) is None else column[start:stop]
+                for name in ("times", "snr_db", "cfo", "intact")
+            }
+            rest = {} if start == 0 else {"unreadable": 0, "events": (), "points": None}
+            pieces.append(replace(self, packets=self.packets[start:stop], pause=bool(gaps[start]), **of, **rest))
+        return pieces
 
     @property
     def silent(self) -> bool:
@@ -319,7 +337,7 @@ class Listener:
 
     def __iter__(self) -> Iterator[Arrivals]:
         heard = felt = time.monotonic()
-        count, parts, idle = self._taken(), self._felt(), False
+        count, parts, idle, came = self._taken(), self._felt(), False, None
         while not self._stopped:
             if self.source.live and (idle or self._sure) and self._ended():
                 return
@@ -334,10 +352,15 @@ class Listener:
             now = time.monotonic()
             # Before the stream has begun nothing tells its first packets, which wait for each other, from others'.
             idle = arrivals.silent or (count > 0 and now - heard >= self._silence)
-            self.quiet = arrivals.silent or (parts > 0 and now - felt >= self._silence)
-            if not self.source.live:
-                self.quiet = arrivals.pause
-            yield arrivals
+            # What came while this host was at work has its own times, by which it was silent or not.
+            pieces = arrivals.parted(came, self._silence) if self.source.live else [arrivals]
+            for place, piece in enumerate(pieces):
+                self.quiet = piece.pause or piece.silent
+                if self.source.live and place == 0:
+                    self.quiet |= parts > 0 and now - felt >= self._silence
+                yield piece
+            if arrivals.times is not None and len(arrivals.times):
+                came = float(arrivals.times[-1])
             # Counted from when they were taken: decoding takes its time, too.
             now = time.monotonic()
             if self._taken() != count:
@@ -348,6 +371,16 @@ class Listener:
             # A silence is told once, and again where another as long follows.
             if self.quiet or self._felt() != parts:
                 felt, parts = now, self._felt()
+
+    def rest(self) -> Iterator[Arrivals]:
+        """Where it was told to stop: what had come by then and was not given."""
+        until = time.monotonic() + self._silence
+        while self._stopped and time.monotonic() < until:
+            arrivals = self.source.read(0.0)
+            if arrivals is None or not len(arrivals.packets):
+                return
+            self.good += len(arrivals.good)
+            yield arrivals
 
     @property
     def trouble(self) -> str:
