@@ -14,6 +14,7 @@ from ds2c2.cli.radio import ReceivingOptions
 from ds2c2.cli.reading import ReadingOptions, read_one
 from ds2c2.cli.spread import takes
 from ds2c2.cli.terminal import Table, Terminal
+from ds2c2.errors import NothingReceived
 from ds2c2.files import check_free, check_place, make_folder, write_text
 from ds2c2.networks.modelfiles import pinned
 from ds2c2.stream.packetkey import read_key
@@ -42,7 +43,7 @@ def record(
     off_loopback: sources.OffLoopback = False,
 ) -> None:
     """Record what becomes of every packet, without decoding pictures; Ctrl-C ends it."""
-    from ds2c2.traces.losstrace import write_trace
+    from ds2c2.traces.losstrace import TraceError, write_trace
     from ds2c2.traces.tracerecorder import TraceRecorder
     from ds2c2.transport.packetsource import Listener
 
@@ -68,7 +69,10 @@ def record(
                 status.update(f"{listener.good} packets")
     if listener.gave_up:
         console.print(f"no packet for {wait:g} s and no end of stream: stopping")
-    trace = recorder.finish()
+    try:
+        trace = recorder.finish()
+    except TraceError as error:
+        raise NothingReceived(str(error)) from None
     write_trace(out, trace)
     for line in filter(None, (listener.trouble, link.unheard)):
         console.print(line, markup=False)
