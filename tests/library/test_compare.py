@@ -20,14 +20,12 @@ from ds2c2.evaluation.compare.compare import (
     compare,
     draw_losses,
 )
-from ds2c2.evaluation.compare.figures import ChannelFigures
 from ds2c2.evaluation.compare.report import emulate_commands, render
 from ds2c2.evaluation.compare.sidebyside import Compared, render_several
 from ds2c2.evaluation.compare.words import headline, interleaving_answer, judge, told
-from ds2c2.evaluation.compare.worlds import Known
 from ds2c2.evaluation.outcomes import describe
 from ds2c2.stream.streamformat import StreamFormat
-from ds2c2.traces.lossmodels import fit, statistics, wilson
+from ds2c2.traces.lossmodels import fit, statistics
 
 STREAM = StreamFormat(64, 64, bpp=0.9, block_size=32, base_bpp=0.1, base_redundancy=1)
 N = STREAM.blocks
@@ -100,113 +98,6 @@ def test_groups_of_frames_are_deinterleaved(settings):
     lost[N + STREAM.base_blocks :] = True
     (first, second), _ = Sent(settings, 1, "cpu").measure({"a": [[~lost & lost, lost]] * 2})["a"]
     assert not first.concealed and not second.concealed and first.psnr != second.psnr
-
-
-def drawn(values: np.ndarray, concealed: float = 0.0) -> list[list]:
-    from ds2c2.evaluation.outcomes import Reception
-
-    return [[Reception(float(v), None, n < concealed * len(row)) for n, v in enumerate(row)] for row in values]
-
-
-def test_figures_and_differences_of_known_outcomes():
-    link = np.arange(40.0).reshape(2, 20)
-    outcomes = ChannelFigures({"trace": drawn(link, 0.5), "iid": drawn(link + 3.0)}, {"trace"}, 1, 0.01, seed=1)
-    assert outcomes.figure("trace", "psnr")["value"] == 19.5
-    assert outcomes.figure("trace", "psnr-received")["value"] == 24.5
-    assert outcomes.figure("trace", "worst-5")["value"] == 0.5
-    # All in one half of the trace: eight parts say little of how often that is.
-    concealed = outcomes.figure("trace", "concealed")
-    assert concealed["value"] == 0.5 and 0 <= concealed["low"] < 0.2 and 0.8 < concealed["high"] <= 1
-    assert outcomes.figure("trace", "ms-ssim") is None
-    difference = outcomes.difference("trace", "iid", "psnr")
-    assert difference["value"] == -3.0 and difference["low"] < -3.0 < difference["high"]
-    assert difference["together"][0] < -3.0 < difference["together"][1]
-    json.dumps(difference, allow_nan=False)
-
-
-def test_replays_share_their_resamples_and_need_no_width_where_they_agree():
-    values = np.random.default_rng(1).normal(size=(2, 20))
-    outcomes = ChannelFigures({"trace": drawn(values), "other": drawn(values + 1)}, {"trace", "other"}, 3, 0.1, seed=1)
-    found = outcomes.difference("other", "trace", "psnr")
-    assert found == {"value": 1.0, "low": 1.0, "high": 1.0, "together": [1.0, 1.0]}
-
-
-@pytest.mark.parametrize("together", [1, 4])
-def test_intervals_hold_what_they_promise(together):
-    """The true mean lies within about 95 of 100; neighbours that are alike make them wider."""
-    rng = np.random.default_rng(1)
-    within = 0
-    for _ in range(100):
-        # Losses cost PSNR, mostly little.
-        values = 32 - np.repeat(rng.exponential(2, size=(1, 48 // together)), together, axis=1)
-        channels = {"trace": drawn(values), "clean": drawn(np.full((1, 48), 32.0))}
-        found = ChannelFigures(channels, {"trace"}, 2 * together - 1, together / 48, 1).figure("trace", "psnr")
-        within += found["low"] <= 30 <= found["high"] < 32
-    # Intervals that always hold it would be too wide.
-    assert 90 <= within <= 99
-
-
-def test_what_was_not_seen_may_be_rare():
-    """No base layer lost in 20 frames of the link and in 40 draws: a share that such a count leaves room for."""
-    values = {"trace": drawn(np.full((1, 40), 30.0)), "iid": drawn(np.full((1, 40), 30.0))}
-    outcomes = ChannelFigures(values, {"trace"}, 3, 1 / 20, 1)
-    for name, frames in (("trace", 20), ("iid", 40)):
-        found = outcomes.figure(name, "concealed")
-        assert (found["value"], found["low"]) == (0, 0) and found["high"] == pytest.approx(
-            wilson(0, frames)[1], abs=1e-6
-        )
-    assert outcomes.difference("trace", "iid", "concealed")["together"] == [0, 0]
-
-
-def test_the_worst_frames_are_given_as_much_room_as_worlds_need():
-    """A trace without rare frames says nothing of them; draws from a model do."""
-    rng = np.random.default_rng(1)
-    values = rng.normal(30, 0.5, size=(2, 40))
-    channels = {"trace": drawn(values), "clean": drawn(np.full((2, 40), 32.0))}
-    plain = ChannelFigures(channels, {"trace"}, 1, 0.02, 1)
-    before = plain.figure("trace", "worst-5")
-    # One world of ten holds frames at 12 dB.
-    worlds = rng.normal(30, 0.5, size=(100, 2, 40))
-    worlds[::10, :, ::4] = 12.0
-    wide = ChannelFigures(channels, {"trace"}, 1, 0.02, 1)
-    wide.allow_for({"model": worlds}, "model", 10.0)
-    after = wide.figure("trace", "worst-5")
-    assert after["value"] == before["value"] and after["high"] >= before["high"]
-    # What they give on the whole: one frame in forty at 12 dB makes half of the worst 5 %.
-    assert 10 <= after["low"] < np.sort(worlds, axis=None)[:400].mean() < before["low"]
-    assert wide.figure("trace", "psnr") == plain.figure("trace", "psnr")
-    verdict_by = [one.difference("trace", "clean", "worst-5")["together"] for one in (plain, wide)]
-    assert verdict_by[0] == verdict_by[1]
-    # Worlds that lose nothing have nothing to say.
-    plain.allow_for({"model": np.full((40, 2, 40), 32.0)}, "model", 10.0)
-    assert plain.figure("trace", "worst-5") == before
-
-
-def test_a_verdict_on_the_worst_frames_allows_for_what_its_model_does_to_other_traces():
-    """A trace 1 dB below two emulations: of a model some of whose traces are worse, and of one whose are alike."""
-    rng = np.random.default_rng(1)
-    emulated = drawn(rng.normal(30, 0.5, size=(2, 40)))
-    channels = {"trace": drawn(rng.normal(29, 0.5, size=(2, 40))), "varies": emulated, "alike": emulated}
-    outcomes = ChannelFigures(channels, {"trace"}, 1, 0.02, 1)
-    before = outcomes.difference("trace", "varies", "worst-5")
-    worlds = rng.normal(30, 0.5, size=(100, 2, 40))
-    # One world of ten holds some frames at 27 dB.
-    some = worlds.copy()
-    some[::10, :, ::8] = 27.0
-    outcomes.allow_for({"varies": some, "alike": worlds}, "alike", 10.0)
-    varies, alike = (outcomes.difference("trace", name, "worst-5") for name in ("varies", "alike"))
-    assert varies["value"] == alike["value"] == before["value"] < -0.5
-    assert before["together"][1] < 0 and alike["together"][1] < 0 < varies["together"][1]
-    assert varies["together"][0] < alike["together"][0] <= before["together"][0]
-    # Only that of the model which fits best says how far the link's own figure may be off.
-    assert (varies["low"], varies["high"]) == (alike["low"], alike["high"])
-
-
-def test_what_nobody_received_is_as_what_was_like_it():
-    losses = {"trace": [[np.arange(8) < lost for lost in (0, 2, 6)]]}
-    known = Known(losses, {"trace": drawn(np.array([[30.0, 20.0, 10.0]]))})
-    asked = np.array([np.arange(8) >= 8 - lost for lost in range(9)])
-    assert known(0, asked).tolist() == [30, 20, 20, 20, 10, 10, 10, 10, 10]
 
 
 def result_of(psnr, worst=(0, -1, 1), concealed=(0, 0, 0), frames=100.0, over=((0, 0, 0),) * 3, block=1) -> dict:

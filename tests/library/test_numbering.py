@@ -247,6 +247,15 @@ def test_what_a_second_path_brings_a_second_late_is_a_copy():
     assert trace.counts()["duplicate"] == 6 * N
 
 
+def test_what_only_an_older_sender_sent_is_no_copy():
+    """Three runs of the same pictures; of the second one picture did not come, with which the third is joined."""
+    rows = packets(np.arange(10 * 3), FEW_BLOCKS).reshape(10, 3, -1)
+    second = np.concatenate([rows[0], rows[1], rows[3], rows[4]])
+    frames, counts, _ = received_alike([np.concatenate(rows), None, second, None, np.concatenate(rows[2:])])
+    assert counts.resyncs == 2
+    assert [frame.number for frame in frames if frame.arrived.all()] == [*range(10), 0, 1, 3, 4, *range(2, 10)]
+
+
 @pytest.mark.parametrize("ahead", [1, 2, 9])
 def test_one_forged_packet_of_frames_ahead_in_a_pause_moves_nothing(ahead):
     rows = packets(np.arange(6 * N))

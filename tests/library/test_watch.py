@@ -22,21 +22,11 @@ from ds2c2.transport.fates import FATES, TURNED_AWAY
 from ds2c2.transport.packetsource import Arrivals
 from ds2c2.watch.metrics import metrics_text
 from ds2c2.watch.pageserver import BOUNDARY, MOST_CLIENTS, MOST_OF_ONE, PageServer, parse_http_address
-from ds2c2.watch.reception import HISTORY_SECONDS, SILENT_SECONDS, Reception
-from told import STREAM, Clock, came, frame, picture
+from ds2c2.watch.reception import HISTORY_SECONDS, SILENT_SECONDS
+from told import STREAM, came, frame, picture
 
 # The text format 0.0.4: a sample is a name, labels, and a number as Go writes it.
 SAMPLE = re.compile(r'([a-z_:][a-z0-9_:]*)(?:\{((?:[a-z_]+="(?:[^"\\\n]|\\["\\n])*",?)+)\})? (-?[0-9.e+-]+)')
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
-def reception(clock):
-    return Reception(STREAM, 'udp://127.0.0.1:4000 "a\\b"', clock)
 
 
 @pytest.fixture

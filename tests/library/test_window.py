@@ -4,20 +4,9 @@
 import pytest
 
 from ds2c2.errors import UserError
-from ds2c2.watch.reception import Reception
 from ds2c2.watch.silence import Silence
 from ds2c2.watch.window import FIELDS, Window, numbers
-from told import STREAM, Clock, came, frame, picture
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
-def reception(clock):
-    return Reception(STREAM, 'udp://127.0.0.1:4000 "a\\b"', clock)
+from told import STREAM, came, frame, picture
 
 
 def test_a_sender_that_pauses_is_not_yet_silent(clock):

@@ -338,6 +338,7 @@ class SequenceTracker:
 
     def _join(self, number: int) -> None:
         self._over = False
+        self._received[0].fill(-1)  # what an older sender sent says nothing of this one's
         self._stand_at(number)
         self.floor = max(0, number - self.reach)
 
