@@ -49,6 +49,13 @@ def test_a_small_picture_fits_its_budget_or_is_none(small, budget):
         assert decode_small(data).shape == small.shape
 
 
+@pytest.mark.parametrize("budget", [150, 260, 700, 1500, 20_000])
+def test_the_quality_is_the_best_that_fits(budget):
+    small = small_picture(32, 48, 3, 0.1)
+    every = [encode_small(small, quality) for quality in range(101)]
+    assert encode_small_within(small, budget) == [data for data in every if len(data) <= budget][-1]
+
+
 def test_more_budget_gives_a_better_picture():
     small = small_picture(64, 64, 2, 0.3)
     errors = [

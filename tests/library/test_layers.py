@@ -24,6 +24,18 @@ def test_pixels_are_shuffled_as_torch_does_it(layout):
     assert found[0].is_contiguous(memory_format=torch.channels_last)
 
 
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("factor", [2, 4, 8, 16])
+def test_pixels_are_shuffled_in_any_numbers(factor, kind):
+    picture = torch.rand(1, 3, 32, 48, generator=torch.Generator().manual_seed(4))
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=kind is torch.bfloat16):
+        features = unshuffle(factor, picture)
+        assert features.dtype is kind
+        assert torch.equal(features, F.pixel_unshuffle(picture.to(kind), factor))
+        assert torch.equal(shuffle(features, factor), picture.to(kind))
+        assert torch.equal(add_shuffled(picture, features, factor), picture + picture.to(kind))
+
+
 @pytest.mark.parametrize("factor", [2, 8])
 @pytest.mark.parametrize("size", [(1, 1), (7, 5), (12, 9)])
 def test_enlarging_is_bicubic(factor, size):

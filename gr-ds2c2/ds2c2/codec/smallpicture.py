@@ -7,6 +7,7 @@ go the lossless way, too.
 """
 
 import io
+import math
 import struct
 
 import numpy as np
@@ -27,6 +28,11 @@ MAX_SMALL_SIDE = 512  # pixels: 4096 / 8
 MAX_QUALITY = 100
 # libwebp's slowest method; c is small, so it costs a millisecond or two.
 METHOD = 6
+USUAL_QUALITY = 50  # where the search for a quality begins
+# How the natural log of the bytes grows from there: mean of 28 training pictures; at most 0.1 off between 10 and 90.
+QUALITIES = tuple(range(0, MAX_QUALITY + 1, 10))
+GROWTH = (-1.55, -0.72, -0.47, -0.28, -0.13, 0.0, 0.11, 0.21, 0.44, 0.84, 1.35)
+MOST_GUESSES = 6
 
 
 class SmallPictureError(UserError):
@@ -92,14 +98,18 @@ def decode_small(data: bytes, most_side: int = MAX_SMALL_SIDE) -> np.ndarray:
 def encode_small_within(small: np.ndarray, budget: int) -> bytes | None:
     """The best quality whose bytes fit the budget, or None when even the worst does not.
 
-    Bytes grow with quality almost always; where they do not, the result still fits.
+    Bytes grow with quality almost always; where they do not, the result still fits. The next quality to try is where
+    they should meet the budget if they grow as usual; after MOST_GUESSES of these the range is halved.
     """
-    lowest, highest, best = 0, MAX_QUALITY, None
+    lowest, highest, best, guess, tried = 0, MAX_QUALITY, None, USUAL_QUALITY, 0
     while lowest <= highest:
-        quality = (lowest + highest) // 2
-        data = encode_small(small, quality)
+        guess = (lowest + highest) // 2 if tried >= MOST_GUESSES else min(max(guess, lowest), highest)
+        data = encode_small(small, guess)
         if len(data) <= budget:
-            best, lowest = data, quality + 1
+            best, lowest = data, guess + 1
         else:
-            highest = quality - 1
+            highest = guess - 1
+        tried += 1
+        wanted = np.interp(guess, QUALITIES, GROWTH) + math.log(max(budget, 1) / len(data))
+        guess = round(float(np.interp(wanted, GROWTH, QUALITIES)))
     return best

@@ -177,7 +177,8 @@ class CodedDecoder(nn.Module):
 
         (x4,) = over_rows(enter4, size, 1, (4,))
         x4 = through(self.stage4, x4)
-        return add_over_rows(linear, lambda band: self.leave4(band.look(x4, 4)), 1)
+        relu, narrow, pixels = self.leave4
+        return add_over_rows(linear, lambda band: shuffle(narrow(relu(band.look(x4, 4))), pixels.upscale_factor), 1)
 
 
 class CodedNetworks(nn.Module):

@@ -15,6 +15,8 @@ from torch.nn import functional as F
 # Bicubic enlargement: the old samples that a new one may depend on, and the kernel's slope at 1, torch's.
 TAPS = 5
 SLOPE = -0.75
+# Bytes to a type of as many; complex numbers are moved like all others.
+WIDE = {4: torch.int32, 8: torch.int64, 16: torch.complex128}
 
 
 class ResidualBlock(nn.Module):
@@ -69,15 +71,17 @@ class GDN(nn.Module):
 
 
 def unshuffle(factor: int, *pictures: Tensor) -> Tensor:
-    """Pictures ``(B, C, H, W)`` side by side through ``PixelUnshuffle(factor)``: ``(B, sum C f^2, H/f, W/f)``."""
+    """Pictures ``(B, C, H, W)`` side by side through ``PixelUnshuffle(factor)``: ``(B, sum C f^2, H/f, W/f)``,
+    in the numbers that convolutions compute in."""
     if torch.is_grad_enabled():
         return F.pixel_unshuffle(torch.cat(pictures, dim=1) if len(pictures) > 1 else pictures[0], factor)
     batch, _, height, width = pictures[0].shape
     rows, columns = height // factor, width // factor
     counts = [picture.shape[1] for picture in pictures]
-    found = pictures[0].new_empty((batch, rows, columns, sum(counts), factor, factor))
+    kind = _computed_in(pictures[0])
+    found = pictures[0].new_empty((batch, rows, columns, sum(counts), factor, factor), dtype=kind)
     for part, picture in zip(found.split(counts, dim=3), pictures, strict=True):
-        part.copy_(_cells(picture, factor).permute(0, 2, 4, 1, 3, 5))
+        _move(part.permute(0, 3, 1, 4, 2, 5), _cells(picture.to(kind, memory_format=torch.contiguous_format), factor))
     return found.flatten(3).permute(0, 3, 1, 2)
 
 
@@ -85,9 +89,7 @@ def add_shuffled(picture: Tensor, features: Tensor, factor: int) -> Tensor:
     """``picture`` ``(B, C, H, W)`` plus ``PixelShuffle(factor)`` of ``features`` ``(B, C f^2, H/f, W/f)``."""
     if torch.is_grad_enabled():
         return picture + F.pixel_shuffle(features, factor)
-    found = torch.empty_like(picture, memory_format=torch.contiguous_format)
-    torch.add(_cells(picture, factor), _subpixels(features, factor), out=_cells(found, factor))
-    return found
+    return shuffle(features, factor).to(picture.dtype).add_(picture)
 
 
 def shuffle(features: Tensor, factor: int) -> Tensor:
@@ -96,8 +98,25 @@ def shuffle(features: Tensor, factor: int) -> Tensor:
         return F.pixel_shuffle(features, factor)
     batch, channels, rows, columns = features.shape
     found = features.new_empty((batch, channels // factor**2, rows * factor, columns * factor))
-    _cells(found, factor).copy_(_subpixels(features, factor))
+    _move(_cells(found, factor), _subpixels(features, factor))
     return found
+
+
+def _computed_in(x: Tensor) -> torch.dtype:
+    """The numbers of a convolution of ``x``: autocast's, where that is on."""
+    kind = x.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
+
+
+def _move(into: Tensor, of: Tensor) -> None:
+    """``of`` into ``into``, both ``(B, C, h, f, w, f)`` in some layout with f samples in a row.
+
+    torch goes along the innermost dimension, and f samples are few: on a processor they are moved as one wide number.
+    """
+    wide = WIDE.get(of.shape[-1] * of.element_size())
+    if wide and of.device.type == "cpu" and into.stride(-1) == of.stride(-1) == 1:
+        into, of = into.view(wide), of.view(wide)
+    into.copy_(of)
 
 
 def enlarge(small: Tensor, factor: int) -> Tensor:

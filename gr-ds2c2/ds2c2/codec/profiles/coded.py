@@ -19,7 +19,7 @@ from ds2c2.codec.codeblocks import SPARE_BITS
 from ds2c2.codec.favour import FAVOUR_COUNTS, cell_favour
 from ds2c2.codec.mapcoder import MapError, decode_map, encode_map
 from ds2c2.codec.profiles.profile import Base, EncodedLayers, Profile
-from ds2c2.codec.quantizer import COARSEST, FINEST, Cells, Quantizer
+from ds2c2.codec.quantizer import COARSEST, FINEST, Cells, Quantizer, places_of
 from ds2c2.codec.refinement import Refinement, place
 from ds2c2.codec.smallpicture import reduce_picture
 from ds2c2.errors import PictureError
@@ -83,9 +83,9 @@ class CodedProfile(Profile):
         places, found, tables = [], [], tables.view(-1)
         for part in self._order.split(PLACES_AT_ONCE):  # what comes in between stays small
             table = tables.index_select(0, part)
-            sent = (table >= 0).nonzero()[:, 0]
-            places.append(part[sent])
-            found.append(table[sent])
+            sent = places_of(table >= 0)
+            places.append(part.index_select(0, sent))
+            found.append(table.index_select(0, sent))
         return torch.cat(places), torch.cat(found)
 
     def encode(
