@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Do the 95 % intervals of `trace fit` and `compare` hold what they say, and how often are true models called false?
 
-    calibration.py FOLDER [--packets 2000 20000 200000] [--traces 100] [--minutes M]
+    calibration.py FOLDER [--packets 2000 20000 200000] [--traces 100] [--draws 40] [--minutes M]
     calibration.py FOLDER --worlds
     calibration.py FOLDER --fits
     calibration.py FOLDER --table [--packets 2000] [--links iid drift]
@@ -56,9 +56,9 @@ ENDLESS = 100_000  # frames
 CALLED_WRONG = ("optimistic", "pessimistic")
 
 
-def settings_of(curve: Curve, seed: int) -> ComparisonSettings:
+def settings_of(curve: Curve, seed: int, draws: int) -> ComparisonSettings:
     sources = tuple(Source(name, "", "", STREAM.width, STREAM.height) for name in curve.found)
-    return ComparisonSettings(sources, (STREAM,) * len(sources), seed=seed)
+    return ComparisonSettings(sources, (STREAM,) * len(sources), draws=draws, seed=seed)
 
 
 def parameters_of(truth: str, models: list) -> dict:
@@ -84,7 +84,7 @@ def measure_fit(truth: str, packets: int, seed: int, curve: Curve | None) -> dic
     }
 
 
-def measure(truth: str, packets: int, seed: int, curve: Curve) -> dict:
+def measure(truth: str, packets: int, seed: int, curve: Curve, draws: int) -> dict:
     """One trace: drawn, fitted, sent over."""
     lost, rng = drawn(truth, packets, seed)
     began = time.process_time()
@@ -92,7 +92,7 @@ def measure(truth: str, packets: int, seed: int, curve: Curve) -> dict:
     models = fit(lost, tuple(asked))
     fitting = time.process_time() - began
     # A seed of its own: with one for all, the same chance of an emulation's draws is counted with every trace.
-    losses = draw_losses(settings_of(curve, seed), lost, models)
+    losses = draw_losses(settings_of(curve, seed, draws), lost, models)
     channels = {}
     for channel in (REPLAYED, *(model.name for model in models)):
         received = [curve.receive(np.array(draws)) for draws in losses[channel]]
@@ -138,7 +138,7 @@ def measure_worlds(truth: str, packets: int, seed: int, curve: Curve) -> dict:
     began = time.process_time()
     lost, _ = drawn(truth, packets, seed)
     names = tuple(unit["bic"])
-    settings = settings_of(curve, seed_of(unit))
+    settings = settings_of(curve, seed_of(unit), draws_of(unit))
     places = [replay_places(settings, packets, place) for place in range(len(settings.streams))]
     outcomes = outcomes_of(unit, curve)
     windows = [STREAM.blocks] * len(places)
@@ -192,7 +192,7 @@ def read(path: Path) -> list[dict]:
 WORK = {UNITS: measure, FITS: measure_fit, TESTS: refutations, WORLDS: measure_worlds}
 
 
-def run(path: Path, sizes: list[int], traces: int, truths: list[str], minutes: float) -> None:
+def run(path: Path, sizes: list[int], traces: int, truths: list[str], minutes: float, *more: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     curve = Curve(path.parent / "curve.json")
     if path.name == UNITS:
@@ -206,7 +206,7 @@ def run(path: Path, sizes: list[int], traces: int, truths: list[str], minutes: f
             if time.monotonic() - began > 60 * minutes:
                 print(f"stopped after {minutes:g} minutes: {len(waiting) - number + 1} units are left")
                 return
-            file.write(json.dumps(WORK[path.name](*unit, curve)) + "\n")
+            file.write(json.dumps(WORK[path.name](*unit, curve, *more)) + "\n")
             file.flush()
             left = (time.monotonic() - began) / number * (len(waiting) - number)
             print(f"\r{number} of {len(waiting)} units, {left / 60:.0f} min left ", end="", flush=True)
@@ -231,6 +231,11 @@ def seed_of(unit: dict) -> int:
     return unit.get("draws", 1)
 
 
+def draws_of(unit: dict) -> int:
+    """Replays of each picture."""
+    return len(unit["channels"][REPLAYED]["psnr"][0])
+
+
 def outcomes_of(unit: dict, curve: Curve) -> ChannelFigures:
     """What became of the pictures."""
     _, packets, _ = unit["unit"]
@@ -241,13 +246,13 @@ def outcomes_of(unit: dict, curve: Curve) -> ChannelFigures:
         ]
         for name, channel in unit["channels"].items()
     }
-    return figures_of(settings_of(curve, seed_of(unit)), received, packets, unit["block"])
+    return figures_of(settings_of(curve, seed_of(unit), draws_of(unit)), received, packets, unit["block"])
 
 
 def now(unit: dict, curve: Curve, again: dict[str, list] | None) -> tuple[dict, dict]:
     """The figures of the link, and how `compare` judges the emulations."""
     _, packets, _ = unit["unit"]
-    settings = settings_of(curve, seed_of(unit))
+    settings = settings_of(curve, seed_of(unit), draws_of(unit))
     outcomes = outcomes_of(unit, curve)
     if again:
         likest = min(unit["bic"], key=unit["bic"].get)
@@ -358,6 +363,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--packets", type=int, nargs="+", default=list(SIZES))
     parser.add_argument("--traces", type=int, default=100)
+    parser.add_argument("--draws", type=int, default=40, help="replays and emulations of each picture")
     parser.add_argument("--links", nargs="+", choices=list(TRUTHS), default=list(TRUTHS))
     parser.add_argument("--minutes", type=float, default=math.inf, help="begin nothing new after so many")
     parser.add_argument("--fits", action="store_true", help="intervals of `trace fit` alone")
@@ -369,7 +375,8 @@ def main() -> None:
         table(asked.folder, asked.packets, asked.links)
     else:
         name = FITS if asked.fits else TESTS if asked.tests else WORLDS if asked.worlds else UNITS
-        run(asked.folder / name, asked.packets, asked.traces, asked.links, asked.minutes)
+        draws = (asked.draws,) if name == UNITS else ()
+        run(asked.folder / name, asked.packets, asked.traces, asked.links, asked.minutes, *draws)
 
 
 if __name__ == "__main__":

@@ -54,15 +54,17 @@ def test_intervals_hold_what_they_promise(together):
     assert 90 <= within <= 99
 
 
-def test_what_was_not_seen_may_be_rare():
-    """No base layer lost in 20 frames of the link and in 40 draws: a share that such a count leaves room for."""
+@pytest.mark.parametrize(("share", "frames"), [(1 / 20, 20), (1 / 5000, 40)], ids=["short", "long"])
+def test_what_was_not_seen_may_be_rare(share, frames):
+    """No base layer lost in the frames of a short trace, or in the 40 replays that were made of a long one."""
     values = {"trace": drawn(np.full((1, 40), 30.0)), "iid": drawn(np.full((1, 40), 30.0))}
-    outcomes = ChannelFigures(values, {"trace"}, 3, 1 / 20, 1)
-    for name, frames in (("trace", 20), ("iid", 40)):
-        found = outcomes.figure(name, "concealed")
-        assert (found["value"], found["low"]) == (0, 0) and found["high"] == pytest.approx(
-            wilson(0, frames)[1], abs=1e-6
-        )
+    outcomes = ChannelFigures(values, {"trace"}, 3, share, 1)
+    for name, seen in (("trace", frames), ("iid", 40)):
+        assert outcomes.figure(name, "concealed") == {
+            "value": 0.0,
+            "low": 0.0,
+            "high": pytest.approx(wilson(0, seen)[1], abs=1e-6),
+        }
     assert outcomes.difference("trace", "iid", "concealed")["together"] == [0, 0]
 
 

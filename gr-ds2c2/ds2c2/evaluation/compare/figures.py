@@ -170,8 +170,9 @@ class ChannelFigures:
         half = self._half(without, replayed, level)
         if figure == "concealed":
             if value in (0, 1):
-                # What did not happen in so many frames may be rare.
-                frames = int(1 / self._share) if replayed else self._values[name][:, :, 2].size
+                # What did not happen in so many frames may be rare; a short trace has fewer than were replayed.
+                frames = self._values[name][:, :, 2].size
+                frames = min(int(1 / self._share), frames) if replayed else frames
                 return wilson(round(value * frames), frames)
             return max(value - half, 0.0), min(value + half, 1.0)
         # What losses cost varies less where there are few, so the interval is one of its logarithm; there is no
