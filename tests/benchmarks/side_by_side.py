@@ -3,10 +3,12 @@
 """What the eye sees: the same losses on `coded`, on `coded-perceptual` and on HEVC with a code for 50 % loss.
 
     side_by_side.py docs/images/side-by-side.jpg [--bpp 0.26] [--losses 0.16 0.5] [--perception trunks.safetensors]
+    side_by_side.py --mean kodak/*.png [--bpp ...]
 
 A sheet of crops of photographs that scikit-image brings, a row for each and loss, all codecs with as many blocks of as
 many bytes; independent losses, seed 1, base layer and all. Under each crop stand the whole picture's PSNR and, with
---perception (a file of `ds2c2 trunks`), its LPIPS by AlexNet and its DISTS.
+--perception (a file of `ds2c2 trunks`), its LPIPS by AlexNet and its DISTS. --mean gives the means over other pictures
+in place of a sheet.
 """
 
 import argparse
@@ -27,7 +29,7 @@ from ds2c2.evaluation.erasurecode import design_k
 from ds2c2.evaluation.rivals.rivalcodec import best_within
 from ds2c2.evaluation.rivals.rivals import discover
 from ds2c2.pictures.metrics import psnr
-from ds2c2.pictures.pictures import fit_picture
+from ds2c2.pictures.pictures import fit_picture, read_picture
 from ds2c2.stream.streamformat import StreamFormat
 
 SEED = 1
@@ -77,14 +79,47 @@ def received(pixels: np.ndarray, bpp: float, losses: list[float]) -> dict[float,
     return found
 
 
-def said(original: np.ndarray, picture: np.ndarray, trunks: str) -> str:
-    words = f"{psnr(original, picture):.2f} dB"
-    if trunks:
-        from ds2c2.evaluation.perception import perceived
+class Eyes:
+    """PSNR in dB, and LPIPS (AlexNet) and DISTS where there are trunks for them; equal pictures are looked at once."""
 
-        lpips, _, dists = perceived(original, picture, trunks, "cpu")
-        words += f"  LPIPS {lpips:.3f}  DISTS {dists:.3f}"
-    return words
+    names = ("PSNR, dB", "LPIPS", "DISTS")
+
+    def __init__(self, trunks: str):
+        self.trunks = trunks
+        self._known: dict[tuple[bytes, bytes], list[float]] = {}
+
+    def see(self, original: np.ndarray, picture: np.ndarray) -> list[float]:
+        key = original.tobytes(), picture.tobytes()
+        if key not in self._known:
+            found = [psnr(original, picture)]
+            if self.trunks:
+                from ds2c2.evaluation.perception import perceived
+
+                lpips, _, dists = perceived(original, picture, self.trunks, "cpu")
+                found += [lpips, dists]
+            self._known = {key: found, **dict(list(self._known.items())[:3])}
+        return self._known[key]
+
+
+def said(figures: list[float]) -> str:
+    psnr, *distances = figures
+    named = zip(Eyes.names[1:], distances, strict=False)
+    return "  ".join([f"{psnr:.2f} dB", *(f"{name} {value:.3f}" for name, value in named)])
+
+
+def means(paths: list[Path], bpp: float, losses: list[float], eyes: Eyes) -> None:
+    """Prints a table."""
+    found: dict[tuple[float, str], list[list[float]]] = {}
+    for number, path in enumerate(paths, 1):
+        pixels = read_picture(path)
+        for loss, shown in received(pixels, bpp, losses).items():
+            for name, picture in shown.items():
+                found.setdefault((loss, name), []).append(eyes.see(pixels, picture))
+        print(f"{number} of {len(paths)} pictures", file=sys.stderr, flush=True)
+    print(f"| blocks lost | codec | {' | '.join(Eyes.names[: len(next(iter(found.values()))[0])])} |")
+    for (loss, name), figures in found.items():
+        mean, *distances = np.mean(figures, axis=0)
+        print(f"| {100 * loss:.0f} % | {name} | {' | '.join([f'{mean:.2f}', *(f'{x:.3f}' for x in distances)])} |")
 
 
 def sheet(rows: list[list[tuple[np.ndarray, str, str]]]) -> Image.Image:
@@ -104,18 +139,25 @@ def sheet(rows: list[list[tuple[np.ndarray, str, str]]]) -> Image.Image:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("out", type=Path)
+    parser.add_argument("out", type=Path, nargs="?", help="the sheet to write")
+    parser.add_argument("--mean", type=Path, nargs="+", metavar="PICTURE")
     parser.add_argument("--bpp", type=float, default=0.26)
     parser.add_argument("--losses", type=float, nargs="+", default=[0.16, 0.5])
     parser.add_argument("--perception", default="")
     wanted = parser.parse_args()
+    eyes = Eyes(wanted.perception)
+    if wanted.mean:
+        means(wanted.mean, wanted.bpp, wanted.losses, eyes)
+        return
+    if wanted.out is None:
+        parser.error("name the sheet to write, or pictures with --mean")
     rows = []
     for photograph in photographs():
         place = np.s_[photograph.top : photograph.top + CROP, photograph.left : photograph.left + CROP]
         for loss, shown in received(photograph.pixels, wanted.bpp, wanted.losses).items():
             row = [(photograph.pixels[place], photograph.name, f"{100 * loss:.0f} % of the blocks lost")]
             for name, picture in shown.items():
-                figures = said(photograph.pixels, picture, wanted.perception)
+                figures = said(eyes.see(photograph.pixels, picture))
                 print(f"{photograph.name}, {100 * loss:.0f} %, {name}: {figures}", flush=True)
                 row.append((picture[place], name, figures))
             rows.append(row)

@@ -113,6 +113,7 @@ def test_what_both_refuse_leaves_nothing_behind(ds2c2, photographs, tmp_path, co
     small = ds2c2(*command, photographs, *out, "--crop", "144")
     refused(small, errors.PictureError.exit_code, "160x128 is smaller than the crop of 144")
     refused(ds2c2(*command, photographs, *out, "--crop", "60"), 1, "--crop 60: must be a multiple of 16")
+    refused(ds2c2(*command, photographs, *out, "--crop", "0"), 1, "--crop 0: must be a multiple of 16")
     refused(
         ds2c2(*command, photographs, "--out", "a.pt"),
         errors.FileError.exit_code,

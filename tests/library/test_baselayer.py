@@ -56,6 +56,14 @@ def test_the_quality_is_the_best_that_fits(budget):
     assert encode_small_within(small, budget) == [data for data in every if len(data) <= budget][-1]
 
 
+def test_a_grey_fits_where_no_colour_does():
+    small = np.full((14, 20, 3), (13, 77, 201), np.uint8)
+    container = pack_base(small, bytes(30), 60)  # what the smallest base layer leaves beside its maps
+    found = unpack_base(container, 14, 20).small
+    assert np.unique(found.reshape(-1, 3), axis=0).tolist() == [[found[0, 0, 0]] * 3]
+    assert abs(int(found[0, 0, 0]) - 97) < 8
+
+
 def test_more_budget_gives_a_better_picture():
     small = small_picture(64, 64, 2, 0.3)
     errors = [

@@ -307,6 +307,24 @@ def read_side(encoded, stream: StreamFormat) -> tuple[int, np.ndarray | None]:
     return log_step, decode_map(data, rows, columns, FAVOUR_COUNTS) if favour else None
 
 
+def test_a_map_of_the_smallest_favour_is_sent(models):
+    """No bytes would say that there is none."""
+    stream = replace(STREAMS["coded"], bpp=1.0)
+    codec = Codec(stream, "cpu")
+    encoded = codec.encode(picture_for(stream), favour=np.full((96, 128), 0.25))
+    _, shifts = read_side(encoded, stream)
+    assert shifts is not None and not shifts.any()
+    assert codec.decode(soft_of(stream, encoded.blocks)).enhancement_damaged == 0
+
+
+def test_a_picture_of_other_numbers_is_refused(models):
+    codec = Codec(STREAMS["coded"], "cpu")
+    picture = picture_for(STREAMS["coded"])
+    for wrong, said in ((picture / 255, "float64[96, 128, 3]"), (picture[..., 0], "uint8[96, 128]")):
+        with pytest.raises(PictureError, match=re.escape(f"a picture of {said}; uint8[height, width, 3] is wanted")):
+            codec.encode(wrong)
+
+
 def test_a_favour_needs_the_coded_profile_and_the_pictures_size(models):
     picture = picture_for(STREAMS["binary"])
     with pytest.raises(FormatError, match="profile coded"):

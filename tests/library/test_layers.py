@@ -36,6 +36,15 @@ def test_pixels_are_shuffled_in_any_numbers(factor, kind):
         assert torch.equal(add_shuffled(picture, features, factor), picture + picture.to(kind))
 
 
+def test_pixels_of_any_view_are_shuffled():
+    picture = torch.rand(1, 3, 8, 9, generator=torch.Generator().manual_seed(5))
+    features = torch.rand(1, 13, 4, 6, generator=torch.Generator().manual_seed(6))
+    features = features.contiguous(memory_format=torch.channels_last)
+    with torch.inference_mode():
+        assert torch.equal(unshuffle(2, picture[..., 1:]), F.pixel_unshuffle(picture[..., 1:], 2))
+        assert torch.equal(shuffle(features[:, 1:], 2), F.pixel_shuffle(features[:, 1:], 2))
+
+
 @pytest.mark.parametrize("factor", [2, 8])
 @pytest.mark.parametrize("size", [(1, 1), (7, 5), (12, 9)])
 def test_enlarging_is_bicubic(factor, size):

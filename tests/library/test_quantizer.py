@@ -41,8 +41,14 @@ def test_refining_gives_a_step_that_fits_where_one_was_tried(bits, slope, start)
     cost, asked = falling(bits, slope)
     found = refine(start, 5e4, cost, 0.7 / 256)
     fitting = [step for step in asked if bits * np.exp(-slope / 256 * (step - FINEST)) <= 5e4]
-    assert len(asked) <= 5
+    assert len(asked) <= 14  # five guesses, and halving what is left of seven octaves
     assert found == min(fitting, default=max(asked))
+
+
+def test_a_guess_far_beyond_is_taken_back():
+    """A cost that falls off a cliff, as that of a picture whose noise is all in one corner."""
+    found = refine(1500, 1000.0, lambda step: 1e5 * np.exp(-(step - FINEST) / 2e4) if step < 1700 else 500.0, 0.7 / 256)
+    assert 1700 <= found <= 1708
 
 
 def test_a_cost_beyond_measure_is_left_behind():

@@ -4,7 +4,9 @@
 import json
 
 import pytest
+from typer.testing import CliRunner
 
+from ds2c2.cli.program import app
 from ds2c2.evaluation import report
 
 LOSSES = [0.0, 0.5, 1.0]
@@ -32,7 +34,8 @@ def results():
         "settings": {
             "model": "coded", "weights": "0123456789", "rates": [0.26], "losses": LOSSES, "channels": ["iid"],
             "rules": ["paper", "air"], "seeds": 3, "block_size": 100, "base_bpp": 0.026, "paper_base_bpp": 0.044,
-            "redundancy": 2.0,
+            "redundancy": 2.0, "rivals": ["hevc", "avif", "webp", "jpeg2000", "jpeg", "layered"],
+            "missing": {"jxl": "the package pillow-jxl-plugin is not installed"},
         },
         "machine": {"processor": "abacus", "cores": 2},
         "curves": [
@@ -120,6 +123,33 @@ def test_the_command_measures_the_same_again(results):
         "ds2c2 benchmark kodak --out judged/kodak --model coded --rates 0.26 --losses 0,50,100 --channels iid "
         "--rules paper,air --seeds 3 --block-size 100 --base-bpp 0.026 --paper-base-bpp 0.044 --redundancy 2.0\n"
     ) in report.render([results])
+
+
+@pytest.mark.parametrize(
+    ("rivals", "words"),
+    [(["hevc", "ssdv"], "--redundancy 2.0 --rivals hevc,ssdv\n"), ([], "--redundancy 2.0 --no-rivals\n")],
+)
+def test_the_command_names_rivals_that_are_not_the_usual(results, rivals, words):
+    results["settings"] |= {"rivals": rivals, "missing": {}}
+    assert words in report.render([results])
+
+
+def test_a_single_draw_has_no_interval(results):
+    results["settings"]["seeds"] = 1
+    assert "95 % interval of our means not known of a single draw.\n" in report.render([results])
+
+
+def test_two_benchmarks_of_one_name_keep_their_plots(tmp_path, results):
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "benchmark.json").write_text(json.dumps(results))
+        (tmp_path / folder / "psnr-over-loss-air.png").write_bytes(folder.encode())
+    page = tmp_path / "page.md"
+    found = CliRunner().invoke(app, ["report", str(tmp_path / "one"), str(tmp_path / "two"), "--into", str(page)])
+    assert found.exit_code == 0, found.output
+    for name, folder in (("kodak", "one"), ("kodak-2", "two")):
+        assert (tmp_path / "images" / f"{name}-psnr-over-loss-air.png").read_bytes() == folder.encode()
+        assert f"](images/{name}-psnr-over-loss-air.png)" in page.read_text()
 
 
 def test_plots_are_copied_beside_the_page(tmp_path, results):

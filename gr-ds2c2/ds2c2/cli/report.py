@@ -28,6 +28,11 @@ def report(
     check_place(path)
     results = [read_results(source) for source in benchmarks]
     make_folder(path.parent)
-    plots = [copy_plots(source, one, path) for source, one in zip(benchmarks, results, strict=True)]
+    names = [one["name"] for one in results]
+    # Of two that are called the same each has plots of its own.
+    names = [
+        f"{name}-{names[:place].count(name) + 1}" if name in names[:place] else name for place, name in enumerate(names)
+    ]
+    plots = [copy_plots(*one, path, name) for *one, name in zip(benchmarks, results, names, strict=True)]
     write_text(path, render(results, plots))
     console.print(f"wrote {', '.join(map(str, [path, *(plot for copies in plots for plot in copies)]))}", markup=False)

@@ -84,7 +84,7 @@ def update(
     networks = load_networks(source)
     recipe = recipe_of(networks.profile)
     settings = TrainingSettings(
-        steps or recipe.update_steps, recipe.batch, crop or recipe.crop,
+        steps or recipe.update_steps, recipe.batch, recipe.crop if crop is None else crop,
         recipe.update_rate if learning_rate is None else learning_rate, seed, precision,
         networks.shape, origin(source), update=True,
     )  # fmt: skip

@@ -9,6 +9,7 @@ has the bytes.
 
 import struct
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,8 +75,8 @@ def pack_base(small: np.ndarray, side_info: bytes, capacity: int, lossless: bool
     if exact and len(exact) <= budget:
         header = HEADER.pack(LOSSLESS_LAYOUT << 4, len(exact), len(side_info))
         return (header + exact + side_info).ljust(capacity, b"\0")
-    for halvings in range(MAX_HALVINGS + 1):
-        data = encode_small_within(_halve(small, halvings), budget)
+    for halvings, some in _coarser(small):
+        data = encode_small_within(some, budget)
         if data is not None:
             header = HEADER.pack(LAYOUT << 4 | halvings, len(data), len(side_info))
             return (header + data + side_info).ljust(capacity, b"\0")
@@ -107,6 +108,13 @@ def with_side_info(container: bytes, side_info: bytes) -> bytes:
         raise BaseLayerError(f"side information of {len(side_info)} bytes where {length} are kept")
     start = HEADER.size + small_bytes
     return container[:start] + side_info + container[start + length :]
+
+
+def _coarser(small: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """c, what is left of it after so many halvings, and its mean grey, which takes fewer bytes than a colour."""
+    for halvings in range(MAX_HALVINGS + 1):
+        yield halvings, _halve(small, halvings)
+    yield MAX_HALVINGS, np.full((1, 1, 3), round(float(small.mean())), np.uint8)
 
 
 def _halve(small: np.ndarray, halvings: int) -> np.ndarray:

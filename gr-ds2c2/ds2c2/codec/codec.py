@@ -108,7 +108,9 @@ class Codec:
         favour or a label map that the profile cannot use.
         """
         stream = self.stream
-        if picture.shape != (stream.height, stream.width, 3):
+        if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
+            raise PictureError(f"a picture of {picture.dtype}{list(picture.shape)}; uint8[height, width, 3] is wanted")
+        if picture.shape[:2] != (stream.height, stream.width):
             raise PictureError(
                 f"a picture of {picture.shape[1]}x{picture.shape[0]} in a stream of {stream.width}x{stream.height}; "
                 "fit it first"

@@ -26,6 +26,7 @@ SPARSE = 7
 USUAL_STEP = 6 * 256  # where the search begins
 USUAL_SLOPE = 0.7 / 256  # natural log of the bits, per 1/256 octave of the step; usual at low rates
 LEAST_APART = 4  # steps between which a slope on a seventh of the cells is more than noise
+FAR_APART = 8  # steps between one that is too fine and one that fits, from which on the range is halved
 NEAR_ENOUGH = 2  # on a seventh of the cells; on all of them it is some steps further
 MOST_GUESSES = 8  # by the slope; after them the range is halved
 COPY_DISTANCE = COPY_OCTAVES * TABLES_PER_OCTAVE  # between a symbol's table and its copy's
@@ -193,6 +194,12 @@ def refine(log_step: int, wanted: float, cost: Callable[[int], float], slope: fl
         if following in tried:
             break
         log_step = following
+    # The cost of some pictures is no straight line at all, and a guess may have gone far beyond.
+    low = max((step for step in tried if best is not None and step < best), default=best)
+    while best is not None and best - low > FAR_APART:
+        middle = (low + best) // 2
+        tried[middle] = cost(middle)
+        low, best = (low, middle) if tried[middle] <= wanted else (middle, best)
     # Where nothing fitted, the last symbols are not sent: they read as lost.
     return min(tried, key=lambda step: tried[step]) if best is None else best
 

@@ -15,6 +15,7 @@ from ds2c2.evaluation.progress import ProgressFile
 from ds2c2.evaluation.rivals.rivals import RIVALS
 from ds2c2.evaluation.workers import spread
 from ds2c2.evaluation.workers import start_worker as _start_worker
+from ds2c2.pictures.pictures import check_size
 
 KIND = "ds2c2-benchmark/1"
 
@@ -41,6 +42,7 @@ def check(settings: BenchmarkSettings, device: str = "cpu") -> None:
         if rules not in ("paper", "air"):
             raise BenchmarkError(f"rules {rules!r} are unknown; choose from paper, air")
     for picture in settings.pictures:
+        check_size(picture.height, picture.width, picture.path)
         for rate in settings.rates:
             for rules in settings.rules:
                 settings.stream(picture, rate, rules)

@@ -9,7 +9,7 @@ from ds2c2.errors import ExitCode, UserError
 from ds2c2.evaluation.distances import DISTANCES
 from ds2c2.evaluation.distances import key as distance_key
 from ds2c2.evaluation.outcomes import BOTH, OURS
-from ds2c2.evaluation.rivals.rivals import label
+from ds2c2.evaluation.rivals.rivals import NAMES, label
 from ds2c2.evaluation.summary import is_fixed, mean_over_losses, value
 from ds2c2.files import make_folder, read_bytes, whole
 from ds2c2.stream.protection import OUTAGE
@@ -74,11 +74,11 @@ def read_results(source: str | Path) -> dict:
     return results
 
 
-def copy_plots(source: str | Path, results: dict, page: Path) -> list[Path]:
+def copy_plots(source: str | Path, results: dict, page: Path, name: str = "") -> list[Path]:
     """Copy the plots that lie beside ``benchmark.json`` to the folder ``images`` beside the page.
 
-    Their names begin with the benchmark's. A single rate gives no curve over the rate, so that plot
-    stays where it is. Raises ``FileError``.
+    Their names begin with ``name``, by default the benchmark's. A single rate gives no curve over the rate, so that
+    plot stays where it is. Raises ``FileError``.
     """
     folder = Path(source) if Path(source).is_dir() else Path(source).parent
     copies = []
@@ -86,7 +86,7 @@ def copy_plots(source: str | Path, results: dict, page: Path) -> list[Path]:
     for stem in PLOT_TEXT:
         plot = folder / f"{stem}.png"
         if plot.is_file() and not (single and stem.startswith("psnr-over-rate")):
-            copy = page.parent / IMAGES / f"{results['name']}-{plot.name}"
+            copy = page.parent / IMAGES / f"{name or results['name']}-{plot.name}"
             make_folder(copy.parent)
             with whole(copy) as part:
                 shutil.copyfile(plot, part)
@@ -111,7 +111,10 @@ def command(results: dict) -> str:
         **({"effort": settings["effort"]} if "effort" in settings else {}),
         **({"perception": "trunks.safetensors"} if "trunks" in settings else {}),
     }
-    words = " ".join(f"--{name} {value}" for name, value in options.items())
+    asked = [*settings["rivals"], *settings.get("missing", ())]
+    if asked and set(asked) != set(NAMES):
+        options["rivals"] = ",".join(asked)
+    words = " ".join(f"--{name} {value}" for name, value in options.items()) + ("" if asked else " --no-rivals")
     # Not into the pictures' own folder: plots would be pictures of the next run.
     return f"ds2c2 benchmark {results['name']} --out judged/{results['name']} {words}"
 
@@ -175,13 +178,15 @@ def loss_table(
 
 def _intervals(results: dict, rate: float, channel: str) -> str:
     """How sure our figures are: the widest half interval of the mean."""
+    if results["settings"]["seeds"] < 2:
+        return "not known of a single draw"
     widths = []
     for curve in results["curves"]:
         for loss in results["settings"]["losses"] if curve["codec"] == OURS else ():
             ends = [value(curve, rate, loss, channel, f"psnr-rgb-{end}") for end in ("low", "high")]
             if None not in ends:
                 widths.append((ends[1] - ends[0]) / 2)
-    return f"±{max(widths):.3f} dB" if widths else "not measured"
+    return f"at most ±{max(widths):.3f} dB" if widths else "not measured"
 
 
 def beaten_by(results: dict, rules: str, rate: float, loss: float, curves: list[dict], channel: str = "iid"):
@@ -261,7 +266,7 @@ def _section(results: dict, plots: list[Path]) -> list[str]:
     pieces.append(f"Weights `{settings['model']}` {settings['weights'][:8]}; {machine}.\n")
     pieces.append(f"    {command(results)}\n")
     for plot in plots:
-        text = PLOT_TEXT[plot.stem.removeprefix(f"{results['name']}-")]
+        text = next(text for stem, text in PLOT_TEXT.items() if plot.stem.endswith(stem))
         pieces.append(f"![{results['name']}: {text}]({IMAGES}/{plot.name})\n")
     if results["not-measured"]:
         absent = "; ".join(f"{label(rival)}: {why}" for rival, why in results["not-measured"].items())
@@ -275,7 +280,7 @@ def _section(results: dict, plots: list[Path]) -> list[str]:
         for channel in settings["channels"]:
             pieces.append(
                 f"### {rate:g} bpp, {CHANNEL_TEXT[channel]}, {rules} rules\n\n"
-                f"{RULES_TEXT[rules].capitalize()}.{beside} 95 % interval of our means at most "
+                f"{RULES_TEXT[rules].capitalize()}.{beside} 95 % interval of our means "
                 f"{_intervals(results, rate, channel)}.\n"
             )
             pieces.append(loss_table(results, rules, rate, fixed, channel))

@@ -151,9 +151,10 @@ def summarise(settings: BenchmarkSettings, units: list[dict]) -> dict:
             name, description = _describe_design(codec, variant["design"])
             curves.append(_curve(name, description, BOTH, codec, variant["design"], points(BOTH, codec, outcomes)))
     many = "1 picture" if len(pictures) == 1 else f"{len(pictures)} pictures"
+    seeds = f"{settings.seeds} seed{'s' * (settings.seeds > 1)}"
     return {
         "name": settings.name,
-        "description": f"{many}, {settings.seeds} seeds, blocks of {settings.block_size} bytes",
+        "description": f"{many}, {seeds}, blocks of {settings.block_size} bytes",
         "settings": settings.identity(),
         "machine": machine(settings.rivals),
         "curves": curves,

@@ -114,9 +114,15 @@ def _move(into: Tensor, of: Tensor) -> None:
     torch goes along the innermost dimension, and f samples are few: on a processor they are moved as one wide number.
     """
     wide = WIDE.get(of.shape[-1] * of.element_size())
-    if wide and of.device.type == "cpu" and into.stride(-1) == of.stride(-1) == 1:
+    if wide and of.device.type == "cpu" and _wide(into) and _wide(of):
         into, of = into.view(wide), of.view(wide)
     into.copy_(of)
+
+
+def _wide(x: Tensor) -> bool:
+    """Whether every row of the innermost dimension begins at a multiple of its length."""
+    *outer, last = x.stride()
+    return last == 1 and not any(place % x.shape[-1] for place in (x.storage_offset(), *outer))
 
 
 def enlarge(small: Tensor, factor: int) -> Tensor:

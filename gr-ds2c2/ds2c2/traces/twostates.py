@@ -164,15 +164,17 @@ def fit_general(lost: np.ndarray, markov: LossModel) -> LossModel:
     # From the chain on the losses itself, and from states that last longer than the bursts.
     starts = [(markov.p, markov.r, 0.3 * rate, 0.9)]
     starts += [(0.2 / stay, 0.5 / stay, 0.3 * rate, 0.3 + 0.6 * rate) for stay in (4, 10, 100)]
-    # Which start leads highest is seen on a part of a long trace.
-    part = Chain(_typical(lost))
-    tried = []
-    for start in starts:
-        values = start
-        for _ in range(ROUNDS):
-            values, likelihood = part.baum_welch(values)
-        tried.append((likelihood, values))
-    climbed = max(tried)[1]
+    # Where they lead is seen on parts of a long trace, which of these ends is best on all of it; beside them stands
+    # the chain on the losses, which this model must not be less likely than.
+    ends = [(markov.p, markov.r, 0.0, 1.0), (*starts[0][:2], rate, rate)]
+    for part in map(Chain, _parts(lost)):
+        tried = []
+        for start in starts:
+            values = start
+            for _ in range(ROUNDS):
+                values, likelihood = part.baum_welch(values)
+            tried.append((likelihood, values))
+        ends.append(max(tried)[1])
 
     def cost(logits: np.ndarray) -> float:
         return -chain.log_likelihood(_probabilities(logits))
@@ -181,33 +183,40 @@ def fit_general(lost: np.ndarray, markov: LossModel) -> LossModel:
         slope, likelihood = chain.slope(_probabilities(logits))
         return -likelihood, -slope
 
-    logits = np.clip(np.log(climbed) - np.log1p(-np.array(climbed)), -BOUND, BOUND)
+    logits = min((_logits(values) for values in ends), key=cost)
     found = minimize(
         both, logits, jac=True, method="L-BFGS-B", bounds=[(-BOUND, BOUND)] * 4, options={"maxfun": EVALUATIONS}
     )
     logits = found.x if found.fun <= cost(logits) else logits
     if logits[2] > logits[3]:
         logits = logits[[1, 0, 3, 2]]
-    ends = _intervals(cost, both, logits)
+    intervals = _intervals(cost, both, logits)
     names = ("p", "r", "good", "bad")
     return LossModel(
         "gilbert-elliott-general",
         *map(float, _probabilities(logits)),
         len(lost),
         -float(cost(logits)),
-        dict(zip(names, ends, strict=True)),
+        dict(zip(names, intervals, strict=True)),
     )
 
 
-def _typical(lost: np.ndarray) -> np.ndarray:
-    """Of the stretches of ``PART`` packets the one that loses most like all of them, where losses begin and end in
-    it; else all."""
+def _parts(lost: np.ndarray) -> list[np.ndarray]:
+    """Of the stretches of ``PART`` packets the one that loses most like all of them, and the one that loses most,
+    which has the longest fade; of these where losses begin and end. All of a short trace."""
     whole = lost[: len(lost) // PART * PART].reshape(-1, PART)
     if len(whole) < 2:
-        return lost
-    found = whole[np.argmin(np.abs(whole.mean(axis=1) - lost.mean()))]
-    turns = np.diff(found.astype(np.int8))
-    return found if (turns > 0).any() and (turns < 0).any() else lost
+        return [lost]
+    rates = whole.mean(axis=1)
+    places = dict.fromkeys([int(np.argmin(np.abs(rates - lost.mean()))), int(np.argmax(rates))])
+    turns = np.diff(whole[list(places)].astype(np.int8), axis=1)
+    found = [whole[place] for place, some in zip(places, turns, strict=True) if some.min() < 0 < some.max()]
+    return found or [lost]
+
+
+def _logits(probabilities: tuple[float, ...]) -> np.ndarray:
+    with np.errstate(divide="ignore"):
+        return np.clip(np.log(probabilities) - np.log1p(-np.array(probabilities)), -BOUND, BOUND)
 
 
 def _probabilities(logits: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ checkpoints.
 
 import copy
 import json
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -234,6 +235,10 @@ def train(
     """
     if settings.crop <= 0 or settings.crop % CELL:
         raise UserError(f"--crop {settings.crop}: must be a multiple of {CELL}")
+    if not 0 < settings.learning_rate < math.inf:
+        raise UserError(
+            f"--learning-rate {settings.learning_rate}: must be above 0, such as {TrainingSettings.learning_rate:g}"
+        )
     check_sizes(pictures, settings.crop)
     resumed = resumes(checkpoint, resume)
     trainer = Trainer(settings, device, None if resumed else start, vgg)

@@ -98,7 +98,8 @@ class CodedProfile(Profile):
     ) -> EncodedLayers:
         small = reduce_picture(picture, REDUCTION)
         shifts = None if favour is None else cell_favour(favour)
-        favour_bytes = b"" if shifts is None else encode_map(shifts, FAVOUR_COUNTS)
+        # No bytes say that there is no map; a zero at the end says nothing.
+        favour_bytes = b"" if shifts is None else encode_map(shifts, FAVOUR_COUNTS) or b"\0"
         entries = -(-self.rows // MAP_CELLS) * -(-self.columns // MAP_CELLS)
         room = SIDE.size + int(entries * USUAL_MAP_BITS / 8) + len(favour_bytes) + len(side_info)
         room = min(room, self.stream.base_capacity // 2)
