@@ -9,7 +9,7 @@ import skimage.data
 from PIL import Image
 
 from ds2c2.errors import UserError
-from ds2c2.evaluation.compare.advice import advice_words, further, variants
+from ds2c2.evaluation.compare.advice import advice_words, better, further, variants
 from ds2c2.evaluation.compare.compare import (
     DEEP,
     REPLAYED,
@@ -22,7 +22,7 @@ from ds2c2.evaluation.compare.compare import (
 )
 from ds2c2.evaluation.compare.report import emulate_commands, render
 from ds2c2.evaluation.compare.sidebyside import Compared, render_several
-from ds2c2.evaluation.compare.words import headline, interleaving_answer, judge, told
+from ds2c2.evaluation.compare.words import headline, interleaving_answer, judge, looked_at, told
 from ds2c2.evaluation.outcomes import describe
 from ds2c2.stream.streamformat import StreamFormat
 from ds2c2.traces.lossmodels import fit, statistics
@@ -111,6 +111,7 @@ def result_of(psnr, worst=(0, -1, 1), concealed=(0, 0, 0), frames=100.0, over=((
     result = {
         "settings": {"margin": 0.5, "draws": 40}, "bootstrap-block": block, "frames": frames, "best-model": "iid",
         "differences": {"iid": difference}, "interleaving": {"frames": 8, "over-frames": gain, "in-frame": gain},
+        "replayed-share": 1.0,
     }  # fmt: skip
     return result | {"verdicts": judge(result)}
 
@@ -122,7 +123,7 @@ def result_of(psnr, worst=(0, -1, 1), concealed=(0, 0, 0), frames=100.0, over=((
         (
             result_of((0.4, -0.2, 1.25)),
             "unclear",
-            "Perhaps, with i.i.d.: no difference is seen, but this trace leaves room for one of up to 1.2 dB.",
+            "Perhaps, with i.i.d.: nothing refutes it, but this trace leaves room for a difference of up to 1.2 dB.",
             "may be wrong by up to 1.2 dB",
         ),
         (
@@ -268,6 +269,19 @@ def test_blocks_are_halved_or_doubled_for_as_long_as_it_gains():
     assert [one.name for one in further((whole,), tried, 1000, 30.0, mean_of)] == ["block-size 400"]
 
 
+def test_a_report_says_how_little_of_a_long_trace_was_looked_at():
+    found = result_of((0, 0, 0))
+    assert looked_at(found) == ""
+    found["replayed-share"] = 0.007
+    assert "look at 0.7% of the trace's packets" in looked_at(found) and "--draws 5715 looks at all" in looked_at(found)
+
+
+def test_a_setting_that_loses_base_layers_is_not_advised():
+    gain = {key: {"value": 2.0, "low": 1.5, "high": 2.5} for key in ("psnr", "worst-5")}
+    assert better(gain | {"concealed": {"value": 0.02, "low": -0.01, "high": 0.05}}) == "psnr"
+    assert better(gain | {"concealed": {"value": 0.12, "low": 0.01, "high": 0.25}}) == ""
+
+
 def test_no_interleaving_over_frames_that_the_trace_does_not_have():
     found = result_of((0, 0, 0))
     found["interleaving"]["over-frames"] = None
@@ -280,8 +294,14 @@ def test_a_link_that_always_or_never_loses_is_its_rate(settings, rate):
     """Only i.i.d. can be fitted, and it is the link."""
     lost = np.full(12 * N, bool(rate))
     result, frames = compare(settings, lost, fit(lost), statistics(lost), device="cpu")
-    assert list(result["differences"]) == ["iid"] and result["verdicts"]["iid"] == "true"
-    assert result["differences"]["iid"]["psnr"] == {"value": 0.0, "low": 0.0, "high": 0.0, "together": [0.0, 0.0]}
+    # Twelve frames without loss leave room for one in four with some; grey ones are as bad as any.
+    assert list(result["differences"]) == ["iid"] and result["verdicts"]["iid"] == ("true" if rate else "unclear")
+    difference = result["differences"]["iid"]["psnr"]
+    assert difference["value"] == 0 and difference["together"] == [0.0, 0.0]
+    assert (
+        difference["low"] <= 0 <= difference["high"]
+        and (max(abs(difference[end]) for end in ("low", "high")) > 1) != rate
+    )
     assert result["channels"][REPLAYED]["concealed"]["value"] == rate
     assert result["channels"][REPLAYED]["psnr-received"] is None or not rate
     assert result["verdicts"]["interleaving"] == "enough"

@@ -39,6 +39,25 @@ def test_replays_share_their_resamples_and_need_no_width_where_they_agree():
     assert found == {"value": 1.0, "low": 1.0, "high": 1.0, "together": [1.0, 1.0]}
 
 
+def test_frames_that_are_all_alike_leave_room_for_a_rare_one():
+    values = {"trace": drawn(np.full((1, 40), 30.0)), "iid": drawn(np.full((1, 40), 30.0))}
+    outcomes = ChannelFigures(values, {"trace"}, 1, 1 / 5000, 1)
+    outcomes.keep({}, "iid", 10.0)
+    rare = wilson(0, 40)[1]
+    for figure, share in (("psnr", rare), ("worst-5", 1.0)):  # 9 % of the frames are all of the worst 5 %
+        found = outcomes.figure("trace", figure)
+        assert found == {"value": 30.0, "low": pytest.approx(30 - 20 * share, abs=1e-6), "high": 30.0}
+
+
+def test_an_ms_ssim_has_a_floor_of_its_own():
+    similar = np.linspace(0.7, 0.9, 40)
+    frames = [[Reception(30.0 + n % 3, float(one), False) for n, one in enumerate(similar)]]
+    outcomes = ChannelFigures({"trace": frames}, {"trace"}, 1, 1 / 40, 1)
+    outcomes.keep({}, "iid", 9.8)
+    found = outcomes.figure("trace", "ms-ssim")
+    assert 0 < found["low"] < found["value"] < found["high"] < 1
+
+
 @pytest.mark.parametrize("together", [1, 4])
 def test_intervals_hold_what_they_promise(together):
     """The true mean lies within about 95 of 100; neighbours that are alike make them wider."""

@@ -121,6 +121,18 @@ def test_a_general_chain_is_found_again(seed):
     assert chosen.loss == pytest.approx(lost.mean(), abs=0.01)
 
 
+@pytest.mark.parametrize("outage", [90, 1000])
+def test_a_single_long_fade_is_found(outage):
+    """A model is no less likely than those that it holds; the fade lies in one of six parts."""
+    rng = np.random.default_rng(1)
+    lost = rng.random(120_000) < 0.01
+    begin = rng.integers(len(lost) - outage)
+    lost[begin : begin + outage] = True
+    iid, markov, general = fit(lost)
+    assert general.log_likelihood > markov.log_likelihood > iid.log_likelihood
+    assert general.bad > 0.9 and general.good == pytest.approx(0.01, abs=0.002) and 1 / general.r > outage / 3
+
+
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_independent_losses_are_called_independent(seed):
     lost = np.random.default_rng(seed).random(5000) < 0.1

@@ -125,8 +125,8 @@ def test_a_malformed_file_names_its_line(tmp_path, line, content, words):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"", "holds 0"),
-        (b"\xff\xfe\x00", "no readable loss trace (not text)"),
+        (b"", "is empty; a trace of at least one packet"),
+        (b"\xff\xfe\x00", "neither text nor in one of these formats"),
         ("\n".join(GOOD[: HEADER + 1]).encode(), "without a packet"),
         ("\n".join(GOOD[:HEADER]).encode(), f"line {HEADER + 1}: the columns"),
         (None, "no readable loss trace (No such file"),

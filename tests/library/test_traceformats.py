@@ -151,6 +151,13 @@ def test_a_sender_that_restarts_and_a_damaged_number():
     assert any("restarted" in words for words in said) and any("far from their neighbours" in words for words in said)
 
 
+def test_a_counter_that_jumps_is_named():
+    trace, said = trace_of(np.array([*range(1000), 900_000]), Reading())
+    assert trace.lost().sum() == 899_000
+    assert "899000 packets in a row after number 999 counted as lost; if the counter jumped there, cut the file" in said
+    assert trace_of(np.array([*range(1000), *range(1900, 3000)]), Reading())[1] == []
+
+
 def test_first_and_step_say_what_the_numbers_cannot():
     trace, _ = trace_of(np.array([4, 6, 10]), Reading(first=0, step=2))
     assert of(trace) == "LLAALA"
@@ -234,6 +241,14 @@ def test_iperf3_knows_totals_only():
     assert spread.sum() == 5 and not (spread[1:] & spread[:-1]).any()
 
 
+def test_losses_that_iperf3_has_no_packets_for_are_counted(tmp_path):
+    streams = [{"streams": [{"socket": 1, "packets": 50, "lost_packets": count}]} for count in (3, 90)]
+    (tmp_path / "a.json").write_text(json.dumps({"intervals": streams, "end": {}}))
+    links = read_links(tmp_path / "a.json", Reading(within="spread"))
+    assert links.traces[""].lost().sum() == 53
+    assert "40 losses that the last intervals have no packets for left out" in links.said
+
+
 def test_a_folder_is_as_many_links(tmp_path):
     (tmp_path / "a.txt").write_text("0\n1\n")
     (tmp_path / "b.csv").write_bytes((DATA / "arrived.csv").read_bytes())
@@ -252,6 +267,13 @@ def test_what_is_written_for_another_tool_is_read_again(tmp_path_factory, losses
     path = write_as(tmp_path_factory.mktemp("out") / "t", LossTrace.from_losses(np.array(losses)), form)
     reading = Reading(form="indices", total=len(losses)) if form in ("indices", "inet") else Reading()
     assert read_trace_file(path, reading).lost().tolist() == losses
+
+
+def test_a_trace_of_which_nothing_is_known_is_not_written(tmp_path):
+    trace = LossTrace.from_losses(np.zeros(0, bool))
+    with pytest.raises(TraceError, match="a trace of none is no trace"):
+        write_as(tmp_path / "some" / "t", trace, "digits")
+    assert not list(tmp_path.iterdir())
 
 
 def test_lists_of_lost_packets_begin_at_0(tmp_path):

@@ -18,7 +18,7 @@ from ds2c2.cli.terminal import Terminal
 from ds2c2.cli.trace import write_json
 from ds2c2.files import make_folder, sha256_of, write_text
 from ds2c2.stream.streamformat import StreamFormat
-from ds2c2.traces.lossmodels import BASIC
+from ds2c2.traces.lossmodels import BASIC, check_models
 
 console = Terminal()
 REPORT, RESULTS, PICTURES = "report.html", "compare.json", "pictures.png"
@@ -51,7 +51,7 @@ def compare(
     pictures: Annotated[
         list[str], typer.Option(help="Files, folders or globs; may be repeated. Default: scikit-image's photographs.")
     ] = [],  # noqa: B006
-    draws: Annotated[int, typer.Option(min=2, help="Draws of every channel for each picture.")] = 40,
+    draws: Annotated[int, typer.Option(min=4, help="Draws of every channel for each picture.")] = 40,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the draws.")] = 1,
     size: Annotated[
         str,
@@ -71,6 +71,7 @@ def compare(
     """Tell whether an emulated channel tells the truth about a link; HTML report, plots, JSON."""
     from ds2c2.evaluation.compare.compare import ComparisonSettings, check
     from ds2c2.evaluation.outcomes import describe
+    from ds2c2.networks.weights import choose_device
     from ds2c2.pictures.pictures import list_pictures, sample_photographs
     from ds2c2.traces.losstrace import TraceError
 
@@ -91,6 +92,8 @@ def compare(
         links.append((path, recorded, settings))
     names = folder_names(traces)
     folders = [Path(out) / name if len(links) > 1 else Path(out) for name in names]
+    check_models(also or ())
+    choose_device(device)
     for folder in folders:
         make_folder(folder)  # now and not after minutes of work
     found = [

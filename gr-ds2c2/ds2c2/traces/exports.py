@@ -57,5 +57,8 @@ def write_as(path: str | Path, trace: LossTrace, form: str = TRACE) -> Path:
         return write_trace(path, trace)
     if form not in EXPORTS:
         raise TraceError(f"format {form!r} to write is unknown; choose one of {', '.join((TRACE, *EXPORTS))}")
+    lost = trace.lost()
+    if not len(lost):
+        raise TraceError(f"{path}: of no packet the link's own fate is known, and a trace of none is no trace")
     make_folder(Path(path).parent)
-    return write_text(path, EXPORTS[form].text(trace.lost()))
+    return write_text(path, EXPORTS[form].text(lost))

@@ -73,12 +73,17 @@ LABELS = BASIC_LABELS | {
 Model = LossModel | HiddenMarkov | SemiMarkov | Drift
 
 
+def check_models(names: Sequence[str]) -> None:
+    """Raises ``ModelError`` for a name that no model has."""
+    if unknown := [name for name in names if name not in NAMES]:
+        raise ModelError(f"model {unknown[0]!r} is unknown; choose one of {', '.join(NAMES)}")
+
+
 def fit(lost: np.ndarray, names: Sequence[str] = BASIC) -> list[Model]:
     """The models of these names that can be fitted to ``bool[n]``, in the order of ``NAMES``: where losses never
     begin or never end only ``iid`` and ``drift``. Raises ``ModelError`` for fewer than two packets and for unknown
     names."""
-    if unknown := [name for name in names if name not in NAMES]:
-        raise ModelError(f"model {unknown[0]!r} is unknown; choose one of {', '.join(NAMES)}")
+    check_models(names)
     lost = np.asarray(lost, bool)
     if len(lost) < 2:
         raise ModelError(f"{len(lost)} packets are no trace to fit a model to; record more")

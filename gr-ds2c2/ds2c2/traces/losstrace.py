@@ -77,7 +77,9 @@ def read_links(path: str | Path, reading: Reading | None = None) -> Links:
         found = next((form for form in FORMATS.values() if form.knows(content)), None)
         if found is None:
             if content.data and not content.text:
-                raise TraceError(f"{path}: no readable loss trace (not text); {_known()}")
+                raise TraceError(f"{path}: neither text nor {_known()}")
+            if not content.text.strip():
+                raise TraceError(f"{path}: is empty; a trace of at least one packet is wanted")
             raise TraceError(f"{path}: a loss trace holds 0 (arrived) and 1 (lost), one a line, or is {_known()}")
         links = found.read(content, reading)
         if found.name != "trace":

@@ -14,7 +14,7 @@ import numpy as np
 
 from ds2c2.errors import FormatError
 from ds2c2.evaluation.compare.figures import JUDGED, ChannelFigures
-from ds2c2.evaluation.compare.words import SHORT, span
+from ds2c2.evaluation.compare.words import LOST_MARGIN, SHORT, span
 from ds2c2.stream.streamformat import StreamFormat
 
 SURVIVES = (0.3, 0.5, 0.7)
@@ -121,8 +121,10 @@ def measured(
 
 
 def better(gain: dict) -> str:
-    """The figure that says that a setting is surely better and worth it, empty where none does: the mean, or the worst
-    frames without a surely lower mean."""
+    """The figure that says that a setting is surely better and worth it, empty where none does, or where surely more
+    frames lose their base layer: the mean, or the worst frames without a surely lower mean."""
+    if gain["concealed"]["low"] > 0:
+        return ""
     if gain["psnr"]["low"] > 0 and gain["psnr"]["value"] >= WORTH:
         return "psnr"
     worst = gain["worst-5"]
@@ -133,7 +135,14 @@ def better(gain: dict) -> str:
 
 
 def _said(gain: dict, figure: str) -> str:
-    return f"{span(gain[figure])} {GAINS[figure]}"
+    lost = gain["concealed"]["value"]
+    words = f", and {lost:.1%} more frames without base layer" if lost > LOST_MARGIN else ""
+    return f"{span(gain[figure])} {GAINS[figure]}{words}"
+
+
+def blocks_words(blocks: int) -> str:
+    """``85 blocks``."""
+    return f"{blocks} block{'s' * (blocks != 1)}"
 
 
 def chosen(advice: dict, option: str) -> tuple[str, str]:
@@ -158,11 +167,11 @@ def advice_words(result: dict) -> str:
         value, figure = chosen(advice, option)
         now = f"{flag} {advice['now'][option]}" if option != "depth" or advice["now"]["depth"] != "1" else "--depth 1"
         if value:
-            frames = f", {advice['blocks'][value]} blocks a frame" if option == "block-size" else ""
+            frames = f", {blocks_words(advice['blocks'][value])} a frame" if option == "block-size" else ""
             do.append(f"{flag} {value}{frames} ({_said(tried[value], figure)})")
             continue
         best = max(tried, key=lambda one: tried[one]["psnr"]["value"])
-        frames = f", {advice['blocks'][advice['now'][option]]} blocks a frame" if option == "block-size" else ""
+        frames = f", {blocks_words(advice['blocks'][advice['now'][option]])} a frame" if option == "block-size" else ""
         keep.append(f"{now}{frames} ({best} would give {_said(tried[best], 'psnr')})")
     sentence = []
     if do:

@@ -375,6 +375,7 @@ def judged(
             "margin": settings.margin,
         },
         "frames": round(len(lost) / settings.window, 3),
+        "replayed-share": round(settings.draws * sum(s.blocks * s.depth for s in settings.streams) / len(lost), 6),
         "bootstrap-block": outcomes.block,
         "best-model": best(models).name,
         "differences": differences,

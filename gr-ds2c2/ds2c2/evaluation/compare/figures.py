@@ -150,6 +150,8 @@ class ChannelFigures:
     def _error(self, without: np.ndarray, replayed: bool) -> float:
         """Standard error, from the figure without each part."""
         count = len(without)
+        if np.isfinite(without).sum() < 2:
+            return 0.0
         error = math.sqrt((count - 1) ** 2 / count * float(np.nanvar(without, ddof=1)))
         if replayed:
             # Frames that begin in one part end in the next: what two windows that overlap so much have in common.
@@ -170,25 +172,33 @@ class ChannelFigures:
         half = self._half(without, replayed, level)
         if figure == "concealed":
             if value in (0, 1):
-                # What did not happen in so many frames may be rare; a short trace has fewer than were replayed.
-                frames = self._values[name][:, :, 2].size
-                frames = min(int(1 / self._share), frames) if replayed else frames
+                # What did not happen in so many frames may be rare.
+                frames = self._frames(name, replayed)
                 return wilson(round(value * frames), frames)
             return max(value - half, 0.0), min(value + half, 1.0)
         # What losses cost varies less where there are few, so the interval is one of its logarithm; there is no
         # PSNR nor MS-SSIM below 0.
-        cost = self._top[figure] - value
-        if not cost > 0 or not half > 0:
+        cost, floor = self._top[figure] - value, 0.0 if figure == "ms-ssim" else self._floor
+        if not half > 0:
+            # All frames alike: a worse one may be as rare as so many frames leave room for.
+            rare = wilson(0, self._frames(name, replayed))[1] / (WORST_SHARE if figure == "worst-5" else 1)
+            return value - min(rare, 1.0) * max(value - floor, 0.0), value
+        if not cost > 0:
             return value - half, value + half
         down = up = half / cost
         if figure == "worst-5" and replayed and self._likest:
             down, up = self._likest.widened(self._error(without, replayed) / cost, half / cost)
-        return self._bent(value, cost, down, up)
+        return self._bent(value, cost, down, up, floor)
 
-    def _bent(self, value: float, cost: float, down: float, up: float) -> tuple[float, float]:
-        """An interval of a logarithm of ``cost`` as one of the ``value``."""
+    def _frames(self, name: str, replayed: bool) -> int:
+        """How many were received; a short trace has fewer than were replayed."""
+        frames = self._values[name][:, :, 2].size
+        return min(int(1 / self._share), frames) if replayed else frames
+
+    def _bent(self, value: float, cost: float, down: float, up: float, floor: float) -> tuple[float, float]:
+        """An interval of a logarithm of ``cost`` as one of the ``value``, which is ``floor`` at the least."""
         bent = math.exp(min(down, MOST_BENT))
-        return max(value - cost * (bent - 1), self._floor), value + cost * (1 - math.exp(-up))
+        return max(value - cost * (bent - 1), floor), value + cost * (1 - math.exp(-up))
 
     def _apart(self, one: str, ends: tuple, other: str, other_ends: tuple, figure: str) -> tuple[float, float]:
         """Interval of ``one`` minus ``other`` of two that need not be symmetric (Zou and Donner 2008)."""
@@ -202,7 +212,7 @@ class ChannelFigures:
         traces would be as far from it as ``worlds`` of the model are."""
         value = self._value(link, "worst-5")
         cost = self._top["worst-5"] - value
-        ends = self._bent(value, cost, *self.worlds[model].reach(JOINT)) if cost > 0 else (value, value)
+        ends = self._bent(value, cost, *self.worlds[model].reach(JOINT), self._floor) if cost > 0 else (value, value)
         return self._apart(link, ends, model, self._ends(model, "worst-5", JOINT), "worst-5")
 
     def figure(self, name: str, figure: str) -> dict | None:

@@ -10,7 +10,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
-from ds2c2.evaluation.compare.advice import OPTIONS, advice_words, better
+from ds2c2.evaluation.compare.advice import OPTIONS, advice_words, better, blocks_words
 from ds2c2.evaluation.compare.words import (
     ENOUGH,
     NOT_ENOUGH,
@@ -21,6 +21,7 @@ from ds2c2.evaluation.compare.words import (
     UNCLEAR,
     headline,
     interleaving_answer,
+    looked_at,
     lost_bases,
     span,
 )  # fmt: skip
@@ -189,7 +190,7 @@ def advice_table(advice: dict) -> Table:
     for option, tried in advice["gains"].items():
         for value, gain in tried.items():
             cells = [bounded(gain[key], sign=True) for key in ("psnr", "worst-5")]
-            frames = f", {advice['blocks'][value]} blocks a frame" if option == "block-size" else ""
+            frames = f", {blocks_words(advice['blocks'][value])} a frame" if option == "block-size" else ""
             rows.append(
                 [
                     f"{OPTIONS[option]} {value}{frames}",
@@ -266,7 +267,7 @@ def render(result: dict, plots: list[Path], sheet: np.ndarray) -> str:
         advice=advice_table(result["advice"]),
         drifted=[model["words"] for model in result["models"] if model.get("changes")],
         headline=headline(result),
-        about=_about(result),
+        about=" ".join(filter(None, [_about(result), looked_at(result)])),
         cards=_cards(result),
         plots=shown,
         frames=_frames(sheet),

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a comparison's figures mean: a verdict for each emulation and for interleaving, and words."""
 
+import math
+
 from ds2c2.evaluation.compare.figures import JUDGED
 from ds2c2.traces.lossmodels import LABELS, Model, verdict
 
 FEW_FRAMES = 10  # a trace of fewer says little of its link
 FEW_PIECES = 4  # resampling fewer independent pieces of a trace gives no interval
+MOST_SEEN = 0.5  # of the packets: replays that look at fewer are to say so
 LOST_MARGIN = 0.01  # of the frames: a smaller difference in lost base layers counts as none
 TRUE, OPTIMISTIC, PESSIMISTIC, UNCLEAR, SHORT = "true", "optimistic", "pessimistic", "unclear", "short"
 ENOUGH, NOT_ENOUGH = "enough", "not-enough"
@@ -127,13 +130,24 @@ def headline(result: dict) -> str:
     elif named[UNCLEAR]:
         most = max(_most(result["differences"][name]["psnr"]) for name in named[UNCLEAR])
         lead = (
-            f"Perhaps, with {' or '.join(LABELS[name] for name in named[UNCLEAR])}: no difference is seen, but this "
-            f"trace leaves room for one of up to {most:.1f} dB."
+            f"Perhaps, with {' or '.join(LABELS[name] for name in named[UNCLEAR])}: nothing refutes it, but this trace "
+            f"leaves room for a difference of up to {most:.1f} dB."
         )
     else:
         lead = "No model of its losses does; replay the trace itself."
     wrong = [f"Not with {LABELS[name]}: {_off(result, name)}." for name in order if verdicts[name] in WRONG]
     return " ".join([lead, *wrong])
+
+
+def looked_at(result: dict) -> str:
+    """How little of a long trace the replays look at, in a sentence, empty where it is most of it."""
+    share = result["replayed-share"]
+    if share >= MOST_SEEN:
+        return ""
+    return (
+        f"The replays look at {share:.1%} of the trace's packets, and what is rare may lie in the rest: "
+        f"--draws {math.ceil(result['settings']['draws'] / share)} looks at all."
+    )
 
 
 def lost_bases(result: dict, name: str) -> str:
@@ -179,4 +193,4 @@ def said(result: dict, models: list[Model]) -> list[str]:
     words.append(f"Is interleaving over one frame enough? {interleaving_answer(result)}")
     words.append(f"Shuffling the losses within a frame changes {span(result['interleaving']['in-frame']['psnr'])}.")
     words.append(verdict(models))
-    return words
+    return [one for one in (*words, looked_at(result)) if one]

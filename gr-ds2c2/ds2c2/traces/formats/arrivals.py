@@ -76,6 +76,7 @@ def trace_of(
         end = int(piece[-1, 0]) + 1
         pieces.append(piece)
     rows = np.concatenate(pieces)
+    said += _jump(rows, len(numbers))
     if lost is not None and unseen:
         said.append(f"{unseen} numbers without a row counted as lost")
     if resumes:
@@ -88,6 +89,19 @@ def trace_of(
         time = time - np.nanmin(time)
     none = np.zeros(len(rows), np.int64)
     return LossTrace(sequence, sequence, none, time, status, snr, cfo, none, none, known), said
+
+
+def _jump(rows: np.ndarray, came: int) -> list[str]:
+    """What to say of the longest gap in ``rows`` (number, status, ...) where the counter may have jumped."""
+    arrived = np.unique(rows[rows[:, 1] != MISSED, 0])
+    gaps = np.diff(arrived).astype(int) - 1
+    longest = int(gaps.max(initial=0))
+    if longest <= max(REORDER, came):
+        return []
+    before = int(arrived[gaps.argmax()])
+    return [
+        f"{longest} packets in a row after number {before} counted as lost; if the counter jumped there, cut the file"
+    ]
 
 
 def _guess_wrap(numbers: np.ndarray) -> tuple[int, list[str]]:

@@ -30,6 +30,8 @@ def _read(content: Content, reading: Reading) -> Links:
     if total is None:
         total = int(places.max(initial=-1)) + 1
         said.append(f"{total} packets: how many came after the last loss is not known; --total says it")
+    if reading.total is None and not total:
+        raise TraceError(f"{content.path}: no packet is lost; --total says how many there were")
     if not 0 < total <= MOST_ROWS or len(places) and not 0 <= places.min() <= places.max() < total:
         raise TraceError(f"{content.path}: numbers of lost packets, from 0 to below {total} packets, are wanted")
     check_rows(content.path, total, len(places) if reading.total is None else MOST_ROWS)

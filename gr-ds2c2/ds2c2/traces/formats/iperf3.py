@@ -12,7 +12,7 @@ import numpy as np
 from ds2c2.traces.formats.content import Content, Format, Links, Reading, check_rows
 from ds2c2.traces.packetfates import LossTrace, TraceError
 
-WITHIN = ("start", "spread")
+WITHIN = {"start": "put together at each interval's start", "spread": "spread evenly over each interval"}
 
 
 def _knows(content: Content) -> bool:
@@ -42,7 +42,7 @@ def _read(content: Content, reading: Reading) -> Links:
             "the link's truth"
         )
     check_rows(content.path, sum(packets for counts in streams.values() for packets, _ in counts))
-    traces = {}
+    traces, beyond = {}, 0
     for name, counts in streams.items():
         pieces, owed = [], 0
         for packets, lost in counts:
@@ -51,8 +51,11 @@ def _read(content: Content, reading: Reading) -> Links:
             now = min(max(owed, 0), packets)
             owed -= now
             pieces.append(_placed(packets, now, reading.within))
+        beyond += abs(owed)
         traces[name if len(streams) > 1 else ""] = LossTrace.from_losses(np.concatenate(pieces))
-    said = [f"only totals of intervals are known; losses put at their {reading.within}"]
+    said = [f"only totals of intervals are known; losses {WITHIN[reading.within]}"]
+    if beyond:
+        said.append(f"{beyond} losses that the last intervals have no packets for left out")
     return Links(traces, said, sum(map(len, traces.values())))
 
 
