@@ -6,6 +6,7 @@ Elliott 1963); and one state alone, independent losses. All by maximum likelihoo
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from operator import itemgetter
 
 import numpy as np
 
@@ -164,9 +165,8 @@ def fit_general(lost: np.ndarray, markov: LossModel) -> LossModel:
     # From the chain on the losses itself, and from states that last longer than the bursts.
     starts = [(markov.p, markov.r, 0.3 * rate, 0.9)]
     starts += [(0.2 / stay, 0.5 / stay, 0.3 * rate, 0.3 + 0.6 * rate) for stay in (4, 10, 100)]
-    # Where they lead is seen on parts of a long trace, which of these ends is best on all of it; beside them stands
-    # the chain on the losses, which this model must not be less likely than.
-    ends = [(markov.p, markov.r, 0.0, 1.0), (*starts[0][:2], rate, rate)]
+    # Where they lead is seen on parts of a long trace, and gone on from on all of it.
+    ends = []
     for part in map(Chain, _parts(lost)):
         tried = []
         for start in starts:
@@ -183,11 +183,19 @@ def fit_general(lost: np.ndarray, markov: LossModel) -> LossModel:
         slope, likelihood = chain.slope(_probabilities(logits))
         return -likelihood, -slope
 
-    logits = min((_logits(values) for values in ends), key=cost)
-    found = minimize(
-        both, logits, jac=True, method="L-BFGS-B", bounds=[(-BOUND, BOUND)] * 4, options={"maxfun": EVALUATIONS}
-    )
-    logits = found.x if found.fun <= cost(logits) else logits
+    def climb(values: tuple[float, ...]) -> tuple[float, np.ndarray]:
+        logits = _logits(values)
+        found = minimize(
+            both, logits, jac=True, method="L-BFGS-B", bounds=[(-BOUND, BOUND)] * 4, options={"maxfun": EVALUATIONS}
+        )
+        return min([(cost(place), place) for place in (logits, found.x)], key=itemgetter(0))
+
+    reached = [climb(values) for values in ends]
+    # It is no less likely than the models that it holds: the chain on the losses, and one state.
+    for nested in ((markov.p, markov.r, 0.0, 1.0), (markov.p, markov.r, rate, rate)):
+        if cost(_logits(nested)) < min(reached, key=itemgetter(0))[0]:
+            reached.append(climb(nested))
+    logits = min(reached, key=itemgetter(0))[1]
     if logits[2] > logits[3]:
         logits = logits[[1, 0, 3, 2]]
     intervals = _intervals(cost, both, logits)
