@@ -6,8 +6,9 @@ import hashlib
 import logging
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import chain, count
 from pathlib import Path
 
 from ds2c2.errors import FileError
@@ -209,3 +210,12 @@ def make_folder(path: str | Path) -> Path:
     except OSError as error:
         raise unwritable(path, error) from None
     return Path(path)
+
+
+def distinct(names: Iterable[str]) -> list[str]:
+    """The names, those that were there before with a number: ``a``, ``a-2``, ``a-3``."""
+    found: list[str] = []
+    for name in names:
+        numbered = (f"{name}-{number}" for number in count(2))
+        found.append(next(one for one in chain([name], numbered) if one not in found))
+    return found

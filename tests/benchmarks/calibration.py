@@ -95,14 +95,13 @@ def measure(truth: str, packets: int, seed: int, curve: Curve, draws: int) -> di
     losses = draw_losses(settings_of(curve, seed, draws), lost, models)
     channels = {}
     for channel in (REPLAYED, *(model.name for model in models)):
-        received = [curve.receive(np.array(draws)) for draws in losses[channel]]
+        received = [curve.receive(np.array(drawn_losses)) for drawn_losses in losses[channel]]
         channels[channel] = {
             "psnr": [np.round(values[place], 3).tolist() for place, (values, _) in enumerate(received)],
             "concealed": [hidden.astype(int).tolist() for _, hidden in received],
         }
     return {
         "unit": [truth, packets, seed],
-        "draws": seed,
         "parameters": parameters_of(truth, models),
         "bic": {model.name: model.bic for model in models},
         "block": bootstrap_block(lost),
@@ -227,8 +226,8 @@ def within(interval: list | tuple, value: float) -> bool:
 
 
 def seed_of(unit: dict) -> int:
-    """Of its draws; units of before had 1 each."""
-    return unit.get("draws", 1)
+    """Of its draws: that of the trace."""
+    return unit["unit"][2]
 
 
 def draws_of(unit: dict) -> int:

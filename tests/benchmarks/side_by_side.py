@@ -27,9 +27,10 @@ from ds2c2.codec.codec import Codec
 from ds2c2.ends.trial import Trial
 from ds2c2.evaluation.erasurecode import design_k
 from ds2c2.evaluation.rivals.rivalcodec import best_within
-from ds2c2.evaluation.rivals.rivals import discover
+from ds2c2.evaluation.rivals.rivals import RIVALS
 from ds2c2.pictures.metrics import psnr
 from ds2c2.pictures.pictures import fit_picture, read_picture
+from ds2c2.stream.geometry import MID_GREY
 from ds2c2.stream.streamformat import StreamFormat
 
 SEED = 1
@@ -62,20 +63,18 @@ def received(pixels: np.ndarray, bpp: float, losses: list[float]) -> dict[float,
     height, width = pixels.shape[:2]
     stream = StreamFormat(width, height, bpp=bpp, survive=DESIGN_LOSS)
     blocks = Codec(stream, "cpu").encode(pixels).blocks
+    hits = {loss: BlockChannel(loss=loss, seed=SEED).draw(stream.blocks) for loss in losses}
     for name in DECODERS:
         trial = Trial(Codec(stream, "cpu", render="" if name == DECODERS[0] else name), blocks)
-        for loss in losses:
-            lost = BlockChannel(loss=loss, seed=SEED).draw(stream.blocks)
+        for loss, lost in hits.items():
             found[loss][name] = trial.shown(trial.receive(lost))
     needed = design_k(stream.blocks, DESIGN_LOSS)
-    hevc = discover()["hevc"]
     budget = needed * stream.block_size
-    best = best_within(hevc, pixels, [budget])[budget]
-    for loss in losses:
-        lost = BlockChannel(loss=loss, seed=SEED).draw(stream.blocks)
+    best = best_within(RIVALS["hevc"], pixels, [budget])[budget]
+    for loss, lost in hits.items():
         came = best is not None and int((~lost).sum()) >= needed
-        grey = np.full_like(pixels, 128)
-        found[loss]["HEVC, code for 50 %"] = hevc.decode(best.data) if came else grey
+        grey = np.full_like(pixels, MID_GREY)
+        found[loss][f"HEVC, code for {100 * DESIGN_LOSS:.0f} %"] = RIVALS["hevc"].decode(best.data) if came else grey
     return found
 
 
@@ -102,9 +101,9 @@ class Eyes:
 
 
 def said(figures: list[float]) -> str:
-    psnr, *distances = figures
+    decibels, *distances = figures
     named = zip(Eyes.names[1:], distances, strict=False)
-    return "  ".join([f"{psnr:.2f} dB", *(f"{name} {value:.3f}" for name, value in named)])
+    return "  ".join([f"{decibels:.2f} dB", *(f"{name} {value:.3f}" for name, value in named)])
 
 
 def means(paths: list[Path], bpp: float, losses: list[float], eyes: Eyes) -> None:

@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from ds2c2.cli.program import app
 from ds2c2.evaluation import report
+from ds2c2.files import distinct
 
 LOSSES = [0.0, 0.5, 1.0]
 
@@ -150,6 +151,10 @@ def test_two_benchmarks_of_one_name_keep_their_plots(tmp_path, results):
     for name, folder in (("kodak", "one"), ("kodak-2", "two")):
         assert (tmp_path / "images" / f"{name}-psnr-over-loss-air.png").read_bytes() == folder.encode()
         assert f"](images/{name}-psnr-over-loss-air.png)" in page.read_text()
+
+
+def test_names_stay_apart():
+    assert distinct(["a", "a", "a-2", "b", "a"]) == ["a", "a-2", "a-2-2", "b", "a-3"]
 
 
 def test_plots_are_copied_beside_the_page(tmp_path, results):

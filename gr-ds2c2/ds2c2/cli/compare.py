@@ -16,7 +16,7 @@ from ds2c2.cli.reading import ReadingOptions, read_one
 from ds2c2.cli.spread import changed, takes
 from ds2c2.cli.terminal import Terminal
 from ds2c2.cli.trace import write_json
-from ds2c2.files import make_folder, sha256_of, write_text
+from ds2c2.files import distinct, make_folder, sha256_of, write_text
 from ds2c2.stream.streamformat import StreamFormat
 from ds2c2.traces.lossmodels import BASIC, check_models
 
@@ -106,12 +106,7 @@ def compare(
 
 def folder_names(paths: list[str]) -> list[str]:
     """A folder's name for each trace, that of its file without ending, numbered where two are called the same."""
-    names: list[str] = []
-    for path in paths:
-        stem = Path(path).stem or "link"
-        count = sum(name == stem or name.startswith(f"{stem}-") for name in names)
-        names.append(f"{stem}-{count + 1}" if stem in names else stem)
-    return names
+    return distinct(Path(path).stem or "link" for path in paths)
 
 
 def _side_by_side(names: list[str], found: list[dict], folder: Path) -> None:

@@ -9,7 +9,7 @@ import typer
 
 from ds2c2.cli.terminal import Terminal
 from ds2c2.errors import FileError
-from ds2c2.files import check_place, make_folder, write_text
+from ds2c2.files import check_place, distinct, make_folder, write_text
 
 console = Terminal()
 
@@ -28,11 +28,7 @@ def report(
     check_place(path)
     results = [read_results(source) for source in benchmarks]
     make_folder(path.parent)
-    names = [one["name"] for one in results]
-    # Of two that are called the same each has plots of its own.
-    names = [
-        f"{name}-{names[:place].count(name) + 1}" if name in names[:place] else name for place, name in enumerate(names)
-    ]
-    plots = [copy_plots(*one, path, name) for *one, name in zip(benchmarks, results, names, strict=True)]
+    names = distinct(one["name"] for one in results)
+    plots = [copy_plots(source, one, path, name) for source, one, name in zip(benchmarks, results, names, strict=True)]
     write_text(path, render(results, plots))
     console.print(f"wrote {', '.join(map(str, [path, *(plot for copies in plots for plot in copies)]))}", markup=False)

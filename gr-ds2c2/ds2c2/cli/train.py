@@ -141,8 +141,6 @@ def train(
         raise FileError(f"{kept}: a checkpoint is there already; add --resume, or move it away to start anew")
     if not resume:
         check_free(target, card_of(target), kept)
-    elif not kept.exists():
-        console.print(f"there is no checkpoint {kept}: training begins anew", markup=False)
     settings = TrainingSettings(
         steps, batch or recipe.batch, recipe.crop if crop is None else crop, learning_rate, seed, precision,
         shape, origin(start_from) if start_from else "", objective=objective,

@@ -241,6 +241,8 @@ def train(
         )
     check_sizes(pictures, settings.crop)
     resumed = resumes(checkpoint, resume)
+    if resume and not resumed:
+        say(f"there is no checkpoint {checkpoint}: training begins anew")
     trainer = Trainer(settings, device, None if resumed else start, vgg)
     if resumed:
         trainer.load(checkpoint)

@@ -42,16 +42,16 @@ def find_vgg(given: str, otherwise: str = "or switch the loss off with --set los
     return Path(named)
 
 
-GIVE = "give a .pth file of torchvision, or a .safetensors file such as `ds2c2 trunks` makes"
-
-
 def read_checkpoint(path: Path) -> dict[str, Tensor]:
     """Tensors by name, float32, of a .pth or .safetensors file. Raises ``WeightsError``."""
     try:
         tensors = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
         return {name: tensor.float() for name, tensor in tensors.items()}
     except (SafetensorError, OSError, RuntimeError, EOFError, AttributeError, pickle.UnpicklingError) as error:
-        raise WeightsError(f"{path}: no checkpoint that can be read ({type(error).__name__}); {GIVE}") from None
+        raise WeightsError(
+            f"{path}: no checkpoint that can be read ({type(error).__name__}); give a .pth file of torchvision, or a "
+            ".safetensors file such as `ds2c2 trunks` makes"
+        ) from None
 
 
 class VggFeatures(nn.Module):

@@ -168,6 +168,15 @@ class ChannelFigures:
 
     def _ends(self, name: str, figure: str, level: float = CONFIDENCE) -> tuple[float, float]:
         """Interval of a figure, NaN where there is none."""
+        low, high = self._by_parts(name, figure, level)
+        if figure == "worst-5" and name not in self._replays:
+            # Of few draws the worst 5 % are one or two frames, and leaving out one draw may change nothing.
+            resampled = np.quantile(self._resamples(name, figure), [(1 - level) / 2, (1 + level) / 2])
+            low, high = min(low, float(resampled[0])), max(high, float(resampled[1]))
+        return low, high
+
+    def _by_parts(self, name: str, figure: str, level: float) -> tuple[float, float]:
+        """That of leaving out part after part, or draw after draw."""
         value, without, replayed = self._value(name, figure), self._without(name, figure), name in self._replays
         half = self._half(without, replayed, level)
         if figure == "concealed":
@@ -188,12 +197,7 @@ class ChannelFigures:
         down = up = half / cost
         if figure == "worst-5" and replayed and self._likest:
             down, up = self._likest.widened(self._error(without, replayed) / cost, half / cost)
-        low, high = self._bent(value, cost, down, up, floor)
-        if figure == "worst-5" and not replayed:
-            # Of few draws the worst 5 % are one or two frames, and leaving out one of the others changes nothing.
-            resampled = np.quantile(self._resamples(name, figure), [(1 - level) / 2, (1 + level) / 2])
-            low, high = min(low, float(resampled[0])), max(high, float(resampled[1]))
-        return low, high
+        return self._bent(value, cost, down, up, floor)
 
     def _frames(self, name: str, replayed: bool) -> int:
         """How many were received; a short trace has fewer than were replayed."""
