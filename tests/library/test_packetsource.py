@@ -121,7 +121,7 @@ def test_what_had_come_when_it_was_told_to_stop_is_there():
         for _ in listener:
             listener.stop()
         assert listener.good == 4
-        assert [len(arrivals.packets) for arrivals in listener.rest()] == [4, 4]
+        assert [len(arrivals.packets) for arrivals in listener.rest()] == [4, 4] and listener.unread == 8
         assert listener.good == 12
 
 

@@ -141,7 +141,7 @@ def test_every_fate_is_shown_and_all_together_are_what_came(reception):
     """Whoever counts a packet: a count that ``LinkCounts`` gets and nobody shows is found here."""
     beside = {"received", "missing", "frames", "lost_frames", "resyncs"}  # of other things than packets that came
     fates = {field.name for field in fields(LinkCounts)} - beside
-    assert set(FATES) == fates | {"failed_crc", "unreadable", *TURNED_AWAY}
+    assert set(FATES) == fates | {"failed_crc", "unreadable", "unread", *TURNED_AWAY}
     counts = LinkCounts(received=1000, **{name: 1 << place for place, name in enumerate(sorted(fates))})
     nothing = np.zeros((5, STREAM.packet_bytes), np.uint8)
     heard = Arrivals(nothing, intact=np.zeros(5, bool), unreadable=7)

@@ -146,16 +146,15 @@ def receive(
             if recorder and listener.good:
                 teller.say(f"wrote loss trace {write_trace(trace, recorder.finish())}")
             raise
-        unread = 0
         for arrivals in () if way.full else listener.rest():
             # Told to stop: what is there is kept and not decoded.
-            unread += len(arrivals.packets)
             if recorder:
                 recorder.take(arrivals)
             if packets:
                 packets.write(arrivals.good)
-        if unread:
-            teller.say(f"{options.counted(unread, 'packet')} had come and were not decoded when it was told to stop")
+        if listener.unread:
+            unread = options.counted(listener.unread, "packet")
+            teller.say(f"{unread} had come and were not decoded when it was told to stop")
         if listener.gave_up:
             teller.say(f"no packet of this stream for {wait:g} s and no end of it: stopping")
         tell(way.flush())
@@ -171,7 +170,7 @@ def receive(
             teller.say(f"wrote loss trace {write_trace(trace, recorder.finish())}")
         if packets:
             teller.say(f"wrote packet recording {packets.finish()}")
-        came = packet_counts(assembler.counts, listener.failed, listener.unreadable, link.turned_away)
+        came = packet_counts(assembler.counts, listener.failed, listener.unreadable, link.turned_away, listener.unread)
         teller.done(receiving, came, put.words, put.written(receiving), listener.trouble, link.stations)
         reception.end()
         watchers.linger()

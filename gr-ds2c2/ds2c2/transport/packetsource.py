@@ -300,7 +300,8 @@ class Listener:
     ``quiet`` says of what is given that no packet of the stream has come for ``silence`` s before it: nothing came, or
     nothing that ``taken()``, packets of the stream so far, has counted (where it is not given, every packet counts). Of
     a source that is not live its ``pause`` says so, for silence is this host's there.
-    ``failed``, ``unreadable`` and ``events`` count what came so far beside good packets, ``good`` these.
+    ``failed``, ``unreadable`` and ``events`` count what came so far beside good packets, ``good`` these;
+    ``unread`` all that ``rest`` gave.
 
     Args:
         source: where packets come from
@@ -324,7 +325,7 @@ class Listener:
     ):
         self.source = source
         self.gave_up = self.quiet = False
-        self.good = self.failed = self.unreadable = 0
+        self.good = self.failed = self.unreadable = self.unread = 0
         self.events: Counter[str] = Counter()
         self._silence, self._wait, self._ended, self._sure = silence, wait, ended, sure
         self._taken = taken or (lambda: self.good + self.failed)
@@ -380,6 +381,7 @@ class Listener:
             if arrivals is None or not len(arrivals.packets):
                 return
             self.good += len(arrivals.good)
+            self.unread += len(arrivals.packets)
             yield arrivals
 
     @property

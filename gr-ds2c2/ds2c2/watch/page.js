@@ -10,6 +10,7 @@ const FATES = {
   forged: ["forged", "bad"], replayed: ["replayed", "bad"], malformed: ["not packets", "warn"],
   out_of_range: ["out of range", "warn"], failed_crc: ["failed the link's CRC", "warn"], unreadable: ["unreadable", "warn"],
   wrong_size: ["of another size", "warn"], empty: ["empty", ""], dropped: ["dropped by this host", "bad"],
+  unread: ["had come when it stopped", ""],
   stamps: ["say when a frame was taken", ""], end: ["say the stream's end", ""],
 };
 const ALWAYS = ["used", "missing", "foreign", "forged"];
