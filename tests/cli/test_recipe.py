@@ -73,7 +73,9 @@ def parts(first, second):
 
 def test_from_a_data_set_to_weights_and_on_to_an_update(camvid):
     command = ("train", *CAMVID, camvid, "--out", "mine.safetensors", "--about", "blocks of colour")
-    assert "left off at step 1 of 2 of the phase enhancement (3 in all)" in ds2c2(*command, "--stop-after", "3")
+    first = ds2c2(*command, "--stop-after", "3", "--resume")
+    assert "there is no checkpoint runs/mine.pt: training begins anew" in first
+    assert "left off at step 1 of 2 of the phase enhancement (3 in all)" in first
     assert "a checkpoint is there already; add --resume" in refused(*command)
     said = ds2c2(*command, "--resume", "--tensorboard", "figures")
     for words in ("wrote mine.safetensors", "held-out pictures: 2, 0.2500 bpp of r, pe_test 16%", "wrote mine.md"):
@@ -245,8 +247,10 @@ def test_a_segnet_is_trained_resumed_and_makes_the_label_maps(camvid):
         "--set", "networks.widths=[4, 4, 8]",
     )  # fmt: skip
     ds2c2(*command, "--out", "whole.safetensors")
-    assert "left off at step 3 of 4" in ds2c2(*command, "--out", "mine.safetensors", "--stop-after", "3")
+    first = ds2c2(*command, "--out", "mine.safetensors", "--stop-after", "3", "--resume")
+    assert "no checkpoint runs/mine.pt: training begins anew" in first and "left off at step 3 of 4" in first
     said = ds2c2(*command, "--out", "mine.safetensors", "--resume")
+    assert "begins anew" not in said
     for part in ("val", "test"):
         found = (
             rf"held-out pictures: \d \(the layout's part {part}.*\), \d+\.\d% of the pixels right, mean IoU \d+\.\d%"

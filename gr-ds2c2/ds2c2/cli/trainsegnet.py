@@ -43,8 +43,9 @@ def run_segnet(recipe: SegNetRecipe, job: Job) -> None:
                 bar.update(task, total=steps, completed=step, loss=f"{loss:.3f} nats a pixel")
 
             trainer = train_segnet(
-                recipe, used, processes.device, job.checkpoint, job.resume, report, job.stop_after or None
-            )
+                recipe, used, processes.device, job.checkpoint, job.resume, report, job.stop_after or None,
+                say=lambda line: console.print(line, markup=False),
+            )  # fmt: skip
     if trainer.step < trainer.steps:
         console.print(
             f"left off at step {trainer.step} of {trainer.steps}; `--resume` goes on from {job.checkpoint}",

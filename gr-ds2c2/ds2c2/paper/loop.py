@@ -223,11 +223,12 @@ def train_paper(
 
     ``report`` takes every step's progress, ``look`` a batch and what came of it whenever a
     checkpoint is due. ``stop_after`` counts steps over all phases; the checkpoint then resumes to
-    the same result. A fresh run takes what fits from the weights ``start`` and says so. Raises
+    the same result. A fresh run takes what fits from the weights ``start``; ``say`` takes lines about
+    where the run begins. Raises
     ``WeightsError`` for a start or checkpoint that does not fit, ``DataError`` and
     ``PictureError`` for samples.
     """
-    resumed = resumes(checkpoint, resume)
+    resumed = resumes(checkpoint, resume, say)
     trainer = PaperTrainer(recipe, len(store), processes, vgg, None if resumed else start)
     if resumed:
         trainer.load(checkpoint)

@@ -87,4 +87,8 @@ class LossTrace:
     @property
     def resumes(self) -> list[int]:
         """Sequence numbers at which the trace goes on after a gap of unknown length."""
-        return [int(word) for word in self.about.get("resumes", "").split()]
+        words = self.about.get("resumes", "").split()
+        wrong = next((word for word in words if not (word.isascii() and word.isdecimal())), None)
+        if wrong is not None:
+            raise ValueError(f"resumes {wrong!r}: sequence numbers, with spaces between them, are wanted")
+        return list(map(int, words))

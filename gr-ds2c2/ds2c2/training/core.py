@@ -51,6 +51,11 @@ def run_steps(
         batches.close()
 
 
-def resumes(checkpoint: Path | None, resume: bool) -> bool:
-    """Whether a run goes on from a checkpoint that is there."""
-    return resume and checkpoint is not None and checkpoint.exists()
+def resumes(checkpoint: Path | None, resume: bool, say: Callable[[str], None]) -> bool:
+    """Whether a run goes on from a checkpoint that is there; where one was wanted and is not there, ``say`` says so."""
+    if not resume or checkpoint is None:
+        return False
+    if not checkpoint.exists():
+        say(f"there is no checkpoint {checkpoint}: training begins anew")
+        return False
+    return True

@@ -240,9 +240,7 @@ def train(
             f"--learning-rate {settings.learning_rate}: must be above 0, such as {TrainingSettings.learning_rate:g}"
         )
     check_sizes(pictures, settings.crop)
-    resumed = resumes(checkpoint, resume)
-    if resume and not resumed:
-        say(f"there is no checkpoint {checkpoint}: training begins anew")
+    resumed = resumes(checkpoint, resume, say)
     trainer = Trainer(settings, device, None if resumed else start, vgg)
     if resumed:
         trainer.load(checkpoint)

@@ -74,13 +74,15 @@ def train_segnet(
     resume: bool = False,
     report: Callable[[int, int, float], None] = lambda step, steps, loss: None,
     stop_after: int | None = None,
+    say: Callable[[str], None] = lambda line: None,
 ) -> SegNetTrainer:
-    """Train with a checkpoint every so many steps and at the end; ``report`` takes step, steps, loss.
+    """Train with a checkpoint every so many steps and at the end; ``report`` takes step, steps, loss, ``say`` a
+    line where it was to go on and begins anew.
 
     Raises ``WeightsError`` for a checkpoint of another run, ``PictureError`` for samples.
     """
     trainer = SegNetTrainer(recipe, len(store), device)
-    if resumes(checkpoint, resume):
+    if resumes(checkpoint, resume, say):
         trainer.load(checkpoint)
     batch = recipe.training.batch
     batches = samples_ahead(store, recipe.training.seed, lambda step: range(step * batch, (step + 1) * batch))

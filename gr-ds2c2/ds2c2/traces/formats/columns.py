@@ -31,6 +31,7 @@ GROUP = (
 )  # fmt: skip
 TIME = ("time", "timestamp", "datetime", "time_s", "time_ms", "time_us", "time_ns", "frame_time_epoch", "t")
 SNR = ("snr", "snr_db", "lora_snr", "lsnr")
+KNOWN = {*SEQUENCE, *LOST, *RECEIVED}
 UNITS = {"_ns": 1e-9, "_us": 1e-6, "_ms": 1e-3}  # seconds
 TRUE, FALSE = {"1", "true", "yes", "y", "t", "1.0"}, {"0", "false", "no", "n", "f", "0.0"}
 SHOWN = 6  # names of columns that an error repeats
@@ -41,14 +42,14 @@ Columns = dict[str, Sequence[Any]]
 
 def table(content: Content) -> Columns | None:
     """The columns of a file by their names, None where it has none. Raises ``TraceError`` for rows of another
-    length than the header."""
+    length than the header, a header alone and names that stand in it twice."""
     found = content.json
     if found is not None:
         return _of_json(found)
     numbered = [
         (number, line) for number, line in enumerate(content.lines, 1) if line.strip() and not line.startswith("#")
     ]
-    if len(numbered) < 2:
+    if not numbered:
         return None
     header = numbered[0][1]
     sign = max(",;\t", key=header.count)
@@ -60,6 +61,13 @@ def table(content: Content) -> Columns | None:
     # Names begin with a letter; a row of numbers is no header.
     if not all(name[:1].isalpha() or name[:1] == "_" for name in names if name) or not any(names):
         return None
+    if len(numbered) == 1:
+        if not {*map(plain, names)} & KNOWN:
+            return None  # one line of words may be anything
+        raise TraceError(f"{content.path}: a header and no row below it: no packet to read")
+    again = next((name for place, name in enumerate(names) if name and name in names[:place]), "")
+    if again:
+        raise TraceError(f"{content.path}: two columns are called {again!r}: give one of them another name")
     rows = []
     for number, line in numbered[1:]:
         try:
@@ -243,8 +251,7 @@ def _groups(sheet: _Table, reading: Reading) -> dict[str, np.ndarray]:
 
 def _knows(content: Content) -> bool:
     columns = table(content) if content.text else None
-    known = {*SEQUENCE, *LOST, *RECEIVED}
-    return columns is not None and (len(columns) > 1 or any(plain(name) in known for name in columns))
+    return columns is not None and (len(columns) > 1 or any(plain(name) in KNOWN for name in columns))
 
 
 def _read(content: Content, reading: Reading) -> Links:

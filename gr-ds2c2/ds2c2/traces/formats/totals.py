@@ -8,7 +8,10 @@ from ds2c2.traces.packetfates import TraceError
 
 MANY = 3  # lines that must agree
 LONGEST = 30  # characters of a line with a time
-INDICES = "; a list of the numbers of the lost packets is read with --as indices --total PACKETS"
+NUMBERS = (
+    "; if these are numbers of packets: of all that arrived they are read below a first line 'seq', of the lost ones "
+    "with --as indices --total PACKETS"
+)
 _WFB = re.compile(r"\d+\tPKT\t\d+[:\d]*")
 
 
@@ -32,7 +35,7 @@ def _read(content: Content, reading: Reading) -> Links:
     kind = _kind(content) or "this holds totals"
     raise TraceError(
         f"{content.path}: {kind}, not what became of single packets: no loss trace "
-        "can be made of it; capture the packets (pcap) or log their sequence numbers" + INDICES * ("Mahimahi" in kind)
+        "can be made of it; capture the packets (pcap) or log their sequence numbers" + NUMBERS * ("Mahimahi" in kind)
     )
 
 
