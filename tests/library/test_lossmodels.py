@@ -225,3 +225,11 @@ def test_wilson_is_its_formula(trial):
     half = math.sqrt(spread * rate * (1 - rate) + spread**2 / 4) / (1 + spread)
     ends = (middle - half if hits else 0.0, middle + half if hits < count else 1.0)
     assert wilson(hits, count) == pytest.approx(ends, abs=1e-12)
+
+
+@pytest.mark.parametrize("losses", ["11001", "10010", "0110"])
+def test_few_packets_tell_nothing_of_two_states(losses):
+    """States that lose alike: how much each does by itself is not known, though both together are."""
+    (model,) = [one for one in fit(np.array([*losses]) == "1") if one.name == "gilbert-elliott-general"]
+    for name, (low, high) in model.intervals.items():
+        assert low <= model.values[name] <= high and high - low > 0.4

@@ -67,6 +67,12 @@ def test_traces_of_two_runs_are_refused():
         merge(rows([OK]), rows([OK], stream=other))
 
 
+def test_a_senders_log_is_no_receivers_trace():
+    sender, receiver = rows([OK, HOST_DROP, OK], side="sender"), rows([OK, MISSED, OK])
+    with pytest.raises(TraceError, match="the first of the two is a sender's log; the receiver's trace comes first"):
+        merge(sender, receiver)
+
+
 def test_the_senders_log_holds_what_left_the_host():
     """Refused packets are the host's, underruns stand at the packet before; the receiver's own recorder reads them."""
     packets = Packetizer(STREAM).pack(np.zeros((N, STREAM.block_size), np.uint8))

@@ -101,6 +101,22 @@ def test_a_column_of_another_name_wants_a_word_about_its_digits(tmp_path):
     assert lost(tmp_path / "t.csv", fate="state", lost="0", sequence="n") == [True, False]
 
 
+@pytest.mark.parametrize("name", ["device_id", "deviceName", "dev_eui", "Station"])
+def test_counters_of_several_senders_are_not_mixed(tmp_path, name):
+    """Two that are heard in turn, 0 to 49 and 5000 to 5049, each without its every tenth."""
+    heard = [(number, sender) for number in range(50) if number % 10 for sender in (0, 5000)]
+    text = "".join(f"2026-01-01T00:00:{number:02},{sender},{sender + number}\n" for number, sender in heard)
+    (tmp_path / "t.csv").write_text(f"received_at,{name},f_cnt\n{text}")
+    links = read_links(tmp_path / "t.csv")
+    assert {link: (len(trace), int(trace.lost().sum())) for link, trace in links.traces.items()} == {
+        "0": (49, 4),
+        "5000": (49, 4),
+    }
+    assert np.nanmax(links.traces["0"].time) == 48
+    with pytest.raises(TraceError, match="numbers are far from their neighbours: .* --group-by names the column"):
+        read_links(tmp_path / "t.csv", Reading(group=("",)))
+
+
 @pytest.mark.parametrize(
     ("content", "reading", "words"),
     [

@@ -97,7 +97,7 @@ def compare(
     for folder in folders:
         make_folder(folder)  # now and not after minutes of work
     found = [
-        _compared(*link, (*BASIC, *(also or ())), jobs, device, folder)
+        _compared(*link, (*BASIC, *(also or ())), jobs, device, folder, other.words())
         for link, folder in zip(links, folders, strict=True)
     ]
     if len(links) > 1:
@@ -126,6 +126,7 @@ def _compared(
     jobs: int,
     device: str,
     folder: Path,
+    reading: list[str],
 ) -> dict:
     """Compare one link, write its report and say its words; gives what its JSON holds."""
     from ds2c2 import __version__
@@ -155,6 +156,8 @@ def _compared(
     result["command"] = shlex.join(["ds2c2", *sys.argv[1:]])
     about = {key: recorded.about[key] for key in ABOUT if key in recorded.about}
     result["trace"] = {"file": Path(trace).name, "sha256": sha256_of(trace), **about, **recorded.counts()}
+    if reading:
+        result["trace"]["reading"] = reading
     result["machine"] = {"ds2c2": __version__, **machine()}
     try:
         written = _write(result, lost, models, shown, frames, folder)

@@ -2,7 +2,7 @@
 """How a trace of another tool is read: the options of every command that takes one."""
 
 from dataclasses import dataclass, fields
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_type_hints
 
 import typer
 from rich.console import Console
@@ -49,6 +49,16 @@ class ReadingOptions:
         names = {"group_by": "group", "first_number": "first"}
         values = {names.get(one.name, one.name): getattr(self, one.name) for one in fields(ReadingOptions)}
         return Reading(**values | {"group": tuple(values["group"] or ())})
+
+    def words(self) -> list[str]:
+        """The options again, as a command line has them."""
+        found = []
+        for one, kind in get_type_hints(ReadingOptions, include_extras=True).items():
+            value = getattr(self, one)
+            names = kind.__metadata__[0].param_decls or (f"--{one.replace('_', '-')}",)
+            for each in value if isinstance(value, list) else [] if value in ("", None) else [value]:
+                found += [names[0], str(each)]
+        return found
 
 
 def say(console: Console, said: list[str]) -> None:

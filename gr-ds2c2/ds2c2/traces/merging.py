@@ -13,6 +13,8 @@ from ds2c2.stream.streamformat import StreamFormat
 from ds2c2.traces.packetfates import COLUMNS, CRC_FAIL, DUPLICATE, HOST_DROP, MISSED, OK, REALS, LossTrace, TraceError
 from ds2c2.traces.tracerecorder import HOST_WINDOW, TraceRecorder
 
+SENDER = "sender"  # value of the key ``side`` of its log
+
 
 class SenderLog:
     """Notes what a sender sends, packet by packet.
@@ -29,7 +31,7 @@ class SenderLog:
         key: bytes = b"",
         about: dict[str, str] | None = None,
     ):
-        about = {"side": "sender"} | (about or {})
+        about = {"side": SENDER} | (about or {})
         self._recorder = TraceRecorder(stream_format, stream_number, 0, about=about, key=key)
 
     def take(self, packets: np.ndarray, times: np.ndarray, refused: np.ndarray) -> None:
@@ -58,6 +60,8 @@ def merge(receiver: LossTrace, sender: LossTrace, window: float = HOST_WINDOW) -
     receiver's trace ``resumes`` after a restart on, it stays as it is, for its numbers are other ones than the
     sender's. Raises ``TraceError`` for traces of two streams.
     """
+    if receiver.about.get("side") == SENDER:
+        raise TraceError("the first of the two is a sender's log; the receiver's trace comes first, the log after it")
     formats = (receiver.stream_format, sender.stream_format)
     if None not in formats and formats[0].digest != formats[1].digest:
         raise TraceError(f"the two traces are of two stream formats: {formats[0].text} and {formats[1].text}")

@@ -27,6 +27,7 @@ EVALUATIONS = 300  # of the likelihood by that search
 # Parameters are searched as logits within this; there probabilities are 1e-6 from 0 and 1.
 BOUND = 13.8
 STEP = 0.02  # of the logits, for the likelihood's curvature
+FLAT = 1e-9  # of the largest curvature; less is none
 # A logit beyond NEAR whose interval is wider than WIDEST to a side lies at the edge.
 NEAR, WIDEST = 7.0, 2.0
 
@@ -240,7 +241,12 @@ def _intervals(cost, both, logits: np.ndarray) -> list[tuple[float, float]]:
     slopes = [(both(logits + one)[1] - both(logits - one)[1])[inner] for one in STEP * np.eye(4)[inner]]
     curvature = np.array(slopes) / (2 * STEP)
     curvature = (curvature + curvature.T) / 2
-    variances = np.diag(np.linalg.pinv(curvature, hermitian=True)) if len(inner) else np.zeros(0)
+    values, directions = np.linalg.eigh(curvature) if len(inner) else (np.zeros(0), np.zeros((0, 0)))
+    # Where the likelihood is flat in a direction, as between two states that lose alike, it tells nothing of the
+    # parameters that this moves.
+    flat = values <= FLAT * np.abs(values).max(initial=0.0)
+    untold = (directions[:, flat] ** 2).sum(axis=1) > FLAT
+    variances = np.where(untold, 0.0, directions[:, ~flat] ** 2 @ (1 / values[~flat]))
     z, drop, lowest = float(norm.ppf((1 + CONFIDENCE) / 2)), float(chi2.ppf(CONFIDENCE, 1)) / 2, cost(logits)
     ends = []
     for place in range(4):

@@ -3,6 +3,7 @@
 
 import base64
 import io
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -169,7 +170,12 @@ def statistics_rows(shown: dict) -> list[list[str]]:
 
 def emulate_commands(result: dict) -> list[str]:
     """Command lines that put this link's losses, or an emulation of them, on a stream."""
-    lines = [f"ds2c2 send PICTURES --to udp://… --channel trace --trace {result['trace']['file']}"]
+    file, reading = result["trace"]["file"], result["trace"].get("reading")
+    lines = []
+    if reading:  # which `ds2c2 send` has no options for
+        lines = [shlex.join(["ds2c2", "trace", "convert", file, file := f"{Path(file).stem}-link.csv", *reading])]
+    file = shlex.quote(file)
+    lines.append(f"ds2c2 send PICTURES --to udp://… --channel trace --trace {file}")
     for model in result["models"]:
         if model["name"] == "iid":
             lines.append(f"ds2c2 send PICTURES --to udp://… --channel iid --loss {model['loss']:.4g}")
@@ -179,7 +185,6 @@ def emulate_commands(result: dict) -> list[str]:
                 f"--burst {1 / model['parameters']['r']['value']:.4g}"
             )
         else:
-            file = result["trace"]["file"]
             lines.append(f"ds2c2 send PICTURES --to udp://… --channel {model['name']} --trace {file}")
     return lines
 

@@ -17,6 +17,7 @@ REORDER = 256
 # A counter that falls from near its top to near 0 wraps at the next of these.
 WRAPS = tuple(1 << bits for bits in (8, 10, 12, 14, 15, 16, 24, 31, 32))
 NEAR_TOP = 0.9
+MOST_ALONE = 0.1  # of the numbers are damaged at most; with more, counters of several senders are mixed
 FEW_STEPS = 20  # fewer say nothing of a common step
 
 
@@ -56,6 +57,11 @@ def trace_of(
         kept = np.ones(len(numbers), bool)
     else:
         kept = _not_alone(numbers)
+        if (~kept).sum() > MOST_ALONE * len(numbers):
+            raise TraceError(
+                f"{where}: {int((~kept).sum())} of {len(numbers)} numbers are far from their neighbours: where several "
+                "senders are in one file, --group-by names the column that tells them apart"
+            )
         if not kept.all():
             said.append(f"{int((~kept).sum())} packets with numbers far from their neighbours left out")
         places, starts = numbers[kept], _restarts(numbers[kept])

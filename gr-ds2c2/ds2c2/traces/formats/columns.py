@@ -26,10 +26,14 @@ SEQUENCE = (
 LOST = ("lost", "loss", "is_lost", "missing", "missed", "erased", "erasure", "dropped")
 RECEIVED = ("received", "is_received", "recv", "arrived", "delivered", "success", "rx_ok", "rx", "ok")
 GROUP = (
-    "link", "device", "node", "dev_eui", "deveui", "devaddr", "dev_addr", "serial", "callsign", "rtp_ssrc", "ssrc",
-    "sender", "station",
+    "link", "device", "device_id", "deviceid", "device_name", "devicename", "end_device_id", "node", "node_id",
+    "nodeid", "dev_id", "dev_eui", "deveui", "dev_addr", "devaddr", "serial", "callsign", "rtp_ssrc", "ssrc", "sender",
+    "station",
 )  # fmt: skip
-TIME = ("time", "timestamp", "datetime", "time_s", "time_ms", "time_us", "time_ns", "frame_time_epoch", "t")
+TIME = (
+    "time", "timestamp", "datetime", "time_s", "time_ms", "time_us", "time_ns", "frame_time_epoch", "received_at",
+    "receivedat", "t",
+)  # fmt: skip
 SNR = ("snr", "snr_db", "lora_snr", "lsnr")
 KNOWN = {*SEQUENCE, *LOST, *RECEIVED}
 UNITS = {"_ns": 1e-9, "_us": 1e-6, "_ms": 1e-3}  # seconds
