@@ -117,6 +117,40 @@ def test_counters_of_several_senders_are_not_mixed(tmp_path, name):
         read_links(tmp_path / "t.csv", Reading(group=("",)))
 
 
+def test_objects_inside_objects_are_read(tmp_path):
+    """As The Things Network's storage gives them, an object a line."""
+
+    def uplink(device: str, count: int) -> str:
+        return json.dumps({"result": {
+            "end_device_ids": {"device_id": device}, "received_at": f"2026-01-01T00:00:{count:02}.123456789Z",
+            "uplink_message": {"f_cnt": count, "rx_metadata": [{"snr": 3.5}]},
+        }})  # fmt: skip
+
+    (tmp_path / "t").write_text("\n".join(uplink(*one) for one in (("a", 3), ("b", 9), ("a", 5), ("b", 10))))
+    links = read_links(tmp_path / "t")
+    assert {link: trace.lost().tolist() for link, trace in links.traces.items()} == {
+        "a": [False, True, False], "b": [False, False]
+    }  # fmt: skip
+    assert "sequence from column result.uplink_message.f_cnt (guessed)" in links.said
+    assert lost(tmp_path / "t", link="b", sequence="result.uplink_message.f_cnt") == [False, False]
+
+
+def test_rows_of_other_packets_are_left_out_and_counted(tmp_path):
+    (tmp_path / "t.csv").write_text("time,seq\n1700000000.25,7.0\n1700000000.3,\n1700000011.5,9.0\n")
+    links = read_links(tmp_path / "t.csv")
+    (trace,) = links.traces.values()
+    assert trace.lost().tolist() == [False, True, False] and trace.time[[0, 2]].tolist() == [0.0, 11.25]
+    assert "1 rows without a number in column seq left out" in links.said
+    (tmp_path / "none.csv").write_text("time,seq\n1,\n2,\n")
+    with pytest.raises(TraceError, match="column seq is empty in every row"):
+        read_links(tmp_path / "none.csv")
+
+
+def test_who_says_how_many_there_were_has_a_list_of_lost_ones(tmp_path):
+    (tmp_path / "t").write_text("1\n3\n4\n")
+    assert lost(tmp_path / "t", total=6) == [False, True, False, True, True, False]
+
+
 @pytest.mark.parametrize(
     ("content", "reading", "words"),
     [
@@ -129,7 +163,7 @@ def test_counters_of_several_senders_are_not_mixed(tmp_path, name):
         ("seq\n1\n300\n", {"wrap": 256}, "number 300 does not go with --wrap 256"),
         ("seq\n1\n", {"form": "sigmf"}, "format 'sigmf' of a loss trace is unknown; choose one of trace, pcap"),
         ("12\n15\n15\n19\n", {}, "a Mahimahi trace holds times"),
-        ("0\n1\n2\n", {}, "of all that arrived they are read below a first line 'seq', of the lost ones with --as"),
+        ("0\n1\n2\n", {}, "of all that arrived they are read below a first line 'seq', of the lost ones with --total"),
         ("seq,lost\n", {}, "a header and no row below it"),
         ("seq,time,seq\n1,0,5\n2,7,6\n", {}, "two columns are called 'seq'"),
         ("1\tPKT\t2:3\n2\tPKT\t4:4\n", {}, "wfb-ng's log holds totals"),
@@ -257,6 +291,13 @@ def test_iperf3_knows_totals_only():
     start, spread = (read_trace_file(DATA / "iperf3.json", Reading(within=how)).lost() for how in ("start", "spread"))
     assert start.tolist() == [n in (0, 1, 15, 16, 17) for n in range(21)]
     assert spread.sum() == 5 and not (spread[1:] & spread[:-1]).any()
+
+
+def test_iperf3s_stream_of_events_is_read_as_its_json(tmp_path):
+    whole = json.loads((DATA / "iperf3.json").read_text())
+    events = [("start", {}), *(("interval", one) for one in whole["intervals"]), ("end", whole["end"])]
+    (tmp_path / "s").write_text("".join(json.dumps({"event": name, "data": data}) + "\n" for name, data in events))
+    assert lost(tmp_path / "s", within="start") == lost(DATA / "iperf3.json", within="start")
 
 
 def test_losses_that_iperf3_has_no_packets_for_are_counted(tmp_path):

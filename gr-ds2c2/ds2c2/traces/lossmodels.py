@@ -145,7 +145,8 @@ def verdict(models: list[Model]) -> str:
     gain = chosen.aic - akaike.aic
     doubt = "" if gain < ALIKE else f"; by AIC {akaike.label} would fit better by {gain:.1f}"
     same = f"; as well fits {' and '.join(equal)}" if equal else ""
-    return f"{kind}: {chosen.label} fits best, {lead}{same}{doubt}."
+    # i.i.d. brings its own full stop.
+    return f"{kind}: {chosen.label} fits best, {lead}{same}{doubt}".removesuffix(".") + "."
 
 
 def fit_noticed(lost: np.ndarray, asked: Sequence[str] = BASIC) -> list[Model]:

@@ -47,6 +47,7 @@ __all__ = [
     "single",
     "write_trace",
 ]
+LIST = "; a list of the lost packets' numbers is read with --total PACKETS"
 NAMED = 5  # links that an error names
 
 
@@ -69,10 +70,12 @@ def read_links(path: str | Path, reading: Reading | None = None) -> Links:
     if path.is_dir():
         return _folder(path, reading)
     if reading.form and reading.form not in FORMATS:
-        raise TraceError(f"format {reading.form!r} of a loss trace is unknown; choose one of {', '.join(FORMATS)}")
+        raise TraceError(f"format {reading.form!r} of a loss trace is unknown; choose one of {', '.join(_names())}")
     content = Content(path)
-    if reading.form:
-        links = FORMATS[reading.form].read(content, reading)
+    # Nothing but a list of lost packets leaves their number open.
+    form = reading.form or ("indices" if reading.total is not None else "")
+    if form:
+        links = FORMATS[form].read(content, reading)
     else:
         found = next((form for form in FORMATS.values() if form.knows(content)), None)
         if found is None:
@@ -80,7 +83,7 @@ def read_links(path: str | Path, reading: Reading | None = None) -> Links:
                 raise TraceError(f"{path}: neither text nor {_known()}")
             if not content.text.strip():
                 raise TraceError(f"{path}: is empty; a trace of at least one packet is wanted")
-            raise TraceError(f"{path}: a loss trace holds 0 (arrived) and 1 (lost), one a line, or is {_known()}")
+            raise TraceError(f"{path}: a loss trace holds 0 (arrived) and 1 (lost), one a line, or is {_known()}{LIST}")
         links = found.read(content, reading)
         if found.name != "trace":
             links.said.insert(0, f"read as {found.what}")
@@ -112,8 +115,13 @@ def single(path: str | Path, links: Links) -> LossTrace:
     return next(iter(links.traces.values()))
 
 
+def _names() -> list[str]:
+    """Of the formats that are read."""
+    return [name for name in FORMATS if name != "totals"]
+
+
 def _known() -> str:
-    return f"in one of these formats: {', '.join(name for name in FORMATS if name != 'totals')}"
+    return f"in one of these formats: {', '.join(_names())}"
 
 
 def _named(links: Links) -> str:

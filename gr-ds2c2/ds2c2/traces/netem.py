@@ -38,7 +38,8 @@ def netem_lines(model: Model, device: str) -> list[str]:
             f"netem has no {model.name}; choose --model iid, gilbert-elliott or gilbert-elliott-general, or replay the "
             "trace with --channel trace"
         )
-    return [*lines, "# packets that leave by this interface are hit; it begins in the good state"]
+    begins = "" if model.name == "iid" else "; it begins in the good state"
+    return [*lines, f"# packets that leave by this interface are hit{begins}"]
 
 
 def check_device(device: str) -> None:

@@ -17,6 +17,7 @@ REORDER = 256
 # A counter that falls from near its top to near 0 wraps at the next of these.
 WRAPS = tuple(1 << bits for bits in (8, 10, 12, 14, 15, 16, 24, 31, 32))
 NEAR_TOP = 0.9
+DECIMALS = 6  # of times in seconds
 MOST_ALONE = 0.1  # of the numbers are damaged at most; with more, counters of several senders are mixed
 FEW_STEPS = 20  # fewer say nothing of a common step
 
@@ -86,13 +87,15 @@ def trace_of(
     if lost is not None and unseen:
         said.append(f"{unseen} numbers without a row counted as lost")
     if resumes:
-        said.append(f"the counter began anew {len(resumes)} times: the sender restarted; gaps of unknown length there")
+        times = "once" if len(resumes) == 1 else f"{len(resumes)} times"
+        said.append(f"the counter began anew {times}: the sender restarted; gaps of unknown length there")
     known = dict(about or {})
     if resumes:
         known["resumes"] = " ".join(map(str, resumes))
     sequence, status, time, snr, cfo = rows.T
     if not np.isnan(time).all():
-        time = time - np.nanmin(time)
+        # Seconds since 1970 leave a float no more than that.
+        time = np.round(time - np.nanmin(time), DECIMALS)
     none = np.zeros(len(rows), np.int64)
     return LossTrace(sequence, sequence, none, time, status, snr, cfo, none, none, known), said
 

@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,7 @@ SNR = ("snr", "snr_db", "lora_snr", "lsnr")
 KNOWN = {*SEQUENCE, *LOST, *RECEIVED}
 UNITS = {"_ns": 1e-9, "_us": 1e-6, "_ms": 1e-3}  # seconds
 TRUE, FALSE = {"1", "true", "yes", "y", "t", "1.0"}, {"0", "false", "no", "n", "f", "0.0"}
+MOST_DEPTH = 8  # of objects inside objects; The Things Network's go to 4
 SHOWN = 6  # names of columns that an error repeats
 MOST_EMPTY = 64  # cells of a table of JSON objects for each one that is there
 
@@ -99,11 +101,25 @@ def _of_json(found: Any) -> Columns | None:
         inner = [one for one in lists.values() if isinstance(one[0], dict)]
         return _of_json(inner[0]) if len(inner) == 1 else None
     if isinstance(found, list) and found and all(isinstance(one, dict) for one in found):
+        found = [_flat(one) for one in found]
         names = dict.fromkeys(name for one in found for name in one)
         if len(names) * len(found) > MOST_EMPTY * sum(map(len, found)):
             return None  # objects that have nothing in common are no table
         return {name: [one.get(name) for one in found] for name in names}
     return None
+
+
+def _flat(one: dict, within: str = "", depth: int = 0) -> dict[str, Any]:
+    """An object's values, those of objects inside it by names with dots."""
+    if depth == MOST_DEPTH:
+        return {}
+    flat: dict[str, Any] = {}
+    for name, value in one.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{within}{name}.", depth + 1)
+        else:
+            flat[within + name] = value
+    return flat
 
 
 def plain(name: str) -> str:
@@ -126,18 +142,32 @@ class _Table:
                 shown = ", ".join(list(self.columns)[:SHOWN])
                 raise TraceError(f"{self.path}: no column {asked!r}; it has {shown}")
             return asked
-        by_name = {plain(name): name for name in reversed(self.columns)}
+        # Of an object inside another the last part of its name, if nothing else is called so.
+        by_name = {plain(name.rpartition(".")[2]): name for name in reversed(self.columns)}
+        by_name |= {plain(name): name for name in reversed(self.columns)}
         found = next((by_name[name] for name in known if name in by_name), "")
         if found:
             self.said.append(f"{what} from column {found} (guessed)")
         return found
+
+    def without_holes(self, name: str) -> None:
+        """Leave out the rows that have nothing in this column: other packets of a capture. Raises ``TraceError``
+        where no row is left."""
+        there = [cell is not None and str(cell).strip() != "" for cell in self.columns[name]]
+        if all(there):
+            return
+        if not any(there):
+            raise TraceError(f"{self.path}: column {name} is empty in every row")
+        self.columns = {one: list(compress(cells, there)) for one, cells in self.columns.items()}
+        self.said.append(f"{there.count(False)} rows without a number in column {name} left out")
 
     def numbers(self, name: str) -> np.ndarray:
         """Whole numbers. Raises ``TraceError`` with the row."""
         found = []
         for row, cell in enumerate(self.columns[name], 1):
             try:
-                value = int(cell)
+                # Tables with holes turn whole numbers into 12.0.
+                value = int(cell.strip().removesuffix(".0") if isinstance(cell, str) else cell)
                 if isinstance(cell, float) and value != cell or not 0 <= value < 1 << 62:
                     raise ValueError
             except (TypeError, ValueError, OverflowError):
@@ -193,8 +223,10 @@ class _Table:
 def links_of(path: Any, columns: Columns, reading: Reading) -> Links:
     """The links of a table. Raises ``TraceError``."""
     sheet = _Table(path, columns)
-    lost = _fates(sheet, reading)
     name = sheet.find("sequence", reading.sequence, SEQUENCE)
+    if name:
+        sheet.without_holes(name)
+    lost = _fates(sheet, reading)
     if not name and lost is None:
         raise TraceError(
             f"{path}: none of its columns ({', '.join(list(columns)[:SHOWN])}) is known to number the packets or to "
@@ -255,7 +287,9 @@ def _groups(sheet: _Table, reading: Reading) -> dict[str, np.ndarray]:
 
 def _knows(content: Content) -> bool:
     columns = table(content) if content.text else None
-    return columns is not None and (len(columns) > 1 or any(plain(name) in KNOWN for name in columns))
+    return columns is not None and (
+        len(columns) > 1 or any(plain(name.rpartition(".")[2]) in KNOWN for name in columns)
+    )
 
 
 def _read(content: Content, reading: Reading) -> Links:

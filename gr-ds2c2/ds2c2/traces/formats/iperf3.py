@@ -15,13 +15,23 @@ from ds2c2.traces.packetfates import LossTrace, TraceError
 WITHIN = {"start": "put together at each interval's start", "spread": "spread evenly over each interval"}
 
 
+def _whole(found: Any) -> Any:
+    """What `iperf3 --json` writes at once, of the events that `--json-stream` writes as they come."""
+    if not isinstance(found, list) or not all(isinstance(one, dict) and {*one} == {"event", "data"} for one in found):
+        return found
+    intervals = [one["data"] for one in found if one["event"] == "interval"]
+    ends = [one["data"] for one in found if one["event"] == "end"]
+    server = [one["data"] for one in found if one["event"] == "server_output_json"]
+    return {"intervals": intervals, "end": ends[0] if ends else {}, "server_output_json": server[0] if server else {}}
+
+
 def _knows(content: Content) -> bool:
-    found = content.json
+    found = _whole(content.json)
     return isinstance(found, dict) and "intervals" in found and "end" in found
 
 
 def _read(content: Content, reading: Reading) -> Links:
-    found = content.json
+    found = _whole(content.json)
     if not isinstance(found, dict):
         raise TraceError(f"{content.path}: no JSON of iperf3 (`iperf3 --json`)")
     try:

@@ -107,7 +107,9 @@ def _rtp(path, flow: Flow, reading: Reading) -> Links:
         links.add(path, name, trace, len(places))
         links.said += [f"RTP {name}: {word}" for word in words]
     other = len(flow.packets) - sum(map(len, sources.values()))
-    links.said.append(f"RTP, {len(sources)} sources{f', {other} packets that are none left out' if other else ''}")
+    links.said.append(
+        f"RTP, {len(sources)} source{'s' * (len(sources) != 1)}{f', {other} packets that are none left out' if other else ''}"
+    )
     return links
 
 

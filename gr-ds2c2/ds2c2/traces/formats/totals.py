@@ -10,7 +10,7 @@ MANY = 3  # lines that must agree
 LONGEST = 30  # characters of a line with a time
 NUMBERS = (
     "; if these are numbers of packets: of all that arrived they are read below a first line 'seq', of the lost ones "
-    "with --as indices --total PACKETS"
+    "with --total PACKETS"
 )
 _WFB = re.compile(r"\d+\tPKT\t\d+[:\d]*")
 
