@@ -108,7 +108,8 @@ def _rtp(path, flow: Flow, reading: Reading) -> Links:
         links.said += [f"RTP {name}: {word}" for word in words]
     other = len(flow.packets) - sum(map(len, sources.values()))
     links.said.append(
-        f"RTP, {len(sources)} source{'s' * (len(sources) != 1)}{f', {other} packets that are none left out' if other else ''}"
+        f"RTP, {len(sources)} source{'s' * (len(sources) != 1)}"
+        f"{f', {other} packets that are none left out' if other else ''}"
     )
     return links
 
