@@ -181,6 +181,30 @@ def test_compare_says_that_independent_losses_are_not_this_link(ds2c2, outages, 
     assert page.count("<img ") == page.count('src="data:image/') == 5 and html.escape(result["words"][0]) in page
 
 
+def test_names_of_files_lead_nowhere_else(ds2c2, photographs, tmp_path):
+    """A page's links are to the folders beside it; bytes that are no text stand as Python writes them."""
+    names = ["javascript:alert(1).csv", "...csv", os.fsdecode(b"r\xffoof.csv"), "report.html.csv"]
+    for name in names:
+        (tmp_path / name).write_text("0\n1\n0\n0\n" * 200)
+    done = ds2c2(
+        "compare", *names, "--pictures", photographs / "coffee.png", "--draws", "4", "--out", "a/b", "--size", "96x64",
+        **SHIPPED,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    folders = ["javascript_alert_1_", "link", "r_oof", "report.html-2"]
+    assert sorted(path.name for path in (tmp_path / "a/b").iterdir()) == sorted(
+        [*folders, "compare.json", "report.html"]
+    )
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["b"]
+    page = (tmp_path / "a/b/report.html").read_text()
+    assert re.findall(r'href="([^"]*)"', page) == [f"./{folder}/report.html" for folder in folders]
+    assert r"r\udcffoof" in page and r"r\udcffoof.csv" in (tmp_path / "a/b/r_oof/report.html").read_text()
+    for command in (("convert", names[2], "c.csv"), ("fit", names[2], "--emulate", "d.csv", "--packets", "9")):
+        assert ds2c2("trace", *command).returncode == 0
+    assert read_trace_file(tmp_path / "c.csv").about["source"] == r"r\udcffoof.csv"
+    assert read_trace_file(tmp_path / "d.csv").about["fitted_to"] == r"r\udcffoof.csv"
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [

@@ -330,7 +330,7 @@ def test_the_page_holds_all_it_shows_and_says_how_to_emulate(settings):
     assert "a&lt;b.csv" in page and "a<b" not in page and "No plots" in page
     assert advice_words(result) in page and "--block-size" in page
     both = render_several([Compared("a<b", "north", result), Compared("c", "south", result)], "ds2c2 compare a b")
-    assert 'href="north/report.html">a&lt;b' in both and 'href="south/report.html"' in both and "a<b" not in both
+    assert 'href="./north/report.html">a&lt;b' in both and 'href="./south/report.html"' in both and "a<b" not in both
     assert both.count(headline(result)) == 0 and both.count(advice_words(result)) == 2
     assert page.count("<img ") == page.count("src=") == page.count('src="data:image/') == 1 and "http" not in page
     fitted = {model["name"]: model for model in result["models"]}

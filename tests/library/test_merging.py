@@ -59,6 +59,29 @@ def test_a_later_start_of_the_sender_stays_as_it_is():
     assert "from sequence 40 on" in said[-1]
 
 
+def test_a_long_silence_is_an_outage_where_the_senders_log_goes_on():
+    """100 of 300 frames in a row are missing, more than a receiver alone can tell from a restart."""
+    log, recorder = SenderLog(STREAM), TraceRecorder(STREAM, first=0)
+    packetizer = Packetizer(STREAM)
+    for frame in range(300):
+        packets = packetizer.pack(np.zeros((N, STREAM.block_size), np.uint8))
+        log.take(packets, np.full(N, 0.1 * frame), np.zeros(N, bool))
+        if not 100 <= frame < 200:
+            recorder.push(packets, np.full(N, 0.1 * frame))
+    receiver, sender = recorder.finish(300), log.finish(300)
+    assert len(receiver.resumes) == 1 and receiver.about["resumed_at"] == str(200 * N)
+    merged, said = merge(receiver, sender)
+    assert merged.sequence.tolist() == list(range(300 * N)) and not merged.resumes
+    assert np.flatnonzero(merged.lost()).tolist() == list(range(100 * N, 200 * N))
+    assert np.nanargmin(np.abs(merged.time - 20.0)) == 200 * N
+    assert "did not come in one long silence; it was no restart" in said[0]
+    # A sender that began anew is another one, and what the first sent after it was last heard has no place.
+    receiver.about["resumed_at"] = "0"
+    apart, said = merge(receiver, sender)
+    assert apart.resumes == receiver.resumes and (np.diff(apart.sequence) > 0).all()
+    assert f"{300 * N - receiver.resumes[0]} packets at the end of the sender's log have no place" in said[-2]
+
+
 def test_traces_of_two_runs_are_refused():
     with pytest.raises(TraceError, match="no packet in common: the receiver's are 0 to 1, the sender's 7 to 7"):
         merge(rows([OK, OK]), rows([OK], first=7))

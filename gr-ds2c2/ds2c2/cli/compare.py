@@ -2,6 +2,7 @@
 """``ds2c2 compare``: a link's loss trace beside its emulations, with the same pictures."""
 
 import os
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from ds2c2.cli.reading import ReadingOptions, read_one
 from ds2c2.cli.spread import changed, takes
 from ds2c2.cli.terminal import Terminal
 from ds2c2.cli.trace import write_json
+from ds2c2.errors import printable
 from ds2c2.files import distinct, make_folder, sha256_of, write_text
 from ds2c2.stream.streamformat import StreamFormat
 from ds2c2.traces.lossmodels import BASIC, check_models
@@ -77,7 +79,7 @@ def compare(
 
     read = [(path, read_one(path, other, console)) for path in traces]
     asked = stream.asked()
-    sources = tuple(describe(path, path.stem) for path in list_pictures(pictures or sample_photographs()))
+    sources = tuple(describe(path, printable(path.stem)) for path in list_pictures(pictures or sample_photographs()))
     links = []
     for path, recorded in read:
         streams = tuple(
@@ -90,8 +92,8 @@ def compare(
         except TraceError as error:
             raise TraceError(f"{path}: {error}" if len(read) > 1 else str(error)) from None
         links.append((path, recorded, settings))
-    names = folder_names(traces)
-    folders = [Path(out) / name if len(links) > 1 else Path(out) for name in names]
+    inner = folder_names(traces)
+    folders = [Path(out) / name if len(links) > 1 else Path(out) for name in inner]
     check_models(also or ())
     choose_device(device)
     for folder in folders:
@@ -101,18 +103,25 @@ def compare(
         for link, folder in zip(links, folders, strict=True)
     ]
     if len(links) > 1:
-        _side_by_side(names, found, Path(out))
+        _side_by_side(
+            [printable(name) for name in distinct(Path(path).stem or "link" for path in traces)],
+            inner,
+            found,
+            Path(out),
+        )
 
 
 def folder_names(paths: list[str]) -> list[str]:
-    """A folder's name for each trace, that of its file without ending, numbered where two are called the same."""
-    return distinct(Path(path).stem or "link" for path in paths)
+    """A folder's name for each trace, that of its file without ending and with _ for signs that lead elsewhere in a
+    path or an address, numbered where two are called the same, or like the page beside them."""
+    plain = (re.sub(r"[^\w.+-]+", "_", Path(path).stem).strip(".") or "link" for path in paths)
+    return distinct([REPORT, RESULTS, *plain])[2:]
 
 
-def _side_by_side(names: list[str], found: list[dict], folder: Path) -> None:
+def _side_by_side(names: list[str], inner: list[str], found: list[dict], folder: Path) -> None:
     from ds2c2.evaluation.compare.sidebyside import Compared, render_several, summary
 
-    links = [Compared(name, name, result) for name, result in zip(names, found, strict=True)]
+    links = [Compared(*each) for each in zip(names, inner, found, strict=True)]
     command = found[0]["command"]
     write_json(folder / RESULTS, summary(links, command))
     console.print(f"wrote {write_text(folder / REPORT, render_several(links, command))}", markup=False)
@@ -153,9 +162,9 @@ def _compared(
             lambda total: progress.update(bar, total=total),
             lambda done: progress.advance(bar, done),
         )
-    result["command"] = shlex.join(["ds2c2", *sys.argv[1:]])
+    result["command"] = printable(shlex.join(["ds2c2", *sys.argv[1:]]))
     about = {key: recorded.about[key] for key in ABOUT if key in recorded.about}
-    result["trace"] = {"file": Path(trace).name, "sha256": sha256_of(trace), **about, **recorded.counts()}
+    result["trace"] = {"file": printable(Path(trace).name), "sha256": sha256_of(trace), **about, **recorded.counts()}
     if reading:
         result["trace"]["reading"] = reading
     result["machine"] = {"ds2c2": __version__, **machine()}

@@ -12,6 +12,7 @@ from ds2c2.cli.reading import ReadingOptions, say
 from ds2c2.cli.spread import takes
 from ds2c2.cli.terminal import Table
 from ds2c2.cli.trace import console, trace_app, write_json
+from ds2c2.errors import printable
 from ds2c2.files import check_free
 from ds2c2.traces.lossmodels import BASIC, NAMES
 
@@ -84,7 +85,7 @@ def _emulate(out: str, model, packets: int, seed: int, file: str) -> None:  # no
     rng = np.random.default_rng(seed)
     # A link that drifted does so again, from its beginning on.
     drawn = first_of(model.pieces(rng), packets) if model.name == "drift" else model.draw(packets, rng)
-    about = {"link": "emulated", "model": model.name, "fitted_to": Path(file).name, "seed": str(seed)}
+    about = {"link": "emulated", "model": model.name, "fitted_to": printable(Path(file).name), "seed": str(seed)}
     write_trace(out, LossTrace.from_losses(drawn, about=about))
     console.print(f"wrote {out}: {packets} packets of {model.label}", markup=False)
 

@@ -7,6 +7,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+from ds2c2.errors import printable
 from ds2c2.files import make_folder, write_text
 from ds2c2.traces.formats.content import Content, Links, Reading
 from ds2c2.traces.formats.own import KEY, MAGIC, VERSION, as_text
@@ -89,7 +90,7 @@ def read_links(path: str | Path, reading: Reading | None = None) -> Links:
             links.said.insert(0, f"read as {found.what}")
     for trace in links.traces.values():
         if links.said:
-            trace.about = {"source": path.name} | trace.about
+            trace.about = {"source": printable(path.name)} | trace.about
     if reading.link:
         if reading.link not in links.traces:
             raise TraceError(f"{path}: no link {reading.link!r} in it; it has {_named(links)}")

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from ds2c2.stream.packets import FRAME_MODULUS
 from ds2c2.stream.streamformat import StreamFormat
 from ds2c2.traces.packetfates import COLUMNS, CRC_FAIL, DUPLICATE, HOST_DROP, MISSED, OK, REALS, LossTrace, TraceError
 from ds2c2.traces.tracerecorder import HOST_WINDOW, TraceRecorder
@@ -56,15 +57,17 @@ def merge(receiver: LossTrace, sender: LossTrace, window: float = HOST_WINDOW) -
     said of it.
 
     What is missing at the receiver is the host's where the sender did not send it, or sent it within ``window``
-    seconds of an underrun. Packets before and after those that the receiver knows become rows. From where the
-    receiver's trace ``resumes`` after a restart on, it stays as it is, for its numbers are other ones than the
-    sender's. Raises ``TraceError`` for traces of two streams.
+    seconds of an underrun. Packets before and after those that the receiver knows become rows. Where the receiver's
+    trace ``resumes`` and the sender's log, which knows of no restart, goes on to the number it resumed at, what lies
+    between was sent and did not come. From another restart on the trace stays as it is, for its numbers are other ones
+    than the sender's. Raises ``TraceError`` for traces of two streams.
     """
     if receiver.about.get("side") == SENDER:
         raise TraceError("the first of the two is a sender's log; the receiver's trace comes first, the log after it")
     formats = (receiver.stream_format, sender.stream_format)
     if None not in formats and formats[0].digest != formats[1].digest:
         raise TraceError(f"the two traces are of two stream formats: {formats[0].text} and {formats[1].text}")
+    receiver, said = _joined(receiver, sender)
     end = receiver.resumes[0] if receiver.resumes else None
     sent = _once(sender, sender.resumes[0] if sender.resumes else None)
     known = receiver.sequence if end is None else receiver.sequence[receiver.sequence < end]
@@ -74,7 +77,9 @@ def merge(receiver: LossTrace, sender: LossTrace, window: float = HOST_WINDOW) -
             "the two traces have no packet in common: the receiver's are "
             f"{receiver.sequence[0]} to {receiver.sequence[-1]}, the sender's {sent.sequence[0]} to {sent.sequence[-1]}"
         )
-    merged = _with_rows(receiver, np.setdiff1d(sent.sequence, known), end)
+    # Behind a restart the numbers are those of other packets.
+    placed = sent.sequence if end is None else sent.sequence[sent.sequence < end]
+    merged = _with_rows(receiver, np.setdiff1d(placed, known))
     place = np.searchsorted(sent.sequence, merged.sequence).clip(0, len(sent) - 1)
     matched = sent.sequence[place] == merged.sequence
     if end is not None:
@@ -83,11 +88,13 @@ def merge(receiver: LossTrace, sender: LossTrace, window: float = HOST_WINDOW) -
     status = np.where(hosts, HOST_DROP, merged.status)
     first = matched & (merged.status != DUPLICATE)
     about = receiver.about | {"merged": f"sender run {sender.about.get('run', '')}".rstrip()}
-    said = [f"{int(hosts.sum())} missing packets were lost by the sender's host, not by the channel"]
+    said += [f"{int(hosts.sum())} missing packets were lost by the sender's host, not by the channel"]
     if added := len(merged) - len(receiver):
         said.append(f"{added} packets were sent before the first or after the last one that the receiver knows of")
     if unsent := int(((merged.status == OK) & ~matched & (merged.sequence < (end or np.inf))).sum()):
         said.append(f"{unsent} packets arrived that the sender's log does not name")
+    if beyond := len(sent) - len(placed):
+        said.append(f"{beyond} packets at the end of the sender's log have no place before sequence {end}; left out")
     if end is not None:
         said.append(f"from sequence {end} on the receiver's trace is of another start of the sender and stays as it is")
     return replace(
@@ -97,6 +104,32 @@ def merge(receiver: LossTrace, sender: LossTrace, window: float = HOST_WINDOW) -
         overruns=merged.overruns,
         about=about,
     ), said
+
+
+def _joined(receiver: LossTrace, sender: LossTrace) -> tuple[LossTrace, list[str]]:
+    """The receiver's trace without the restarts that were none: a silence so long that it was taken for one, of a
+    sender whose log goes on to the number that was heard next."""
+    stream, said = receiver.stream_format, []
+    while stream and receiver.resumes and not sender.resumes and (numbers := receiver.about.get("resumed_at", "")):
+        begin, at, turn = receiver.resumes[0], int(numbers.split()[0]), FRAME_MODULUS * stream.blocks
+        # Frame numbers of packets have 16 bits.
+        at += turn * max(0, -((at - begin) // turn))
+        if at > sender.sequence[-1]:
+            break
+        columns = {name: getattr(receiver, name) for name in COLUMNS}
+        columns["sequence"] = np.where(receiver.sequence >= begin, receiver.sequence + at - begin, receiver.sequence)
+        columns["frame"], columns["block"] = np.divmod(columns["sequence"], stream.blocks)
+        about = dict(receiver.about)
+        later = " ".join(str(number + at - begin) for number in receiver.resumes[1:])
+        for key, rest in (("resumes", later), ("resumed_at", " ".join(numbers.split()[1:]))):
+            about[key] = rest
+            if not rest:
+                del about[key]
+        receiver = LossTrace(**columns, about=about)
+        said.append(
+            f"{at - begin} packets from sequence {begin} on did not come in one long silence; it was no restart"
+        )
+    return receiver, said
 
 
 def _once(sender: LossTrace, end: int | None) -> LossTrace:
@@ -118,7 +151,7 @@ def _of_the_host(sent: LossTrace, window: float) -> np.ndarray:
     return found
 
 
-def _with_rows(receiver: LossTrace, added: np.ndarray, end: int | None) -> LossTrace:
+def _with_rows(receiver: LossTrace, added: np.ndarray) -> LossTrace:
     """The trace with missed packets of these numbers, in order."""
     stream = receiver.stream_format
     blocks = stream.blocks if stream else None

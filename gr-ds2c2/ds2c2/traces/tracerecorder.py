@@ -51,7 +51,8 @@ class TraceRecorder:
 
     Frame numbers are continued beyond 16 bits, and a sender that restarts is noticed, by the same
     ``SequenceTracker`` as for the pictures; its packets get the sequence numbers after the last
-    ones seen, the key ``resumes`` says where, and what was lost in between is not known and no
+    ones seen, the key ``resumes`` says where, ``resumed_at`` at which of the sender's own numbers,
+    and what was lost in between is not known and no
     row. A silence of more than 64 frames cannot be told from a restart. ``counts`` holds what is
     no row: damaged packets of unknown number (unattributed), malformed ones, other streams
     (foreign), other stream formats, single packets far from the stream (out_of_range),
@@ -192,9 +193,10 @@ class TraceRecorder:
                 raise TraceError(f"no packet of this stream came{unsigned}: no loss trace can be made; check {check}")
             self._runs.append(_Run(0, total_frames))
             self.first = self.first or 0
-        pieces = [self._fill(run, self.first if place == 0 else None) for place, run in enumerate(self._runs)]
+        filled = [(run, self._fill(run, self.first if place == 0 else None)) for place, run in enumerate(self._runs)]
         # Of a sender that began anew nothing may have been followed.
-        pieces = pieces[:1] + [piece for piece in pieces[1:] if len(piece)]
+        filled = filled[:1] + [(run, piece) for run, piece in filled[1:] if len(piece)]
+        pieces = [piece for _, piece in filled]
         sequence, time, status, snr_db, cfo = np.concatenate(pieces).T
         sequence = sequence.astype(np.int64)
         frame, block = np.divmod(sequence, self.format.blocks)
@@ -203,6 +205,9 @@ class TraceRecorder:
         about = self.about | {key: str(value) for key, value in self.counts.items()}
         if len(pieces) > 1:
             about["resumes"] = " ".join(str(int(piece[0, 0])) for piece in pieces[1:])
+            about["resumed_at"] = " ".join(
+                str(int(piece[0, 0]) - run.base * self.format.blocks) for run, piece in filled[1:]
+            )
         return LossTrace(sequence, frame, block, time, status, snr_db, cfo, underruns, overruns, about)
 
     @staticmethod

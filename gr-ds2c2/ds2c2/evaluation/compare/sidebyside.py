@@ -2,6 +2,7 @@
 """Several links beside each other: two antennas, two days; a page that leads to the report of each."""
 
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from ds2c2.evaluation.compare.advice import advice_words
 from ds2c2.evaluation.compare.report import BADGES, INTERLEAVING_BADGES, TEMPLATES, Cell, Table, bounded, mean_run
@@ -21,7 +22,8 @@ class Compared:
 
     @property
     def page(self) -> str:
-        return f"{self.folder}/report.html"
+        """Its address from the page: what a folder is called is no scheme, query or fragment of one."""
+        return f"./{quote(self.folder)}/report.html"
 
     @property
     def words(self) -> str:
