@@ -45,7 +45,11 @@ def read_trace(path: str | Path) -> np.ndarray:
     try:
         lost = read_trace_file(path).lost()
     except TraceError as error:
-        raise ChannelError(str(error)) from None
+        words = str(error)
+        # Its reader's options are others' here, or nobody's.
+        known = any(option in words for option in ("--lost", "--within", "--link", "--total", "--group-by"))
+        convert = "" if not known or "trace convert" in words else "; `ds2c2 trace convert` takes these options"
+        raise ChannelError(words + convert) from None
     if not len(lost):
         raise ChannelError(f"{path}: the host dropped every packet of this loss trace; nothing is known of the channel")
     return lost
