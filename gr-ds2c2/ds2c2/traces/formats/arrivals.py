@@ -6,6 +6,7 @@ may overtake each other or come twice, and a sender may restart.
 """
 
 import math
+from itertools import pairwise
 
 import numpy as np
 
@@ -20,6 +21,8 @@ NEAR_TOP = 0.9
 DECIMALS = 6  # of times in seconds
 MOST_ALONE = 0.1  # of the numbers are damaged at most; with more, counters of several senders are mixed
 FEW_STEPS = 20  # fewer say nothing of a common step
+FEW_LATE = 16  # packets in a row that may be late by more than ``REORDER``
+MANY_TWICE = 0.05  # of those that came; with more a restart may have gone unseen
 
 
 def trace_of(
@@ -54,18 +57,19 @@ def trace_of(
     if wrap:
         if numbers.max() >= wrap:
             raise TraceError(f"{where}: number {numbers.max()} does not go with --wrap {wrap}; it is below that")
-        places, starts = _unwrapped(numbers, wrap), np.zeros(1, int)
-        kept = np.ones(len(numbers), bool)
-    else:
-        kept = _not_alone(numbers)
-        if (~kept).sum() > MOST_ALONE * len(numbers):
-            raise TraceError(
-                f"{where}: {int((~kept).sum())} of {len(numbers)} numbers are far from their neighbours: where several "
-                "senders are in one file, --group-by names the column that tells them apart"
-            )
-        if not kept.all():
-            said.append(f"{int((~kept).sum())} packets with numbers far from their neighbours left out")
-        places, starts = numbers[kept], _restarts(numbers[kept])
+    kept = _not_alone(numbers, wrap)
+    if (~kept).sum() > MOST_ALONE * len(numbers):
+        raise TraceError(
+            f"{where}: {int((~kept).sum())} of {len(numbers)} numbers are far from their neighbours: where several "
+            "senders are in one file, --group-by names the column that tells them apart"
+        )
+    if not kept.all():
+        said.append(f"{int((~kept).sum())} packets with numbers far from their neighbours left out")
+    places = _unwrapped(numbers[kept], wrap) if wrap else numbers[kept]
+    starts = _restarts(places, wrap)
+    if wrap:
+        # One that overtook the first stands before it, below 0 where the counter began anew in between.
+        places = places - min(int(places[: [*starts, len(places)][1]].min()) // wrap, 0) * wrap
     columns, fate = columns[kept], fate[kept]
     step = reading.step or _common_step(places)
     if step > 1:
@@ -83,7 +87,7 @@ def trace_of(
         end = int(piece[-1, 0]) + 1
         pieces.append(piece)
     rows = np.concatenate(pieces)
-    said += _jump(rows, len(numbers))
+    said += _jump(rows, len(numbers)) + _twice(rows)
     if lost is not None and unseen:
         said.append(f"{unseen} numbers without a row counted as lost")
     if resumes:
@@ -113,6 +117,15 @@ def _jump(rows: np.ndarray, came: int) -> list[str]:
     ]
 
 
+def _twice(rows: np.ndarray) -> list[str]:
+    """What to say of the packets in ``rows`` (number, status, ...) that came again."""
+    copies = int((rows[:, 1] == DUPLICATE).sum())
+    if not copies:
+        return []
+    many = copies > MANY_TWICE * (rows[:, 1] != MISSED).sum()
+    return [f"{copies} packets came twice{'; if the sender began anew, cut the file there' if many else ''}"]
+
+
 def _guess_wrap(numbers: np.ndarray) -> tuple[int, list[str]]:
     """The modulus of a counter that falls, or 0, and what to say of it."""
     if len(numbers) < 2:
@@ -127,33 +140,46 @@ def _guess_wrap(numbers: np.ndarray) -> tuple[int, list[str]]:
     return wrap, [f"counter wraps at {wrap} (guessed; --wrap says otherwise)"]
 
 
+def _steps(numbers: np.ndarray, wrap: int, apart: int = 1) -> np.ndarray:
+    """By how much a number is above the one so many places before it, the shorter way round."""
+    steps = numbers[apart:] - numbers[:-apart]
+    return (steps + wrap // 2) % wrap - wrap // 2 if wrap else steps
+
+
 def _unwrapped(numbers: np.ndarray, wrap: int) -> np.ndarray:
-    steps = (np.diff(numbers) + wrap // 2) % wrap - wrap // 2
-    places = numbers[0] + np.concatenate([[0], np.cumsum(steps)])
-    # One that overtook the first stands before it.
-    return places + (wrap if places.min() < 0 else 0)
+    return numbers[0] + np.concatenate([[0], np.cumsum(_steps(numbers, wrap))])
 
 
-def _not_alone(numbers: np.ndarray) -> np.ndarray:
+def _not_alone(numbers: np.ndarray, wrap: int) -> np.ndarray:
     """``bool[n]``: False for a number far from both neighbours, which are near each other: it was damaged."""
     kept = np.ones(len(numbers), bool)
     if len(numbers) > 2:
-        steps = np.abs(np.diff(numbers)) > REORDER
-        across = np.abs(numbers[2:] - numbers[:-2]) <= REORDER
-        kept[1:-1] = ~(steps[:-1] & steps[1:] & across)
+        steps = np.abs(_steps(numbers, wrap)) > REORDER
+        kept[1:-1] = ~(steps[:-1] & steps[1:] & (np.abs(_steps(numbers, wrap, 2)) <= REORDER))
     return kept
 
 
-def _restarts(numbers: np.ndarray) -> np.ndarray:
-    """Where the counter begins anew, 0 first. Late packets are taken for a restart only beyond ``REORDER``, or
-    where a short counter falls back to its very start."""
-    starts, high = [0], int(numbers[0])
-    for place, number in enumerate(numbers.tolist()):
-        if number < high - REORDER or (number == 0 and high > 32):
+def _restarts(places: np.ndarray, wrap: int) -> np.ndarray:
+    """Where the counter begins anew, 0 first. Late packets are taken for a restart only beyond ``REORDER`` and where
+    those behind them go on from there, or where a short counter that never wraps falls back to its very start."""
+    found = places.tolist()
+    starts, low, high = [0], found[0], found[0]
+    for place, number in enumerate(found):
+        # What is older than the whole run cannot be late in it.
+        late = number >= low and _goes_back(found[place : place + FEW_LATE + 1], high)
+        if (number < high - REORDER and not late) or (not wrap and number == 0 and high > 32):
             starts.append(place)
-            high = number
-        high = max(high, number)
+            low = high = number
+        low, high = min(low, number), max(high, number)
     return np.array(starts)
+
+
+def _goes_back(fallen: list[int], high: int) -> bool:
+    """Whether numbers that begin far below ``high`` jump back to it: the first of them were late."""
+    least = max(REORDER, (high - fallen[0]) / 2)
+    return len(fallen) == 1 or any(
+        after - before > least and abs(after - high) <= REORDER for before, after in pairwise(fallen)
+    )
 
 
 def _common_step(places: np.ndarray) -> int:

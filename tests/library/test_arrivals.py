@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Numbers of packets that arrived as a loss trace: counters that wrap, restarts, late packets and copies."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ds2c2.traces.formats.arrivals import trace_of
+from ds2c2.traces.losstrace import Reading
+
+TENTHS_MISSING = [number for number in range(1000, 5000) if number % 10]
+
+
+def late(arrived: list[int], moves: list[tuple[int, int]]) -> list[int]:
+    """Each of these moved back by so many places."""
+    arrived = list(arrived)
+    for place, by in moves:
+        place %= len(arrived)
+        arrived.insert(place + by, arrived.pop(place))
+    return arrived
+
+
+@pytest.mark.parametrize("begin", [1000, 30000, 63000])
+@pytest.mark.parametrize("wrap", [1 << 16, 1 << 24])
+def test_a_sender_that_restarts_is_told_where_its_counter_wraps(begin, wrap):
+    """The first copy of 4000 numbers whole, of the second every tenth missing."""
+    numbers = (np.array([*range(1000, 5000), *TENTHS_MISSING]) - 1000 + begin) % wrap
+    trace, said = trace_of(np.append(numbers, numbers[-1] + 1), Reading(), wrap=wrap)
+    assert (len(trace), trace.lost().sum(), trace.resumes) == (8000, 399, [begin + 4000])
+    assert "the counter began anew once: the sender restarted; gaps of unknown length there" in said
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(0, (1 << 16) - 1), st.lists(st.integers(1, 90), min_size=400, max_size=900),
+    st.lists(st.tuples(st.integers(0, 10_000), st.integers(1, 2)), max_size=20),
+    st.lists(st.integers(0, 10_000), max_size=20), st.booleans(),
+)  # fmt: skip
+def test_late_packets_and_copies_are_no_restart(first, steps, moves, copies, again):
+    """At any place of a counter that wraps, gaps included; and one restart is one, whatever is late."""
+    sent = first + np.cumsum(steps)
+    arrived = late(sent.tolist(), moves)
+    for place in copies:
+        place %= len(arrived)
+        arrived.insert(place + 1, arrived[place])
+    arrived = [*arrived, *sent.tolist()] if again and sent[-1] - sent[0] < 1 << 15 else arrived
+    runs = 1 + (len(arrived) > len(sent) + len(copies))
+    trace, said = trace_of(np.array(arrived) % (1 << 16), Reading(step=1), wrap=1 << 16)
+    assert trace.counts() == {
+        "ok": runs * len(sent), "missed": runs * (sent[-1] - sent[0] + 1 - len(sent)), "crc_fail": 0, "host_drop": 0,
+        "duplicate": len(copies),
+    }  # fmt: skip
+    assert len(trace.resumes) == runs - 1
+    assert [words for words in said if "came twice" in words] == [f"{len(copies)} packets came twice"] * bool(copies)
+
+
+@pytest.mark.parametrize("wrap", [0, 1 << 16])
+def test_a_few_packets_that_are_very_late_are_no_restart(wrap):
+    trace, said = trace_of(np.array([*range(2000), 5, 6, 7, *range(2000, 3000)]), Reading(), wrap=wrap)
+    assert (len(trace), trace.counts()["duplicate"], trace.resumes) == (3003, 3, [])
+    assert said == ["3 packets came twice"]
+    assert trace_of(np.array([*range(2000), 5]), Reading(), wrap=wrap)[0].resumes == []
+    assert trace_of(np.array([*range(1000, 2000), 5]), Reading(), wrap=wrap)[0].resumes == [2000]
+
+
+def test_many_packets_that_came_twice_may_be_a_restart():
+    """A counter of 8 bits falls by less than packets may be late."""
+    _, said = trace_of(np.array([*range(100), *range(30, 100)]), Reading(), wrap=256)
+    assert said == ["70 packets came twice; if the sender began anew, cut the file there"]
+
+
+@pytest.mark.parametrize("fall", [30000, 20])
+def test_a_counter_that_falls_all_the_time_stays_above_0(fall):
+    numbers = (60000 - fall * np.arange(7000 if fall < 100 else 40)) % (1 << 16)
+    trace, _ = trace_of(numbers, Reading(step=1), wrap=1 << 16)
+    assert trace.sequence.min() >= 0 and (np.diff(trace.sequence) >= 0).all()
