@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ds2c2.traces.formats.arrivals import trace_of
-from ds2c2.traces.losstrace import Reading
+from ds2c2.traces.losstrace import Reading, TraceError
 
 TENTHS_MISSING = [number for number in range(1000, 5000) if number % 10]
 
@@ -75,3 +75,31 @@ def test_a_counter_that_falls_all_the_time_stays_above_0(fall):
     numbers = (60000 - fall * np.arange(7000 if fall < 100 else 40)) % (1 << 16)
     trace, _ = trace_of(numbers, Reading(step=1), wrap=1 << 16)
     assert trace.sequence.min() >= 0 and (np.diff(trace.sequence) >= 0).all()
+
+
+@pytest.mark.parametrize(
+    ("numbers", "first", "wrap", "step", "packets", "lost"),
+    [
+        (range(100, 400, 10), 50, 0, 10, 35, 5),
+        (range(100, 400, 10), 50, 0, None, 35, 5),
+        (range(105, 400, 10), 0, 0, 10, 40, 10),
+        (range(105, 400, 10), 106, 0, 10, None, 0),
+        ([2, 3, 4, 6], 65530, 1 << 16, None, 13, 9),
+        ([65534, 65535, 1], 65530, 1 << 16, None, 8, 5),
+        ([0, 65535, 1, 2], 0, 1 << 16, None, 4, 0),
+        ([*range(0, 5000), *range(2000, 3000)], 65530, 1 << 16, None, 6006, 6),
+        ([7, 8], 9, 0, None, None, 0),
+        ([7, 8], 9, 256, None, None, 0),
+        ([7, 8], 256, 256, None, None, 0),
+    ],
+)
+def test_the_number_of_the_first_packet_is_one_as_the_counter_shows_it(numbers, first, wrap, step, packets, lost):
+    def read():
+        return trace_of(np.array(numbers), Reading(first=first, step=step), wrap=wrap, where="a.csv")[0]
+
+    if packets is None:
+        with pytest.raises(TraceError, match=f"a.csv: --first-number {first} "):
+            read()
+    else:
+        trace = read()
+        assert (len(trace), trace.lost().sum(), trace.sequence.min() >= 0) == (packets, lost, True)

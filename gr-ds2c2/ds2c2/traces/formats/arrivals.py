@@ -67,18 +67,22 @@ def trace_of(
         said.append(f"{int((~kept).sum())} packets with numbers far from their neighbours left out")
     places = _unwrapped(numbers[kept], wrap) if wrap else numbers[kept]
     starts = _restarts(places, wrap)
+    first = _first(places[: [*starts, len(places)][1]], reading.first, wrap, where)
     if wrap:
         # One that overtook the first stands before it, below 0 where the counter began anew in between.
-        places = places - min(int(places[: [*starts, len(places)][1]].min()) // wrap, 0) * wrap
+        up = -min(first // wrap, 0) * wrap
+        places, first = places + up, first + up
     columns, fate = columns[kept], fate[kept]
     step = reading.step or _common_step(places)
     if step > 1:
         said.append(f"numbers go up in steps of {step}{'' if reading.step else ' (guessed; --step 1 for packets)'}")
+        # The first of those steps, at which packets have numbers, that is not below it.
+        first = -((int(places[0]) % step - first) // step)
         places = places // step
     pieces, resumes, end, unseen = [], [], 0, 0
     for begin, stop in zip(starts, [*starts[1:], len(places)], strict=True):
         piece, filled = _filled(
-            places[begin:stop], fate[begin:stop], columns[begin:stop], reading.first if begin == 0 else None, where
+            places[begin:stop], fate[begin:stop], columns[begin:stop], None if begin else first, where
         )
         unseen += filled
         if begin:
@@ -138,6 +142,25 @@ def _guess_wrap(numbers: np.ndarray) -> tuple[int, list[str]]:
     if (numbers[falls] < wrap / 2).any() or (numbers[falls + 1] > wrap / 2).any():
         return 0, []
     return wrap, [f"counter wraps at {wrap} (guessed; --wrap says otherwise)"]
+
+
+def _first(places: np.ndarray, first: int | None, wrap: int, where: str) -> int:
+    """Where a run with these numbers begins; ``first`` is what the user says of it, as the counter shows it."""
+    lowest = int(places.min())
+    if first is None:
+        return lowest
+    if wrap:
+        if first >= wrap:
+            raise TraceError(f"{where}: --first-number {first} does not go with --wrap {wrap}; it is below that")
+        back = (int(places[0]) - first) % wrap
+        if back <= wrap // 2:
+            return min(int(places[0]) - back, lowest)
+    elif first <= lowest:
+        return first
+    raise TraceError(
+        f"{where}: --first-number {first} is behind number {lowest % wrap if wrap else lowest}, which came: the number "
+        "of the first packet that was sent is wanted"
+    )
 
 
 def _steps(numbers: np.ndarray, wrap: int, apart: int = 1) -> np.ndarray:
