@@ -199,7 +199,7 @@ class _Table:
 
     def times(self, name: str) -> np.ndarray:
         """Seconds: by the unit in the column's name, else as numbers of seconds or as dates. Raises ``ValueError``."""
-        scale = UNITS.get(name[-3:].lower(), 1.0)
+        scale = UNITS.get(plain(name.rpartition(".")[2])[-3:], 1.0)
         try:
             return self.reals(name) * scale
         except ValueError:
