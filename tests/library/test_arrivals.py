@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Numbers of packets that arrived as a loss trace: counters that wrap, restarts, late packets and copies."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -103,3 +105,14 @@ def test_the_number_of_the_first_packet_is_one_as_the_counter_shows_it(numbers, 
     else:
         trace = read()
         assert (len(trace), trace.lost().sum(), trace.sequence.min() >= 0) == (packets, lost, True)
+
+
+def test_far_numbers_again_and_again_are_refused_before_they_cost_memory():
+    """Two runs of a million packets, of 8 numbers."""
+    tracemalloc.start()
+    with pytest.raises(TraceError, match="a.csv: numbers go from 0 to 999991: 1999984 packets made of 8"):
+        trace_of(np.array([0, 1, 999_990, 999_991] * 2), Reading(), where="a.csv")
+    # The first run's rows alone are 40 MB.
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10 << 20

@@ -79,11 +79,16 @@ def trace_of(
         # The first of those steps, at which packets have numbers, that is not below it.
         first = -((int(places[0]) % step - first) // step)
         places = places // step
+    runs = list(zip(starts.tolist(), [*starts[1:].tolist(), len(places)], strict=True))
+    lows = [int(places[begin:stop].min()) for begin, stop in runs]
+    lows[0] = min(first, lows[0])
+    # Before any is made: a few bytes that name far numbers, again and again, must not cost gigabytes.
+    tops = [int(places[begin:stop].max()) for begin, stop in runs]
+    spans = sum(tops) - sum(lows) + len(runs)
+    check_rows(f"{where}: numbers go from {min(lows)} to {max(tops)}", spans, len(numbers))
     pieces, resumes, end, unseen = [], [], 0, 0
-    for begin, stop in zip(starts, [*starts[1:], len(places)], strict=True):
-        piece, filled = _filled(
-            places[begin:stop], fate[begin:stop], columns[begin:stop], None if begin else first, where
-        )
+    for (begin, stop), low in zip(runs, lows, strict=True):
+        piece, filled = _filled(places[begin:stop], fate[begin:stop], columns[begin:stop], low)
         unseen += filled
         if begin:
             piece[:, 0] += end - piece[0, 0]
@@ -210,21 +215,16 @@ def _common_step(places: np.ndarray) -> int:
     return math.gcd(*steps.tolist()) if len(steps) >= FEW_STEPS else 1
 
 
-def _filled(
-    places: np.ndarray, fate: np.ndarray, columns: np.ndarray, first: int | None, where: str
-) -> tuple[np.ndarray, int]:
-    """Rows (number, status, time, SNR, CFO) of one run in order, with those that did not come, and how many of
-    these there are."""
+def _filled(places: np.ndarray, fate: np.ndarray, columns: np.ndarray, first: int) -> tuple[np.ndarray, int]:
+    """Rows (number, status, time, SNR, CFO) of one run in order, ``first`` on, with those that did not come, and how
+    many of these there are."""
     order = np.lexsort((np.arange(len(places)), fate, places))
     places, fate, columns = places[order], fate[order], columns[order]
     repeats = np.concatenate([[False], np.diff(places) == 0])
     # A packet that is said to be lost twice is lost once.
     counted = ~(repeats & (fate == MISSED))
     places, fate, columns, repeats = places[counted], fate[counted], columns[counted], repeats[counted]
-    begin = int(places[0]) if first is None else min(first, int(places[0]))
-    span = int(places[-1]) - begin + 1
-    check_rows(f"{where}: numbers go from {begin} to {places[-1]}", span, len(places))
-    missing = np.setdiff1d(np.arange(begin, begin + span), places)
+    missing = np.setdiff1d(np.arange(first, int(places[-1]) + 1), places)
     rows = np.full((len(places) + len(missing), 5), np.nan)
     rows[:, 0] = np.concatenate([places, missing])
     rows[:, 1] = np.concatenate([np.where(repeats, DUPLICATE, fate), np.full(len(missing), MISSED)])
