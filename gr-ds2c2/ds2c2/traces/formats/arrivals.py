@@ -19,7 +19,9 @@ REORDER = 256
 WRAPS = tuple(1 << bits for bits in (8, 10, 12, 14, 15, 16, 24, 31, 32))
 NEAR_TOP = 0.9
 DECIMALS = 6  # of times in seconds
-MOST_ALONE = 0.1  # of the numbers are damaged at most; with more, counters of several senders are mixed
+MOST_ALONE = (
+    0.1  # of the numbers are damaged at most, or a single one; with more, counters of several senders are mixed
+)
 FEW_STEPS = 20  # fewer say nothing of a common step
 FEW_LATE = 16  # packets in a row that may be late by more than ``REORDER``
 MANY_TWICE = 0.05  # of those that came; with more a restart may have gone unseen
@@ -35,11 +37,13 @@ def trace_of(
     wrap: int | None = None,
     about: dict[str, str] | None = None,
     where: str = "",
+    from_first: bool = True,
 ) -> tuple[LossTrace, list[str]]:
     """A trace of packets ``int64[n]`` in the order of arrival, and what is to be said of it.
 
     ``lost``: ``bool[n]`` where the file has lost ones, too; ``times`` in seconds and ``snr_db`` ``float[n]``;
-    ``wrap``: the counter's modulus where the format knows it. Raises ``TraceError``, which begins with ``where``.
+    ``wrap``: the counter's modulus where the format knows it; ``from_first``: the trace's
+    times begin with 0, else they are as given. Raises ``TraceError``, which begins with ``where``.
     """
     numbers = np.asarray(numbers, np.int64)
     said: list[str] = []
@@ -58,7 +62,7 @@ def trace_of(
         if numbers.max() >= wrap:
             raise TraceError(f"{where}: number {numbers.max()} does not go with --wrap {wrap}; it is below that")
     kept = _not_alone(numbers, wrap)
-    if (~kept).sum() > MOST_ALONE * len(numbers):
+    if (~kept).sum() > max(MOST_ALONE * len(numbers), 1):
         raise TraceError(
             f"{where}: {int((~kept).sum())} of {len(numbers)} numbers are far from their neighbours: where several "
             "senders are in one file, --group-by names the column that tells them apart"
@@ -106,7 +110,7 @@ def trace_of(
     if resumes:
         known["resumes"] = " ".join(map(str, resumes))
     sequence, status, time, snr, cfo = rows.T
-    if not np.isnan(time).all():
+    if from_first and not np.isnan(time).all():
         # Seconds since 1970 leave a float no more than that.
         time = np.round(time - np.nanmin(time), DECIMALS)
     none = np.zeros(len(rows), np.int64)

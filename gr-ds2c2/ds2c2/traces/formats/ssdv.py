@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ds2c2.traces.formats.arrivals import trace_of
+from ds2c2.traces.formats.arrivals import DECIMALS, trace_of
 from ds2c2.traces.formats.content import Content, Format, Links, Reading, check_rows
 from ds2c2.traces.packetfates import LossTrace, TraceError
 
@@ -77,22 +77,22 @@ def links_of(path, packets: Sequence[bytes], reading: Reading, times: np.ndarray
             images[-1].append(one)
         # Before any is made: each may be of 65536 packets.
         check_rows(path, sum(1 + max(number for _, number, _, _ in image) for image in images), len(fields))
-        pieces = [_image(str(path), image, reading, times) for image in images]
-        joined = _joined([trace for trace, _ in pieces], [end for _, end in pieces])
+        pieces, name = [], sender or "no call sign"
+        for place, image in enumerate(images, 1):
+            trace, words = _image(str(path), image, times)
+            pieces.append(trace)
+            said += [f"{name}: image {place} of {len(images)}: {one}" for one in words]
+        joined = _joined(pieces, [any(end for _, _, end, _ in image) for image in images])
         links.add(path, sender if len(senders) > 1 else "", joined, len(fields))
-        said.append(f"{sender or 'no call sign'}: {len(images)} images")
+        said.append(f"{name}: {len(images)} images")
     return links
 
 
-def _image(path: str, image: list, reading: Reading, times: np.ndarray | None) -> tuple[LossTrace, bool]:
+def _image(path: str, image: list, times: np.ndarray | None) -> tuple[LossTrace, list[str]]:
+    """The trace of one image, from its packet 0 on, and what is to be said of it."""
     numbers = np.array([number for _, number, _, _ in image])
     when = None if times is None else times[[place for *_, place in image]]
-    first = Reading(first=0, step=1, wrap=0)
-    trace, _ = trace_of(numbers, first, times=None, where=path)
-    if when is not None:
-        # Copies of one packet stand in the order in which they came, as in the trace.
-        trace.time[trace.status != 1] = when[np.lexsort((np.arange(len(numbers)), numbers))]
-    return trace, any(end for _, _, end, _ in image)
+    return trace_of(numbers, Reading(first=0, step=1, wrap=0), times=when, where=path, from_first=False)
 
 
 def _joined(images: list[LossTrace], ended: list[bool]) -> LossTrace:
@@ -101,12 +101,14 @@ def _joined(images: list[LossTrace], ended: list[bool]) -> LossTrace:
     for place, image in enumerate(images):
         if place and not ended[place - 1]:
             resumes.append(begin)
+        # And where one began anew within.
+        resumes += [begin + number for number in image.resumes]
         sequence.append(image.sequence + begin)
         begin = int(sequence[-1][-1]) + 1
     numbers = np.concatenate(sequence)
     status, time = (np.concatenate([getattr(image, name) for image in images]) for name in ("status", "time"))
     if not np.isnan(time).all():
-        time = time - np.nanmin(time)
+        time = np.round(time - np.nanmin(time), DECIMALS)
     unknown, none = np.full(len(numbers), np.nan), np.zeros(len(numbers), np.int64)
     about = {"resumes": " ".join(map(str, resumes))} if resumes else {}
     return LossTrace(numbers, numbers, none, time, status, unknown, unknown, none, none, about)
