@@ -39,3 +39,15 @@ def test_an_image_that_begins_anew_is_resumed_and_said(tmp_path):
     assert trace.resumes == [400] and trace.lost().sum() == 2 and len(trace) == 420
     assert trace.time[[2, 400]].tolist() == pytest.approx([0, 0.02 * 398])
     assert any("image 1 of 1: the counter began anew once" in one for one in links.said)
+
+
+def test_a_stranger_of_the_same_size_does_not_spoil_a_capture_of_our_own(tmp_path):
+    stream = StreamFormat(64, 64, bpp=0.9, block_size=32, base_bpp=0.1)
+    packets = Packetizer(stream, 0).pack(np.zeros((12, 32), np.uint8))
+    ours = [(bytes(packet), 5004) for packet in np.delete(packets, 3, axis=0)]
+    stranger = (b"z" * stream.packet_bytes, 7001)
+    links = captured(tmp_path, [*ours[:5], stranger, *ours[5:]], Reading(stream_format=stream.text))
+    assert links.traces[""].lost().tolist() == [number == 3 for number in range(12)]
+    assert "1 packets of 1 other flows left out" in links.said
+    with pytest.raises(TraceError, match="a.pcap: 1 packets in it and none of this stream: check --format"):
+        captured(tmp_path, [stranger], Reading(stream_format=stream.text))

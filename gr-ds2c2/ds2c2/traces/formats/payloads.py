@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ds2c2.stream.packets import PacketParser
 from ds2c2.stream.streamformat import StreamFormat
 from ds2c2.traces.formats import ssdv
 from ds2c2.traces.formats.arrivals import trace_of
@@ -47,6 +48,8 @@ def links_of(path, flows: dict[str, Flow], reading: Reading) -> Links:
             found.add(path, "/".join(part for part in (name, inner) if part), trace, 0 if place else links.read)
     if not found.traces:
         count = sum(len(flow.packets) for flow in flows.values())
+        if reading.stream_format:
+            raise TraceError(f"{path}: {count} packets in it and none of this stream: check --format")
         raise TraceError(
             f"{path}: {count} packets in it and none is RTP or SSDV: --format reads ds2c2's own packets, --counter "
             "OFFSET:BYTES any that carry a number at a fixed place"
@@ -60,8 +63,7 @@ def links_of(path, flows: dict[str, Flow], reading: Reading) -> Links:
 
 def _reader(flow: Flow, reading: Reading):
     if reading.stream_format:
-        size = StreamFormat.parse(reading.stream_format).packet_bytes
-        return _ours if any(len(data) == size for data in flow.packets) else None
+        return _ours if _any_of(StreamFormat.parse(reading.stream_format), flow.packets) else None
     if reading.counter:
         return _counted
     if sum(map(_is_rtp, flow.packets)) >= MOSTLY * len(flow.packets):
@@ -69,6 +71,14 @@ def _reader(flow: Flow, reading: Reading):
     if sum(map(ssdv.is_packet, flow.packets)) >= MOSTLY * len(flow.packets):
         return lambda path, flow, reading: ssdv.links_of(path, flow.packets, reading, flow.when)
     return None
+
+
+def _any_of(stream: StreamFormat, packets: Sequence[bytes]) -> bool:
+    """Whether one of these is of the stream, whatever else has its size."""
+    alike = [data for data in packets if len(data) == stream.packet_bytes]
+    whole = np.frombuffer(b"".join(alike), np.uint8).reshape(len(alike), stream.packet_bytes)
+    parsed = PacketParser(stream, 0).parse(whole)
+    return len(parsed.places) + len(parsed.ends) > 0
 
 
 def _ours(path, flow: Flow, reading: Reading) -> Links:
@@ -107,10 +117,8 @@ def _rtp(path, flow: Flow, reading: Reading) -> Links:
         links.add(path, name, trace, len(places))
         links.said += [f"RTP {name}: {word}" for word in words]
     other = len(flow.packets) - sum(map(len, sources.values()))
-    links.said.append(
-        f"RTP, {len(sources)} source{'s' * (len(sources) != 1)}"
-        f"{f', {other} packets that are none left out' if other else ''}"
-    )
+    left = f", {other} packets that are none left out" if other else ""
+    links.said.append(f"RTP, {len(sources)} source{'s' * (len(sources) != 1)}{left}")
     return links
 
 
