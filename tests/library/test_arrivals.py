@@ -116,3 +116,11 @@ def test_far_numbers_again_and_again_are_refused_before_they_cost_memory():
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 10 << 20
+
+
+def test_numbers_that_no_float_holds_are_refused():
+    with pytest.raises(TraceError, match=r"a.csv: number 1152921504606847005 of a packet; below 2\^53 is wanted"):
+        trace_of((1 << 60) + np.array([0, 1, 3, 29]), Reading(step=1), where="a.csv")
+    near = trace_of((1 << 53) - np.array([4, 3, 1]), Reading(step=1))[0]
+    assert near.sequence.tolist() == list(range((1 << 53) - 4, 1 << 53))
+    assert trace_of(10**18 + 1000 * np.array([0, 2]), Reading(step=1000))[0].lost().tolist() == [False, True, False]

@@ -18,6 +18,7 @@ REORDER = 256
 # A counter that falls from near its top to near 0 wraps at the next of these.
 WRAPS = tuple(1 << bits for bits in (8, 10, 12, 14, 15, 16, 24, 31, 32))
 NEAR_TOP = 0.9
+BEYOND = 1 << 53  # from there on a float does not hold every whole number
 DECIMALS = 6  # of times in seconds
 MOST_ALONE = (
     0.1  # of the numbers are damaged at most, or a single one; with more, counters of several senders are mixed
@@ -83,6 +84,11 @@ def trace_of(
         # The first of those steps, at which packets have numbers, that is not below it.
         first = -((int(places[0]) % step - first) // step)
         places = places // step
+    if places.max() >= BEYOND:
+        raise TraceError(
+            f"{where}: number {places.max()} of a packet; below 2^53 is wanted: say which column counts packets "
+            "(--sequence) and by how much it goes up a packet (--step)"
+        )
     runs = list(zip(starts.tolist(), [*starts[1:].tolist(), len(places)], strict=True))
     lows = [int(places[begin:stop].min()) for begin, stop in runs]
     lows[0] = min(first, lows[0])
