@@ -3,7 +3,7 @@
 
 import pytest
 
-from ds2c2.traces.losstrace import read_trace_file
+from ds2c2.traces.losstrace import Reading, TraceError, read_links, read_trace_file
 
 
 @pytest.mark.parametrize(
@@ -12,3 +12,19 @@ from ds2c2.traces.losstrace import read_trace_file
 def test_the_unit_in_a_columns_name_counts_however_it_is_written(tmp_path, name):
     (tmp_path / "t.csv").write_text(f"seq,{name}\n1,1000\n2,1500\n")
     assert read_trace_file(tmp_path / "t.csv").time.tolist() == [0, 0.5]
+
+
+def test_two_links_that_would_have_one_name_are_refused(tmp_path):
+    (tmp_path / "t.csv").write_text("a,b,seq\nx/y,z,1\nx/y,z,2\nx,y/z,7\n")
+    words = "row 3: 'x' and 'y/z' would be link 'x/y/z', as 'x/y' and 'z' are: write one of them without /"
+    with pytest.raises(TraceError, match=words):
+        read_links(tmp_path / "t.csv", Reading(group=("a", "b")))
+    assert list(read_links(tmp_path / "t.csv", Reading(group=("a",))).traces) == ["x/y", "x"]
+
+
+def test_a_long_cell_is_cut_in_an_error(tmp_path):
+    for column in ("seq", "lost"):
+        (tmp_path / "t.csv").write_text(f"n,{column}\n1,{'9' * 5000}\n")
+        with pytest.raises(TraceError, match="9{39}[.]{3}: ") as error:
+            read_trace_file(tmp_path / "t.csv")
+        assert len(str(error.value)) < 300

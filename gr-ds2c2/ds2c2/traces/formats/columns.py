@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ds2c2.traces.formats.arrivals import trace_of
-from ds2c2.traces.formats.content import Content, Format, Links, Reading
+from ds2c2.traces.formats.content import Content, Format, Links, Reading, shown
 from ds2c2.traces.packetfates import TraceError
 
 # What tools call them, the surest first; in small letters, with _ for every other sign.
@@ -139,8 +139,8 @@ class _Table:
         for and missing."""
         if asked:
             if asked not in self.columns:
-                shown = ", ".join(list(self.columns)[:SHOWN])
-                raise TraceError(f"{self.path}: no column {asked!r}; it has {shown}")
+                names = ", ".join(list(self.columns)[:SHOWN])
+                raise TraceError(f"{self.path}: no column {asked!r}; it has {names}")
             return asked
         # Of an object inside another the last part of its name, if nothing else is called so.
         by_name = {plain(name.rpartition(".")[2]): name for name in reversed(self.columns)}
@@ -172,7 +172,7 @@ class _Table:
                     raise ValueError
             except (TypeError, ValueError, OverflowError):
                 raise TraceError(
-                    f"{self.path}: row {row}: {name} {cell!r}: a whole number, 0 or more, is wanted"
+                    f"{self.path}: row {row}: {name} {shown(cell)}: a whole number, 0 or more, is wanted"
                 ) from None
             found.append(value)
         return np.array(found, np.int64)
@@ -182,7 +182,7 @@ class _Table:
         words = [str(cell).strip().lower() for cell in self.columns[name]]
         for row, word in enumerate(words, 1):
             if word not in TRUE | FALSE:
-                raise TraceError(f"{self.path}: row {row}: {name} {word!r}: 0 or 1, true or false is wanted")
+                raise TraceError(f"{self.path}: row {row}: {name} {shown(word)}: 0 or 1, true or false is wanted")
         ones = np.array([word in TRUE for word in words])
         return ones if one_is_lost else ~ones
 
@@ -278,8 +278,16 @@ def _groups(sheet: _Table, reading: Reading) -> dict[str, np.ndarray]:
     if not names[0]:
         return {"": np.arange(count)}
     found: dict[str, list[int]] = {}
+    parts: dict[str, tuple[str, ...]] = {}
     for row, cells in enumerate(zip(*(sheet.columns[name] for name in names), strict=True)):
-        found.setdefault("/".join(str(cell).strip() for cell in cells), []).append(row)
+        words = tuple(str(cell).strip() for cell in cells)
+        link = "/".join(words)
+        if parts.setdefault(link, words) != words:
+            raise TraceError(
+                f"{sheet.path}: row {row + 1}: {' and '.join(map(shown, words))} would be link {shown(link)}, as "
+                f"{' and '.join(map(shown, parts[link]))} are: write one of them without /, or name one --group-by"
+            )
+        found.setdefault(link, []).append(row)
     if len(found) == 1 and not reading.group:
         return {"": np.arange(count)}
     return {link: np.array(rows) for link, rows in found.items()}

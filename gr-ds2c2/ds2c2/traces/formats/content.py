@@ -17,6 +17,7 @@ MOST_ROWS = 20_000_000
 # Rows that a small file can always be, and for each row or packet of a larger one: a few bytes that name far numbers
 # must not cost gigabytes.
 FEW_ROWS, MOST_LOSS = 1_000_000, 1000
+MOST_SIGNS = 40  # of a cell that an error repeats
 _MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 
@@ -87,6 +88,12 @@ def check_rows(where: Any, rows: int, read: int = MOST_ROWS) -> None:
             f"{where}: {rows} packets{of}; a trace has {MOST_ROWS} at most, and {MOST_LOSS} for each that is in the "
             "file: say which column counts packets (--sequence) and where it begins anew (--wrap), or cut it"
         )
+
+
+def shown(cell: Any) -> str:
+    """What stands in a file, as an error repeats it: of what is long only the beginning."""
+    text = repr(cell)
+    return text if len(text) <= MOST_SIGNS else f"{text[:MOST_SIGNS]}..."
 
 
 class Content:
