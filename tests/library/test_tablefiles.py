@@ -28,3 +28,9 @@ def test_a_long_cell_is_cut_in_an_error(tmp_path):
         with pytest.raises(TraceError, match="9{39}[.]{3}: ") as error:
             read_trace_file(tmp_path / "t.csv")
         assert len(str(error.value)) < 300
+
+
+def test_a_lost_packet_has_no_time(tmp_path):
+    (tmp_path / "t.csv").write_text("seq,time,lost\n1,9,1\n2,10,0\n3,11,1\n4,12.5,0\n")
+    time = read_trace_file(tmp_path / "t.csv").time
+    assert [None if value != value else value for value in time.tolist()] == [None, 0, None, 2.5]

@@ -55,6 +55,7 @@ def trace_of(
         if values is not None:
             columns[:, place] = values
     fate = np.where(np.zeros(len(numbers), bool) if lost is None else lost, MISSED, OK)
+    columns[fate == MISSED, 0] = np.nan  # when it was sent, perhaps: it never arrived
     wrap = reading.wrap if reading.wrap is not None else wrap
     if wrap is None:
         wrap, words = _guess_wrap(numbers)
