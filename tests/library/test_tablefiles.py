@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Tables of other tools with what is rare in them: units in names, far numbers, names with signs of their own."""
 
+import json
+
 import pytest
 
-from ds2c2.traces.losstrace import Reading, TraceError, read_links, read_trace_file
+from ds2c2.traces.exports import write_as
+from ds2c2.traces.losstrace import LossTrace, Reading, TraceError, read_links, read_trace_file
 
 
 @pytest.mark.parametrize(
@@ -34,3 +37,29 @@ def test_a_lost_packet_has_no_time(tmp_path):
     (tmp_path / "t.csv").write_text("seq,time,lost\n1,9,1\n2,10,0\n3,11,1\n4,12.5,0\n")
     time = read_trace_file(tmp_path / "t.csv").time
     assert [None if value != value else value for value in time.tolist()] == [None, 0, None, 2.5]
+
+
+@pytest.mark.parametrize(
+    ("stream", "words"),
+    [
+        ({"lost_packets": 1}, "writes them: packets is missing; `iperf3 --json`"),
+        ({"lost_packets": 1, "packets": float("inf")}, "packets inf: a whole number, 0 or more, is wanted"),
+        ({"lost_packets": 1, "packets": float("nan")}, "packets nan: a whole number"),
+        ({"lost_packets": "x" * 99, "packets": 3}, f"lost_packets '{'x' * 39}...: a whole number"),
+        ({"lost_packets": 1, "packets": -3}, "packets -3: a whole number, 0 or more"),
+        (5, "intervals that are not as iperf3 writes them; `iperf3 --json`"),
+    ],
+)
+def test_odd_intervals_of_iperf3_are_named_in_plain_words(tmp_path, stream, words):
+    (tmp_path / "a.json").write_text(json.dumps({"intervals": [{"streams": [stream]}], "end": {}}))
+    with pytest.raises(TraceError) as error:
+        read_trace_file(tmp_path / "a.json", Reading(within="start"))
+    assert words in str(error.value) and "Error" not in str(error.value)
+
+
+@pytest.mark.parametrize("number", ["9" * 5000, str(1 << 62), "x" * 99])
+def test_numbers_at_which_no_trace_resumes_are_refused(tmp_path, number):
+    path = write_as(tmp_path / "t.csv", LossTrace.from_losses([False, True], about={"resumes": f"1 {number}"}), "trace")
+    with pytest.raises(TraceError, match=f"resumes '{number[:19]}.*: sequence numbers, with spaces") as error:
+        read_trace_file(path)
+    assert len(str(error.value)) < 300

@@ -11,6 +11,8 @@ from ds2c2.stream.streamformat import StreamFormat
 COLUMNS = ("sequence", "frame", "block", "time", "status", "snr_db", "cfo", "underruns", "overruns")
 REALS = ("time", "snr_db", "cfo")
 STATUSES = ("ok", "missed", "crc_fail", "host_drop", "duplicate")
+END = 1 << 62  # sequence numbers are below
+MOST_SIGNS = 40  # of what stands in a file, in an error
 OK, MISSED, CRC_FAIL, HOST_DROP, DUPLICATE = range(len(STATUSES))
 
 
@@ -88,7 +90,13 @@ class LossTrace:
     def resumes(self) -> list[int]:
         """Sequence numbers at which the trace goes on after a gap of unknown length."""
         words = self.about.get("resumes", "").split()
-        wrong = next((word for word in words if not (word.isascii() and word.isdecimal())), None)
+        wrong = next((word for word in words if not _is_number(word)), None)
         if wrong is not None:
-            raise ValueError(f"resumes {wrong!r}: sequence numbers, with spaces between them, are wanted")
+            shown = wrong if len(wrong) <= MOST_SIGNS else f"{wrong[:MOST_SIGNS]}..."
+            raise ValueError(f"resumes {shown!r}: sequence numbers, with spaces between them, are wanted")
         return list(map(int, words))
+
+
+def _is_number(word: str) -> bool:
+    """Of a packet: int() takes other digits, too, and its own words for too many of them are no error of ours."""
+    return word.isascii() and word.isdecimal() and len(word) <= len(str(END)) and int(word) < END

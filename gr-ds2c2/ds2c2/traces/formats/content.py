@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from ds2c2.files import read_bytes
-from ds2c2.traces.packetfates import LossTrace, TraceError
+from ds2c2.traces.packetfates import MOST_SIGNS, LossTrace, TraceError
 
 # Beyond so many rows a counter was misread: the table alone would take gigabytes.
 MOST_ROWS = 20_000_000
 # Rows that a small file can always be, and for each row or packet of a larger one: a few bytes that name far numbers
 # must not cost gigabytes.
 FEW_ROWS, MOST_LOSS = 1_000_000, 1000
-MOST_SIGNS = 40  # of a cell that an error repeats
 _MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ds2c2.traces.formats.content import Content, Format, Links, Reading, check_rows
+from ds2c2.traces.formats.content import MOST_ROWS, Content, Format, Links, Reading, check_rows, shown
 from ds2c2.traces.packetfates import LossTrace, TraceError
 
 WITHIN = {"start": "put together at each interval's start", "spread": "spread evenly over each interval"}
@@ -37,8 +37,11 @@ def _read(content: Content, reading: Reading) -> Links:
     try:
         streams = _streams(found) or _streams(found.get("server_output_json") or {})
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
-        what = f"{type(error).__name__}: {error}"
-        raise TraceError(f"{content.path}: intervals that are not as iperf3 writes them ({what})") from None
+        # Python's own words name nothing of the file.
+        what = f": {error}" if isinstance(error, _Odd) else ""
+        raise TraceError(
+            f"{content.path}: intervals that are not as iperf3 writes them{what}; `iperf3 --json` writes them anew"
+        ) from None
     if not streams:
         raise TraceError(
             f"{content.path}: iperf3 counted no losses in intervals here; they are with the receiver of a UDP test: "
@@ -69,15 +72,30 @@ def _read(content: Content, reading: Reading) -> Links:
     return Links(traces, said, sum(map(len, traces.values())))
 
 
+class _Odd(ValueError):
+    """What iperf3 does not write, in our words."""
+
+
+def _count(stream: dict, name: str, least: int) -> int:
+    """A stream's whole number of this name. Raises ``_Odd``."""
+    if name not in stream:
+        raise _Odd(f"{name} is missing")
+    value = stream[name]
+    try:
+        if isinstance(value, int | float) and int(value) == value >= least:
+            return int(value)
+    except (ValueError, OverflowError):  # not a number, and infinity
+        pass
+    raise _Odd(f"{name} {shown(value)}: a whole number, {least} or more, is wanted")
+
+
 def _streams(found: Any) -> dict[str, list[tuple[int, int]]]:
     """Packets and losses of each interval, by the stream's socket."""
     streams: dict[str, list[tuple[int, int]]] = {}
     for interval in found.get("intervals", ()):
         for stream in interval.get("streams", ()):
             if "lost_packets" in stream and not stream.get("omitted"):
-                counts = int(stream["packets"]), int(stream["lost_packets"])
-                if counts[0] < 0:
-                    raise ValueError(f"{counts[0]} packets")
+                counts = _count(stream, "packets", 0), _count(stream, "lost_packets", -MOST_ROWS)
                 streams.setdefault(str(stream.get("socket", "")), []).append(counts)
     return {name: counts for name, counts in streams.items() if any(packets for packets, _ in counts)}
 
