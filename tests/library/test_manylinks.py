@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from ds2c2.traces.goodness import LEVEL, goodness
-from ds2c2.traces.lossmodels import ModelError, fit
+from ds2c2.traces.lossmodels import BASIC, ModelError, distance, fit
 from ds2c2.traces.manylinks import fit_links
 
 BURSTY = fit(np.tile([False] * 37 + [True] * 8 + [False] * 11 + [True] * 3, 40))[1]
@@ -17,6 +17,23 @@ def test_a_model_that_is_the_link_is_rarely_refuted_and_another_is():
     assert sum(refuted) <= 4 and LEVEL == 0.05
     lost = BURSTY.draw(2000, np.random.default_rng(7))
     assert "bursts" in goodness(fit(lost)[0], lost).refuted_by
+
+
+def test_losses_that_alternate_are_not_independent():
+    """No run is longer than one packet, of which every second would be longer by chance."""
+    lost = np.arange(2000) % 2 == 1
+    iid = fit(lost, ["iid"])[0]
+    assert distance(iid, lost, True) == distance(iid, lost, False) == pytest.approx(0.5)
+    assert goodness(iid, lost).refuted_by == ["bursts", "gaps"]
+
+
+@pytest.mark.parametrize("count", [3, 4, 9])
+def test_one_run_of_all_but_the_ends_is_measured(count):
+    lost = np.arange(count) % (count - 1) > 0
+    for one in (lost, ~lost):
+        for found in fit(one, (*BASIC, "semi-markov")):
+            assert 0 <= distance(found, one, bool(one[1])) <= 1
+            assert all(0 < p <= 1 for p in goodness(found, one).p.values())
 
 
 def test_a_link_whose_rate_drifts_is_no_chain():

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ds2c2.traces.lossmodels import Model, run_lengths
+from ds2c2.traces.lossmodels import Model
+from ds2c2.traces.lossstatistics import run_lengths, run_survival
 
 LEVEL = 0.05
 DRAWS, FEWEST_DRAWS = 199, 99
@@ -51,7 +52,7 @@ class _Meter:
 
     def __init__(self, model: Model, count: int):
         self.loss = model.loss
-        # Beyond its longest run nothing of a trace is compared.
+        # A packet beyond its longest run nothing of a trace is compared, and a whole run leaves room for two.
         self.survivals = {kind: model.run_survival(kind, count) for kind in (True, False)}
         edges = np.linspace(0, count, min(WINDOWS, count) + 1).astype(int)
         self.starts, self.sizes = edges[:-1], np.diff(edges)
@@ -70,7 +71,6 @@ class _Meter:
         runs = run_lengths(lost, kind)
         if not len(runs):
             return 0.0
-        counts = np.bincount(runs)[1:]
-        survival = 1 - np.concatenate([[0], np.cumsum(counts)[:-1]]) / len(runs)
+        seen = run_survival(runs)
         # Weighed by their number: the fewer runs, the further a true model's may be off.
-        return float(np.abs(survival - self.survivals[kind][: len(counts)]).max()) * math.sqrt(len(runs))
+        return float(np.abs(seen - self.survivals[kind][: len(seen)]).max()) * math.sqrt(len(runs))

@@ -27,6 +27,7 @@ from ds2c2.traces.lossstatistics import (
     batch_interval,
     bootstrap_block,
     run_lengths,
+    run_survival,
     statistics,
     wilson,
 )
@@ -124,9 +125,8 @@ def distance(model: Model, lost: np.ndarray, kind: bool) -> float:
     runs = run_lengths(lost, kind)
     if not len(runs):
         return math.nan
-    counts = np.bincount(runs)[1:]
-    survival = 1 - np.concatenate([[0], np.cumsum(counts)[:-1]]) / len(runs)
-    return float(np.abs(survival - model.run_survival(kind, len(counts))).max())
+    seen = run_survival(runs)
+    return float(np.abs(seen - model.run_survival(kind, len(seen))).max())
 
 
 def verdict(models: list[Model]) -> str:

@@ -81,6 +81,13 @@ def run_lengths(lost: np.ndarray, kind: bool) -> np.ndarray:
     return np.diff(edges)[lost[edges[:-1]] == kind] if len(edges) else np.zeros(0, int)
 
 
+def run_survival(runs: np.ndarray) -> np.ndarray:
+    """Share of the runs ``int[k]``, k of 1 or more, that have n packets or more, ``float[m + 1]`` for n = 1 to one more
+    than the longest, m, which none has."""
+    counts = np.bincount(runs)[1:]
+    return 1 - np.concatenate([[0], np.cumsum(counts)]) / len(runs)
+
+
 def bootstrap_block(lost: np.ndarray) -> int:
     """Over how many packets losses hang together, as far as a mean is concerned: the block length of the circular block
     bootstrap (Politis and White 2004, with the correction of Patton, Politis and White 2009)."""
