@@ -26,7 +26,8 @@ class LossStatistics:
     """What a trace shows by itself. ``interval`` is the loss rate's 95 % interval by batch means,
     ``independent`` Wilson's, too narrow where losses hang together, which they do over about ``block`` packets;
     ``loss_runs`` and ``gap_runs`` count the runs of each length from 1 on, whole ones;
-    ``autocorrelation`` at the lags 1 to ``LAGS``, as far as the trace goes."""
+    ``autocorrelation`` at the lags 1 to ``LAGS``, as far as the trace goes; ``cut_loss_runs`` are the lengths of the
+    runs of losses that the trace's ends cut, in packets: the link's own are that long or longer."""
 
     packets: int
     lost: int
@@ -36,6 +37,7 @@ class LossStatistics:
     loss_runs: list[int]
     gap_runs: list[int]
     autocorrelation: list[float]
+    cut_loss_runs: list[int]
 
     @property
     def rate(self) -> float:
@@ -51,7 +53,8 @@ def statistics(lost: np.ndarray) -> LossStatistics:
     block = bootstrap_block(lost)
     runs = [np.bincount(run_lengths(lost, kind))[1:].tolist() for kind in (True, False)]
     hits, count = int(lost.sum()), len(lost)
-    return LossStatistics(count, hits, batch_interval(lost), wilson(hits, count), block, *runs, correlation.tolist())
+    intervals, cut = (batch_interval(lost), wilson(hits, count)), cut_lengths(lost, True)
+    return LossStatistics(count, hits, *intervals, block, *runs, correlation.tolist(), cut)
 
 
 def wilson(hits: int, count: int) -> tuple[float, float]:
@@ -79,6 +82,14 @@ def run_lengths(lost: np.ndarray, kind: bool) -> np.ndarray:
     that the trace's ends cut are left out."""
     edges = np.flatnonzero(np.diff(lost)) + 1
     return np.diff(edges)[lost[edges[:-1]] == kind] if len(edges) else np.zeros(0, int)
+
+
+def cut_lengths(lost: np.ndarray, kind: bool) -> list[int]:
+    """Lengths of the runs of losses (True) or arrivals (False) of ``bool[n]``, n of 1 or more, that the trace's ends
+    cut: none, one or two, a single one where the trace is one run."""
+    edges = np.flatnonzero(np.diff(lost)) + 1
+    ends = [(lost[0], edges[0]), (lost[-1], len(lost) - edges[-1])] if len(edges) else [(lost[0], len(lost))]
+    return [int(length) for value, length in ends if value == kind]
 
 
 def run_survival(runs: np.ndarray) -> np.ndarray:

@@ -148,10 +148,32 @@ def model_table(models: list[dict]) -> Table:
     return Table.of(["", *(model["label"] for model in models)], known)
 
 
-def mean_run(counts: list[int]) -> str:
-    """Mean of run lengths counted from 1 on, in packets."""
+def mean_run(counts: list[int], what: str) -> str:
+    """Mean of run lengths counted from 1 on, in packets, and of how many ``what`` it is."""
     total = sum(counts)
-    return f"{sum(n * count for n, count in enumerate(counts, 1)) / total:.2f} packets" if total else "none whole"
+    if not total:
+        return f"no whole {what}"
+    mean = sum(n * count for n, count in enumerate(counts, 1)) / total
+    return f"{mean:.2f} packets, of {total} whole {what}{'' if total == 1 else 's'}"
+
+
+def mean_burst(shown: dict) -> str:
+    """Mean of the whole bursts of a trace's statistics, and how many losses are in others."""
+    cut = shown["cut_loss_runs"]
+    if not cut:
+        return mean_run(shown["loss_runs"], "burst") if shown["lost"] else "no burst"
+    lost = "1 loss is" if sum(cut) == 1 else f"{sum(cut)} losses are"
+    where = "a burst that the trace's end cuts" if len(cut) == 1 else "bursts that the trace's ends cut"
+    return f"{mean_run(shown['loss_runs'], 'burst')}; {lost} in {where}"
+
+
+def longest_burst(shown: dict) -> str:
+    """The longest burst of a trace's statistics; one that the trace's ends cut was at least as long as is seen."""
+    whole, cut = len(shown["loss_runs"]), max(shown["cut_loss_runs"], default=0)
+    longest = max(whole, cut)
+    if not longest:
+        return "no burst"
+    return f"{longest} packet{'' if longest == 1 else 's'}{' or more' if cut == longest else ''}"
 
 
 def statistics_rows(shown: dict) -> list[list[str]]:
@@ -162,9 +184,9 @@ def statistics_rows(shown: dict) -> list[list[str]]:
         ["lost on the link", str(shown["lost"])],
         ["loss rate", f"{shown['rate']:.2%} [{low:.2%}, {high:.2%}], by batch means"],
         ["the same if independent", "[{:.2%}, {:.2%}], Wilson".format(*shown["independent"])],
-        ["mean burst", mean_run(shown["loss_runs"])],
-        ["longest burst", f"{len(shown['loss_runs'])} packets"],
-        ["mean gap between losses", mean_run(shown["gap_runs"])],
+        ["mean burst", mean_burst(shown)],
+        ["longest burst", longest_burst(shown)],
+        ["mean gap between losses", mean_run(shown["gap_runs"], "gap")],
     ]
 
 
@@ -235,8 +257,8 @@ def _about(result: dict) -> str:
     name = next(model["label"] for model in result["models"] if model["name"] == result["best-model"])
     return (
         f"{result['trace']['file']}: {shown['packets']} packets, {result['frames']:.0f} frames, "
-        f"{shown['rate']:.2%} [{low:.2%}, {high:.2%}] lost, bursts of {mean_run(shown['loss_runs'])} on average and "
-        f"{len(shown['loss_runs'])} at most. Of the models, {name} fits the losses best by BIC."
+        f"{shown['rate']:.2%} [{low:.2%}, {high:.2%}] lost. Mean burst: {mean_burst(shown)}. "
+        f"Longest burst: {longest_burst(shown)}. Of the models, {name} fits the losses best by BIC."
     )
 
 

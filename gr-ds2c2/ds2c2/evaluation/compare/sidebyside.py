@@ -5,7 +5,16 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from ds2c2.evaluation.compare.advice import advice_words
-from ds2c2.evaluation.compare.report import BADGES, INTERLEAVING_BADGES, TEMPLATES, Cell, Table, bounded, mean_run
+from ds2c2.evaluation.compare.report import (
+    BADGES,
+    INTERLEAVING_BADGES,
+    TEMPLATES,
+    Cell,
+    Table,
+    bounded,
+    longest_burst,
+    mean_burst,
+)
 from ds2c2.traces.lossmodels import LABELS
 
 KIND = "ds2c2-compare-several/1"
@@ -49,8 +58,8 @@ def figures_table(links: list[Compared]) -> Table:
         row("packets", lambda result: str(result["statistics"]["packets"])),
         row("frames of pictures", lambda result: f"{result['frames']:.0f}"),
         row("lost", rate),
-        row("mean burst", lambda result: mean_run(result["statistics"]["loss_runs"])),
-        row("longest burst", lambda result: f"{len(result['statistics']['loss_runs'])} packets"),
+        row("mean burst", lambda result: mean_burst(result["statistics"])),
+        row("longest burst", lambda result: longest_burst(result["statistics"])),
         row("mean PSNR, dB", lambda result: bounded(result["channels"]["trace"]["psnr"])),
         row("worst 5 % of frames, dB", lambda result: bounded(result["channels"]["trace"]["worst-5"])),
         row("base layer lost", lambda result: bounded(result["channels"]["trace"]["concealed"], 1, percent=True)),
