@@ -16,6 +16,8 @@ from ds2c2.errors import printable
 from ds2c2.files import check_free
 from ds2c2.traces.lossmodels import BASIC, NAMES
 
+# What the distances are called by which a model is refuted.
+CALLED = {"loss": "loss", "bursts": "bursts", "gaps": "gaps", "dispersion": "spread"}
 SHOWN_LINKS = 12  # rows of single links on the screen; all of them are in the JSON
 
 
@@ -41,7 +43,7 @@ def fit(
         ),
     ] = None,
     packets: Annotated[int, typer.Option(min=1, help="How many packets to draw.")] = 100_000,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of draws.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of draws and tests.")] = 1,
     netem: Annotated[
         str, typer.Option(metavar="DEVICE", help="Print the model as a command of Linux's `tc netem` for an interface.")
     ] = "",
@@ -91,21 +93,41 @@ def _emulate(out: str, model, packets: int, seed: int, file: str) -> None:  # no
 
 
 def _one(file: str, losses: dict, json_: str, seed: int, names: set[str]) -> list:
+    from ds2c2.traces.goodness import goodness
     from ds2c2.traces.lossmodels import best, describe_model, fit_noticed, statistics, verdict
 
     (lost,) = losses.values()
-    models = fit_noticed(lost, tuple(names))
+    with console.status(f"fitting models to {len(lost)} packets") as status:
+        models = fit_noticed(lost, tuple(names))
+        tested = {}
+        for number, one in enumerate(models, 1):
+            status.update(f"testing models on {len(lost)} packets: {number} of {len(models)}, {one.label}")
+            tested[one.name] = goodness(one, lost, seed)
     described = [describe_model(one, lost) for one in models]
     _show(f"{Path(file).name}: {len(lost)} packets", described)
     for one in models:
         for words in one.words():
             console.print(words, markup=False)
     console.print(verdict(models), markup=False)
+    console.print(_refuted(models, tested), markup=False)
     if json_:
-        shown = asdict(statistics(lost))
-        write_json(Path(json_), {"statistics": shown, "models": described, "best-model": best(models).name})
+        content = {
+            "statistics": asdict(statistics(lost)),
+            "models": described,
+            "best-model": best(models).name,
+            "p-values": {name: good.p for name, good in tested.items()},
+            "seed": seed,
+        }
+        write_json(Path(json_), content)
         console.print(f"wrote {json_}", markup=False)
     return models
+
+
+def _refuted(models: list, tested: dict) -> str:
+    """Which models the link refutes, and by what."""
+    named = [(one.label, tested[one.name].refuted_by) for one in models]
+    words = [f"{label} (by {', '.join(CALLED[name] for name in by)})" for label, by in named if by]
+    return f"Refuted: {'; '.join(words)}." if words else "None of them is refuted."
 
 
 def _many(file: str, losses: dict, json_: str, seed: int, names: set[str]) -> list:
