@@ -17,6 +17,7 @@ from ds2c2.cli.terminal import Terminal
 def run(tmp_path, monkeypatch):
     """Runs ``ds2c2 trace fit`` on losses by file name; gives what it printed, of one space each, and its JSON."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(tracefit, "console", Terminal(width=200))
 
     def fit(links: dict[str, np.ndarray], *arguments: str) -> tuple[str, dict]:
         (tmp_path / "links").mkdir()
@@ -45,6 +46,15 @@ def test_that_none_is_refuted_is_said(run):
     said, found = run({"a.txt": np.random.default_rng(1).random(500) < 0.2})
     assert "None of them is refuted." in said
     assert all(p > 0.0125 for tested in found["p-values"].values() for p in tested.values())
+
+
+def test_links_on_which_a_model_was_not_tested_are_no_refusals(run):
+    """Bursts can be fitted to one link of three."""
+    still = np.zeros(60, bool)
+    said, found = run({"a.txt": still, "b.txt": still, "c.txt": np.random.default_rng(1).random(500) < 0.2})
+    chain = next(row for row in found["shares"] if row["name"] == "gilbert-elliott")
+    assert (chain["own"], chain["tested"]) == (1, 1)
+    assert "│ Gilbert–Elliott, loss 0 and 1 │ 0 of 3 │ 1 of 1 │" in said and "│ 0% │ 100% │" in said
 
 
 def test_a_terminal_sees_what_takes_long(run, monkeypatch):

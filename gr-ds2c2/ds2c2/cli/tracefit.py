@@ -123,6 +123,10 @@ def _one(file: str, losses: dict, json_: str, seed: int, names: set[str]) -> lis
     return models
 
 
+def _share(some: int, of: int) -> str:
+    return f"{some} of {of}\n{some / of:.0%}" if of else "–"
+
+
 def _refuted(models: list, tested: dict) -> str:
     """Which models the link refutes, and by what."""
     named = [(one.label, tested[one.name].refuted_by) for one in models]
@@ -143,12 +147,13 @@ def _many(file: str, losses: dict, json_: str, seed: int, names: set[str]) -> li
     described = [describe_model(one, joined) for one in found.pooled]
     _show(f"{Path(file).name}: {len(found.links)} links together, {len(joined)} packets", described)
     table = Table(title="Each link by itself")
-    for heading in ("", "fits best (BIC)", "not refuted with its own parameters", "with those of all links"):
+    for heading in ("", "fits best (BIC)", "not refuted with its own parameters, of tested", "with those of all links"):
         table.add_column(heading, justify="right" if heading else "left")
     count = len(found.links)
     for row in found.shares():
-        shares = [f"{row[key]} of {count}\n{row[key] / count:.0%}" for key in ("best", "own", "pooled")]
-        table.add_row(row["label"], *shares)
+        # A model that could not be fitted to a link was not tested on it, so the link says nothing of it.
+        links = {"best": count, "own": row["tested"], "pooled": count}
+        table.add_row(row["label"], *(_share(row[key], of) for key, of in links.items()))
     console.print(table)
     rates = np.array([link.lost.mean() for link in found.links])
     console.print(f"loss of the links: {rates.min():.1%} to {rates.max():.1%}, median {np.median(rates):.1%}")
