@@ -41,6 +41,17 @@ def test_gaps_are_whole_ones():
     assert rows([0, 0])["mean gap between losses"] == "no whole gap"
 
 
+@pytest.mark.parametrize(
+    ("lost", "by"),
+    [([0] * 40, "Wilson"), ([1] * 40, "Wilson"), ([0, 1, 1] * 5, "Wilson"), ([0, 1] * 8, "by batch means")],
+)
+def test_the_interval_is_called_what_it_is(lost, by):
+    found = rows(lost)
+    (low, high), independent = statistics(np.array(lost, bool)).interval, found["the same if independent"]
+    assert found["loss rate"] == f"{np.mean(lost):.2%} [{low:.2%}, {high:.2%}], {by}"
+    assert (f"[{low:.2%}, {high:.2%}], Wilson" == independent) == (by == "Wilson")
+
+
 def test_cut_runs_are_those_at_the_ends():
     lost = np.array([1, 1, 0, 1, 0, 0, 0], bool)
     assert cut_lengths(lost, True) == [2] and cut_lengths(lost, False) == [3]

@@ -23,8 +23,8 @@ class ModelError(UserError):
 
 @dataclass(frozen=True)
 class LossStatistics:
-    """What a trace shows by itself. ``interval`` is the loss rate's 95 % interval by batch means,
-    ``independent`` Wilson's, too narrow where losses hang together, which they do over about ``block`` packets;
+    """What a trace shows by itself. ``interval`` is the loss rate's 95 % interval by batch means where
+    ``has_batches``, ``independent`` Wilson's, too narrow where losses hang together, which they do over about ``block`` packets;
     ``loss_runs`` and ``gap_runs`` count the runs of each length from 1 on, whole ones;
     ``autocorrelation`` at the lags 1 to ``LAGS``, as far as the trace goes; ``cut_loss_runs`` are the lengths of the
     runs of losses that the trace's ends cut, in packets: the link's own are that long or longer."""
@@ -120,18 +120,24 @@ def bootstrap_block(lost: np.ndarray) -> int:
     return int(min(max(1, math.ceil(block)), math.ceil(min(3 * math.sqrt(count), count / 3))))
 
 
+def has_batches(hits: int, count: int) -> bool:
+    """Whether ``count`` packets, ``hits`` of them lost, have an interval by batch means: not where nothing or all is
+    lost, nor with fewer packets than two a part."""
+    return 0 < hits < count and count >= 2 * BATCHES
+
+
 def batch_interval(lost: np.ndarray) -> tuple[float, float]:
     """95 % interval of the loss rate of ``bool[n]``: Student's t from the rates of ``BATCHES`` equal parts (Ibragimov
     and Mueller 2010), on the logit, since a trace that happens to lose little varies little too. Parts need not be
-    alike, nor losses independent over less than a part. Wilson's where nothing or all is lost, or in fewer packets than
-    two a part."""
+    alike, nor losses independent over less than a part. Wilson's where it has none by ``has_batches``."""
     from scipy.special import expit, logit
     from scipy.stats import t
 
-    rate = float(lost.mean())
-    if not 0 < rate < 1 or len(lost) < 2 * BATCHES:
-        return wilson(int(lost.sum()), len(lost))
-    edges = np.linspace(0, len(lost), BATCHES + 1).astype(int)
+    hits, count = int(lost.sum()), len(lost)
+    if not has_batches(hits, count):
+        return wilson(hits, count)
+    rate = hits / count
+    edges = np.linspace(0, count, BATCHES + 1).astype(int)
     rates = np.add.reduceat(lost, edges[:-1], dtype=float) / np.diff(edges)
     error = float(rates.std(ddof=1)) / math.sqrt(BATCHES)
     half = float(t.ppf((1 + CONFIDENCE) / 2, BATCHES - 1)) * error / (rate * (1 - rate))

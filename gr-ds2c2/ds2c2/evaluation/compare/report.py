@@ -27,6 +27,7 @@ from ds2c2.evaluation.compare.words import (
     span,
 )  # fmt: skip
 from ds2c2.traces.lossmodels import LABELS
+from ds2c2.traces.lossstatistics import has_batches
 
 TEMPLATE = "report.html"
 # What comes from traces and files is text, whatever it looks like.
@@ -179,10 +180,11 @@ def longest_burst(shown: dict) -> str:
 def statistics_rows(shown: dict) -> list[list[str]]:
     """Name and value of a trace's statistics."""
     low, high = shown["interval"]
+    means = "by batch means" if has_batches(shown["lost"], shown["packets"]) else "Wilson"
     return [
         ["packets", str(shown["packets"])],
         ["lost on the link", str(shown["lost"])],
-        ["loss rate", f"{shown['rate']:.2%} [{low:.2%}, {high:.2%}], by batch means"],
+        ["loss rate", f"{shown['rate']:.2%} [{low:.2%}, {high:.2%}], {means}"],
         ["the same if independent", "[{:.2%}, {:.2%}], Wilson".format(*shown["independent"])],
         ["mean burst", mean_burst(shown)],
         ["longest burst", longest_burst(shown)],
