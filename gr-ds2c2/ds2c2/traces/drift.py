@@ -4,7 +4,8 @@
 The pieces are those of highest likelihood, less a penalty for each (Schwarz 1978; optimal partitioning, Jackson et
 al. 2005): exact over a grid of places, by the likelihood of a first-order Markov chain on the losses, whose counts
 are known of every stretch at once; then each change is moved to the best packet between its neighbours on the grid.
-Of each piece the model of ``twostates`` with the lowest BIC is kept.
+Of each piece the model of ``twostates`` with the lowest BIC is kept, which is no chain where losses never begin or
+never end; so the changes are moved once more, to where the kept models are likeliest.
 
 Bursts that last very long look like pieces too. Whether changes or a chain that comes and goes says more is a
 question of BIC, which counts every piece's parameters and where it begins.
@@ -13,6 +14,7 @@ question of BIC, which counts every piece's parameters and where it begins.
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
@@ -23,6 +25,7 @@ from ds2c2.traces.twostates import LossModel, fit_general, fit_iid, fit_markov
 NAME = "drift"
 GRID = 400  # places among which changes are looked for
 SHORTEST, PIECES = 100, 20  # packets of a piece, and how many pieces at most
+ROUNDS, GAIN = 5, 0.1  # of moving the changes by the fitted models, and the log-likelihood for which they are moved
 OF_A_PIECE = 3  # numbers: p and r of its chain, and where it begins
 
 
@@ -153,15 +156,74 @@ class Drift(Criteria):
 def fit_drift(lost: np.ndarray) -> Drift:
     """The pieces of losses ``bool[n]``, n of 2 or more; one piece where no change pays."""
     lost = np.asarray(lost, bool)
-    lengths = np.diff([0, *change_points(lost), len(lost)]).tolist()
-    ends = np.cumsum(lengths)
-    return Drift([_fit_part(lost[end - length : end]) for length, end in zip(lengths, ends, strict=True)], lengths)
+    ends = [0, *change_points(lost), len(lost)]
+    parts = [_fit_part(lost[start:end]) for start, end in pairwise(ends)]
+    _settle(lost, ends, parts)
+    return Drift(parts, np.diff(ends).tolist())
+
+
+def _settle(lost: np.ndarray, ends: list[int], parts: list[LossModel]) -> None:
+    """Moves the ends of the pieces, all but the first and last, to where the fitted models are likeliest, and fits
+    those anew, as long as the sum of their BICs falls."""
+    nearest = _shortest(len(lost)) // 2
+    moved = set(range(1, len(parts)))
+    for _ in range(ROUNDS):
+        near, moved = moved, set()
+        for number in sorted(near):
+            left, place, right = ends[number - 1 : number + 2]
+            ahead = _prefixes(parts[number - 1], lost[left:right])
+            # By time's reversal, under which a stationary chain of two states is the same.
+            both = ahead + _prefixes(parts[number], lost[left:right][::-1])[::-1]
+            both[:nearest] = both[len(both) - nearest :] = -math.inf
+            better = int(both.argmax()) + left
+            if not both[better - left] > both[place - left] + GAIN:
+                continue
+            tried = [_fit_part(lost[left:better]), _fit_part(lost[better:right])]
+            if _score(tried, len(lost)) < _score(parts[number - 1 : number + 1], len(lost)):
+                ends[number], parts[number - 1 : number + 1] = better, tried
+                moved |= {number - 1, number, number + 1} & set(range(1, len(parts)))
+        if not moved:
+            break
+
+
+def _score(parts: list[LossModel], count: int) -> float:
+    """What these pieces add to the BIC of a trace of ``count`` packets, their places left out."""
+    return sum(len(part.intervals) * math.log(count) - 2 * part.log_likelihood for part in parts)
+
+
+def _prefixes(model: LossModel, lost: np.ndarray) -> np.ndarray:
+    """Log-likelihood of the first n losses of ``bool[m]`` for n = 0 to m, ``float[m + 1]``, -inf where impossible."""
+    found = np.full(len(lost) + 1, -math.inf)
+    found[0] = 0.0
+    if model.good == model.bad:
+        with np.errstate(divide="ignore"):
+            np.cumsum(np.log(np.where(lost, model.good, 1 - model.good)), out=found[1:])
+        return found
+    good, bad = 1 - model.in_bad, model.in_bad
+    given = ((1 - model.good, 1 - model.bad), (model.good, model.bad))
+    stays_good, turns_bad, turns_good, stays_bad = 1 - model.p, model.p, model.r, 1 - model.r
+    scales = []
+    for hit in lost.tolist():
+        in_good, in_bad = given[hit]
+        good, bad = good * in_good, bad * in_bad
+        scale = good + bad
+        if not scale:
+            break
+        scales.append(scale)
+        good, bad = (good * stays_good + bad * turns_good) / scale, (good * turns_bad + bad * stays_bad) / scale
+    found[1 : len(scales) + 1] = np.cumsum(np.log(scales))
+    return found
+
+
+def _shortest(count: int) -> int:
+    """Packets of a piece of a trace of ``count`` at the least."""
+    return max(SHORTEST, -(-count // PIECES))
 
 
 def change_points(lost: np.ndarray) -> list[int]:
     """Where pieces begin, the first one left out."""
     count = len(lost)
-    shortest = max(SHORTEST, -(-count // PIECES))
+    shortest = _shortest(count)
     if count < 2 * shortest:
         return []
     # How often each of the four steps, arrived or lost to arrived or lost, was taken before a packet.
