@@ -24,7 +24,8 @@ class ModelError(UserError):
 @dataclass(frozen=True)
 class LossStatistics:
     """What a trace shows by itself. ``interval`` is the loss rate's 95 % interval by batch means where
-    ``has_batches``, ``independent`` Wilson's, too narrow where losses hang together, which they do over about ``block`` packets;
+    ``has_batches``, ``independent`` Wilson's, too narrow where losses hang together, which they do over about
+    ``block`` packets;
     ``loss_runs`` and ``gap_runs`` count the runs of each length from 1 on, whole ones;
     ``autocorrelation`` at the lags 1 to ``LAGS``, as far as the trace goes; ``cut_loss_runs`` are the lengths of the
     runs of losses that the trace's ends cut, in packets: the link's own are that long or longer."""
