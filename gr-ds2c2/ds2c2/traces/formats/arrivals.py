@@ -20,9 +20,8 @@ WRAPS = tuple(1 << bits for bits in (8, 10, 12, 14, 15, 16, 24, 31, 32))
 NEAR_TOP = 0.9
 BEYOND = 1 << 53  # from there on a float does not hold every whole number
 DECIMALS = 6  # of times in seconds
-MOST_ALONE = (
-    0.1  # of the numbers are damaged at most, or a single one; with more, counters of several senders are mixed
-)
+# Of the numbers are damaged at most, or a single one; with more, counters of several senders are mixed.
+MOST_ALONE = 0.1
 FEW_STEPS = 20  # fewer say nothing of a common step
 FEW_LATE = 16  # packets in a row that may be late by more than ``REORDER``
 MANY_TWICE = 0.05  # of those that came; with more a restart may have gone unseen

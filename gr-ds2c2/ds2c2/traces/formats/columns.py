@@ -127,6 +127,11 @@ def plain(name: str) -> str:
     return re.sub(r"\W+", "_", name.strip().lower()).strip("_")
 
 
+def last(name: str) -> str:
+    """The same of a column's last part, where it was in an object inside another."""
+    return plain(name.rpartition(".")[2])
+
+
 class _Table:
     """Columns of one file, found by what is asked or by known names."""
 
@@ -143,7 +148,7 @@ class _Table:
                 raise TraceError(f"{self.path}: no column {asked!r}; it has {names}")
             return asked
         # Of an object inside another the last part of its name, if nothing else is called so.
-        by_name = {plain(name.rpartition(".")[2]): name for name in reversed(self.columns)}
+        by_name = {last(name): name for name in reversed(self.columns)}
         by_name |= {plain(name): name for name in reversed(self.columns)}
         found = next((by_name[name] for name in known if name in by_name), "")
         if found:
@@ -199,7 +204,7 @@ class _Table:
 
     def times(self, name: str) -> np.ndarray:
         """Seconds: by the unit in the column's name, else as numbers of seconds or as dates. Raises ``ValueError``."""
-        scale = UNITS.get(plain(name.rpartition(".")[2])[-3:], 1.0)
+        scale = UNITS.get(last(name)[-3:], 1.0)
         try:
             return self.reals(name) * scale
         except ValueError:
@@ -295,9 +300,7 @@ def _groups(sheet: _Table, reading: Reading) -> dict[str, np.ndarray]:
 
 def _knows(content: Content) -> bool:
     columns = table(content) if content.text else None
-    return columns is not None and (
-        len(columns) > 1 or any(plain(name.rpartition(".")[2]) in KNOWN for name in columns)
-    )
+    return columns is not None and (len(columns) > 1 or any(last(name) in KNOWN for name in columns))
 
 
 def _read(content: Content, reading: Reading) -> Links:
