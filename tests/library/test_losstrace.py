@@ -110,6 +110,7 @@ HEADER = GOOD.index(",".join(COLUMNS))
         (HEADER + 2, "# gone", f"line {HEADER + 4}: sequence 14 after 12"),
         (HEADER + 5, "16,1,2,,duplicate,,,0,0", f"line {HEADER + 6}: sequence 16 after 15"),
         (3, "# format: ds2c2/1 64x", "a '# key: value' line is not understood: stream format"),
+        (4, "# resumed_at: soon", "line is not understood: resumed_at 'soon': sequence numbers, with"),
         (4, "# resumes: never", "line is not understood: resumes 'never': sequence numbers, with"),
     ],
 )

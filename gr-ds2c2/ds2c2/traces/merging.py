@@ -110,8 +110,8 @@ def _joined(receiver: LossTrace, sender: LossTrace) -> tuple[LossTrace, list[str
     """The receiver's trace without the restarts that were none: a silence so long that it was taken for one, of a
     sender whose log goes on to the number that was heard next."""
     stream, said = receiver.stream_format, []
-    while stream and receiver.resumes and not sender.resumes and (numbers := receiver.about.get("resumed_at", "")):
-        begin, at, turn = receiver.resumes[0], int(numbers.split()[0]), FRAME_MODULUS * stream.blocks
+    while stream and receiver.resumes and not sender.resumes and (numbers := receiver.resumed_at):
+        begin, at, turn = receiver.resumes[0], numbers[0], FRAME_MODULUS * stream.blocks
         # Frame numbers of packets have 16 bits.
         at += turn * max(0, -((at - begin) // turn))
         if at > sender.sequence[-1]:
@@ -120,9 +120,9 @@ def _joined(receiver: LossTrace, sender: LossTrace) -> tuple[LossTrace, list[str
         columns["sequence"] = np.where(receiver.sequence >= begin, receiver.sequence + at - begin, receiver.sequence)
         columns["frame"], columns["block"] = np.divmod(columns["sequence"], stream.blocks)
         about = dict(receiver.about)
-        later = " ".join(str(number + at - begin) for number in receiver.resumes[1:])
-        for key, rest in (("resumes", later), ("resumed_at", " ".join(numbers.split()[1:]))):
-            about[key] = rest
+        later = [number + at - begin for number in receiver.resumes[1:]]
+        for key, rest in (("resumes", later), ("resumed_at", numbers[1:])):
+            about[key] = " ".join(map(str, rest))
             if not rest:
                 del about[key]
         receiver = LossTrace(**columns, about=about)

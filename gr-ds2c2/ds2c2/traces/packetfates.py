@@ -2,6 +2,7 @@
 """What became of every packet of a run: the rows of a loss trace, whatever file they came from."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -89,12 +90,25 @@ class LossTrace:
     @property
     def resumes(self) -> list[int]:
         """Sequence numbers at which the trace goes on after a gap of unknown length."""
-        words = self.about.get("resumes", "").split()
+        return self._numbers("resumes")
+
+    @property
+    def resumed_at(self) -> list[int]:
+        """Which of the sender's own sequence numbers these are, where that is known."""
+        return self._numbers("resumed_at")
+
+    def _numbers(self, key: str) -> list[int]:
+        words = self.about.get(key, "").split()
         wrong = next((word for word in words if not _is_number(word)), None)
         if wrong is not None:
-            shown = wrong if len(wrong) <= MOST_SIGNS else f"{wrong[:MOST_SIGNS]}..."
-            raise ValueError(f"resumes {shown!r}: sequence numbers, with spaces between them, are wanted")
+            raise ValueError(f"{key} {shown(wrong)}: sequence numbers, with spaces between them, are wanted")
         return list(map(int, words))
+
+
+def shown(cell: Any) -> str:
+    """What stands in a file, as an error repeats it: of what is long only the beginning."""
+    text = repr(cell)
+    return text if len(text) <= MOST_SIGNS else f"{text[:MOST_SIGNS]}..."
 
 
 def _is_number(word: str) -> bool:

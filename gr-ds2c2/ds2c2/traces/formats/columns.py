@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from ds2c2.traces.formats.arrivals import trace_of
-from ds2c2.traces.formats.content import Content, Format, Links, Reading, shown
-from ds2c2.traces.packetfates import TraceError
+from ds2c2.traces.formats.content import Content, Format, Links, Reading
+from ds2c2.traces.packetfates import TraceError, shown
 
 # What tools call them, the surest first; in small letters, with _ for every other sign.
 SEQUENCE = (

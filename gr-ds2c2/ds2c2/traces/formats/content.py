@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ds2c2.files import read_bytes
-from ds2c2.traces.packetfates import MOST_SIGNS, LossTrace, TraceError
+from ds2c2.traces.packetfates import LossTrace, TraceError
 
 # Beyond so many rows a counter was misread: the table alone would take gigabytes.
 MOST_ROWS = 20_000_000
@@ -87,12 +87,6 @@ def check_rows(where: Any, rows: int, read: int = MOST_ROWS) -> None:
             f"{where}: {rows} packets{of}; a trace has {MOST_ROWS} at most, and {MOST_LOSS} for each that is in the "
             "file: say which column counts packets (--sequence) and where it begins anew (--wrap), or cut it"
         )
-
-
-def shown(cell: Any) -> str:
-    """What stands in a file, as an error repeats it: of what is long only the beginning."""
-    text = repr(cell)
-    return text if len(text) <= MOST_SIGNS else f"{text[:MOST_SIGNS]}..."
 
 
 class Content:

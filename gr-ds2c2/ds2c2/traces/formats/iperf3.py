@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ds2c2.traces.formats.content import MOST_ROWS, Content, Format, Links, Reading, check_rows, shown
-from ds2c2.traces.packetfates import LossTrace, TraceError
+from ds2c2.traces.formats.content import MOST_ROWS, Content, Format, Links, Reading, check_rows
+from ds2c2.traces.packetfates import LossTrace, TraceError, shown
 
 WITHIN = {"start": "put together at each interval's start", "spread": "spread evenly over each interval"}
 

@@ -116,6 +116,7 @@ class _Reader:
         repeats = trace.status == DUPLICATE
         try:
             resumed = np.isin(trace.sequence[1:], trace.resumes) & (steps > 0)
+            _ = trace.resumed_at  # raises where it is none
             stream = trace.stream_format
         except (ValueError, FormatError) as error:
             raise TraceError(f"{self.path}: a '# key: value' line is not understood: {error}") from None
